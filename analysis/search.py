@@ -1,0 +1,148 @@
+"""The global half of a fit: a scan of the exponents with the amplitudes solved at every point (variable projection).
+
+At fixed exponents a law is linear in its amplitudes (Golub and Pereyra 1973), so only the exponents are scanned. At
+each grid point the amplitudes are a non-negative least-squares problem in relative residuals, reweighted on the
+unweighted rows until its weights are those that majorise the Huber loss there. A replicate of a bootstrap keeps these
+weights times its own, so the normal equations of all replicates at all grid points are matrix products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import quadratic
+from analysis.problem import Problem
+
+Array = NDArray[np.float64]
+
+REWEIGHTINGS = 12
+BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The scan of one problem: G grid points, K terms, M exponents, n rows."""
+
+    theta: Array
+    """Exponents, [M, G]."""
+    shape: tuple[int, ...]
+    """Points an exponent."""
+    center: Array
+    """Mean over rows of log phi_k, taken out of the basis, [K, G]."""
+    moments: Array
+    """Weighted products of the basis, to be summed over rows: pairs, then the right-hand side, then the offset of the
+    majoriser, [K (K + 1) / 2 + K + 1, n, G]."""
+
+
+def scan(problem: Problem) -> Grid:
+    """The grid of a problem, with the majoriser of its objective at every point."""
+    axes = [exponent.grid for exponent in problem.law.exponents.values()]
+    theta = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
+    log_basis = problem.log_basis(theta)
+    center = log_basis.mean(axis=2)
+    basis = np.exp(log_basis - center[:, :, None]) / problem.loss
+    weight, offset = _majoriser(problem, basis)
+    pairs = [basis[j] * basis[k] * weight for j, k in _pairs(len(basis))]
+    moments = np.stack([*pairs, *(basis * weight), offset])
+    shape = tuple(len(axis) for axis in axes)
+    return Grid(theta, shape, center, np.ascontiguousarray(moments.transpose(0, 2, 1)))
+
+
+def _pairs(terms: int) -> list[tuple[int, int]]:
+    return [(j, k) for j in range(terms) for k in range(j, terms)]
+
+
+def _majoriser(problem: Problem, basis: Array) -> tuple[Array, Array]:
+    """Weights w and offsets o [G, n] with rho(r) <= w e^2 / 2 + o, near equality at the unweighted fit of each point."""
+    objective = problem.objective
+    weight = np.ones(basis.shape[1:])
+    for _ in range(REWEIGHTINGS):
+        weighted = basis * weight
+        H = np.einsum("jgn,kgn->jkg", weighted, basis, optimize=True)
+        amplitude, _value = quadratic.nonnegative(H, weighted.sum(axis=2))
+        fitted = np.einsum("kg,kgn->gn", amplitude, basis)
+        residual = -np.log(np.maximum(fitted, 1e-300))
+        weight = objective.weight(residual)
+    error = 1.0 - fitted
+    return weight, objective.rho(residual) - 0.5 * weight * error**2 + 0.5 * weight
+
+
+def starts(
+    problem: Problem, grid: Grid, weights: Array, count: int, fixed: Mapping[str, Array] | None = None
+) -> tuple[Array, NDArray[np.intp]]:
+    """Local minima of the majorised profile over the exponents, at most `count` a replicate, best first.
+
+    weights [R, n]; fixed maps names of parameters to values [R]. Returns parameters [P, S] in the fitter's order and,
+    for each, the replicate that it belongs to [S].
+    """
+    found, owner = [], []
+    for first in range(0, len(weights), BLOCK):
+        block = slice(first, first + BLOCK)
+        held = {name: value[block] for name, value in (fixed or {}).items()}
+        parameters, replicate = _starts_of_block(problem, grid, weights[block], count, held)
+        found.append(parameters)
+        owner.append(replicate + first)
+    return np.concatenate(found, axis=1), np.concatenate(owner)
+
+
+def _starts_of_block(
+    problem: Problem, grid: Grid, weights: Array, count: int, fixed: Mapping[str, Array]
+) -> tuple[Array, NDArray[np.intp]]:
+    sums = np.matmul(weights, grid.moments)
+    terms = problem.terms
+    pairs = _pairs(terms)
+    H = np.empty((terms, terms, *sums.shape[1:]))
+    for (j, k), total in zip(pairs, sums, strict=False):
+        H[j, k] = H[k, j] = total
+    amplitude, value = _amplitudes(problem, grid, H, sums[len(pairs) : -1], fixed)
+    value = value + sums[-1]
+    for m, (name, exponent) in enumerate(problem.law.exponents.items()):
+        if name in fixed:
+            nearest = np.abs(np.log(exponent.grid[None] / fixed[name][:, None])).argmin(axis=1)
+            value = np.where(grid.theta[m] == exponent.grid[nearest][:, None], value, np.inf)
+    replicate, point = _local_minima(value, grid.shape, count)
+    c = amplitude[:, replicate, point] * np.exp(-grid.center[:, point])
+    parameters = np.concatenate([c, grid.theta[:, point]])
+    for name, held in fixed.items():
+        parameters[problem.names.index(name)] = held[replicate]
+    return parameters, replicate
+
+
+def _amplitudes(
+    problem: Problem, grid: Grid, H: Array, g: Array, fixed: Mapping[str, Array]
+) -> tuple[Array, Array]:
+    """Amplitudes [K, r, G] of the centred basis and the value there, some of them held."""
+    held = [k for k, name in enumerate(problem.law.amplitudes) if name in fixed]
+    if not held:
+        return quadratic.nonnegative(H, g)
+    free = [k for k in range(problem.terms) if k not in held]
+    x = np.empty_like(g)
+    for k in held:
+        x[k] = fixed[problem.law.amplitudes[k]][:, None] * np.exp(grid.center[k])
+    right = g[free] - np.einsum("fkrg,krg->frg", H[np.ix_(free, held)], x[held])
+    x[free], value = quadratic.nonnegative(H[np.ix_(free, free)], right)
+    quadratics = np.einsum("jkrg,jrg,krg->rg", H[np.ix_(held, held)], x[held], x[held])
+    return x, value + 0.5 * quadratics - (g[held] * x[held]).sum(axis=0)
+
+
+def _local_minima(
+    value: Array, shape: tuple[int, ...], count: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(replicate, grid point) of the `count` lowest local minima of value [r, G], diagonal neighbours included."""
+    cube = value.reshape(-1, *shape)
+    padded = np.pad(cube, [(0, 0)] + [(1, 1)] * len(shape), constant_values=np.inf)
+    lowest = np.isfinite(cube)
+    for offsets in product((-1, 0, 1), repeat=len(shape)):
+        if any(offsets):
+            window = tuple(slice(1 + o, 1 + o + size) for o, size in zip(offsets, shape, strict=True))
+            lowest &= cube <= padded[(slice(None), *window)]
+    candidates = np.where(lowest.reshape(value.shape), value, np.inf)
+    order = np.argsort(candidates, axis=1, kind="stable")[:, :count]
+    kept = np.isfinite(np.take_along_axis(candidates, order, axis=1))
+    replicate, rank = np.nonzero(kept)
+    return replicate, order[replicate, rank]

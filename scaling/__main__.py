@@ -1,0 +1,145 @@
+"""`python -m scaling plan|run|status|collect`: from a spec to a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scaling.errors import UserError
+from scaling.experiment import load
+from scaling.folder import StudyFolder
+from scaling.plan import Plan, make_plan, repetition_warnings
+from scaling.spec import SpecError, Study, count
+
+DESCRIPTION = """\
+Train the runs of a study and put them in a table.
+
+  plan SPEC      what would be trained, what it costs, and what is doubtful; trains nothing
+  run SPEC       train what is not done yet, then write table.csv; killed or stopped, the same command continues
+  status STUDY   how far a study is
+  collect STUDY  write table.csv from the runs that are done
+
+SPEC is an experiment (.py), a study as JSON, or a study folder. `run SPEC --help` lists the knobs of an experiment.
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train or plan a study."""
+
+    out: Path = Path("runs")
+    """Folder in which the study's folder is made."""
+    data_folder: Path = Path("data")
+    """Folder of the prepared corpora, shared by all studies."""
+    checkpoint_seconds: float = field(default=60.0)
+    """A checkpoint is written every so many seconds of training."""
+
+    def __post_init__(self) -> None:
+        if not self.checkpoint_seconds > 0:
+            raise SpecError(f"checkpoint_seconds = {self.checkpoint_seconds} cannot be: use a number above zero")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; 0 when it did what it says, 2 for an error of the user, 75 when interrupted and resumable."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scaling", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("verb", choices=VERBS)
+    parser.add_argument("spec", metavar="SPEC", help="an experiment, a study as JSON, or a study folder")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = parser.parse_args(words[:2])
+    try:
+        return VERBS[chosen.verb](chosen.spec, words[2:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def plan(spec: str, knobs: Sequence[str]) -> int:
+    """Print the runs, their cost and what is doubtful about them; train nothing."""
+    from scaling.launching.pace import measured_pace, probed_pace
+    from scaling.launching.tables import print_plan
+
+    study, options = load(spec, knobs, Options, "plan")
+    made, warnings = _prepare(study, options)
+    folder = StudyFolder(options.out / made.study.name)
+    pace = measured_pace(folder, made.study.runs) or probed_pace()
+    print_plan(made, warnings, folder, pace)
+    return 0
+
+
+def run(spec: str, knobs: Sequence[str]) -> int:
+    """Train what is not done and write table.csv."""
+    from scaling.launching.local import EXIT_INTERRUPTED, check_writable, run_study
+
+    study, options = load(spec, knobs, Options, "run")
+    check_writable(options.out)
+    made, warnings = _prepare(study, options)
+    folder = StudyFolder(options.out / made.study.name)
+    print(f"study {made.study.name}: {len(study.runs)} runs on {len(made.jobs)} trunks, {count(made.flops)}FLOPs")
+    for warning in warnings:
+        print(f"warning: {warning}")
+    outcome = run_study(made, folder, options.data_folder, options.checkpoint_seconds)
+    lost = f", {outcome.diverged} of them diverged" if outcome.diverged else ""
+    print(f"{outcome.finished} of {len(study.runs)} runs are finished{lost}; {outcome.trained} were trained now")
+    if outcome.interrupted:
+        print("stopped as asked, after a checkpoint; the same command continues from there")
+        return EXIT_INTERRUPTED
+    print(f"table: {folder.table_csv}\nnext:  python -m analysis report {folder.path}")
+    return 0
+
+
+def status(spec: str, knobs: Sequence[str]) -> int:
+    """Print a line a run of a study folder: done, diverged, in training, or waiting."""
+    from scaling.launching.tables import print_status
+
+    _no_more(knobs)
+    folder = StudyFolder(Path(spec))
+    print_status(folder.study(), folder)
+    return 0
+
+
+def collect(spec: str, knobs: Sequence[str]) -> int:
+    """Write the table of a study folder."""
+    from scaling.results import collect as write_table
+
+    _no_more(knobs)
+    folder = StudyFolder(Path(spec))
+    rows = write_table(folder.study(), folder)
+    if not rows:
+        raise UserError(f"no run of {folder.path} is finished, so there is no table; train with `run` first")
+    print(f"{rows} rows: {folder.table_csv}")
+    return 0
+
+
+VERBS: dict[str, Callable[[str, Sequence[str]], int]] = {
+    "plan": plan,
+    "run": run,
+    "status": status,
+    "collect": collect,
+}
+
+
+def _prepare(study: Study, options: Options) -> tuple[Plan, list[str]]:
+    """The plan of a study whose data are found, checked and packed, and the warnings about it."""
+    from scaling.data.identity import resolve
+    from scaling.data.rows import prepare_rows
+
+    resolved = resolve(study)
+    made = make_plan(resolved)
+    unique = {
+        data: prepare_rows(data, options.data_folder)["train"].predicted for data in {r.data for r in resolved.runs}
+    }
+    return made, [*made.warnings, *repetition_warnings(resolved, unique)]
+
+
+def _no_more(words: Sequence[str]) -> None:
+    if words:
+        raise UserError(f"{' '.join(words)!r} is not understood here; give the study folder alone")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Data: documents, tokenised and packed once into rows, and batches that are functions of (seed, step)."""

@@ -1,0 +1,111 @@
+"""A study on this machine's devices: job after job, resumable at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from scaling.accounting import training_flops
+from scaling.errors import UserError
+from scaling.folder import StudyFolder
+from scaling.plan import Plan
+from scaling.results import collect
+
+EXIT_INTERRUPTED = 75
+"""EX_TEMPFAIL of sysexits.h: try the same command again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `run` did: runs finished in all and now, and whether it was stopped before the end."""
+
+    finished: int
+    trained: int
+    diverged: int
+    interrupted: bool
+
+
+def run_study(plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_seconds: float) -> Outcome:
+    """Train what is not done, keep table.csv current, and stop cleanly when asked to."""
+    with folder.locked():
+        folder.write_study(plan.study, iter(plan.lines()))
+        before = {run for run in plan.study.runs if folder.result(run) is not None}
+        interrupted = False
+        if len(before) < len(plan.study.runs):
+            interrupted = _train(plan, folder, data_folder, checkpoint_seconds, len(before))
+        collect(plan.study, folder)
+        results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
+        lost = sum(result["status"] == "diverged" for result in results)
+        return Outcome(len(results), len(results) - len(before), lost, interrupted)
+
+
+def _train(plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_seconds: float, finished: int) -> bool:
+    """Train every unfinished job; whether it was interrupted."""
+    from scaling.data.rows import prepare_rows
+    from scaling.launching.display import display
+    from scaling.training.evaluation import HeldOut
+    from scaling.training.job import Setting, train_job
+    from scaling.training.loop import Interrupted
+
+    splits = {}
+    for data in {run.data for run in plan.study.runs}:
+        splits[data] = prepare_rows(data, data_folder)
+    with stop_on_signals() as stop_wanted, display(plan, finished, _flops_left(plan, folder)) as watcher:
+        for job in plan.jobs:
+            data = job.runs[0].data
+            rows = splits[data]
+            held = HeldOut.of(rows["validation"], data.eval_tokens)
+            setting = Setting(folder, rows["train"], held, watcher, stop_wanted, checkpoint_seconds)
+            try:
+                train_job(job, setting)
+            except Interrupted:
+                return True
+            collect(plan.study, folder)
+    return False
+
+
+def _flops_left(plan: Plan, folder: StudyFolder) -> float:
+    left = 0.0
+    for job in plan.jobs:
+        pending = [run for run in job.runs if folder.result(run) is None]
+        if pending:
+            done = max((run.decay_start for run in job.runs if run not in pending), default=0)
+            steps = max(0, pending[-1].decay_start - done) + sum(run.decay_steps for run in pending)
+            left += training_flops(pending[0].model, steps * pending[0].optim.batch_tokens)
+    return left
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """A function that says whether SIGTERM or Ctrl-C came; a second one ends the process at once."""
+    asked = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(128 + number)
+        asked = True
+
+    previous: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise UserError unless files can be made in `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); name another folder with --out") from None

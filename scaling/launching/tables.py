@@ -1,0 +1,69 @@
+"""Plans and the state of studies as text tables for a terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from scaling.accounting import parameters, training_flops
+from scaling.folder import StudyFolder
+from scaling.launching.display import duration, outcome
+from scaling.launching.pace import Pace
+from scaling.plan import Plan
+from scaling.spec import Run, Study, count
+from scaling.training.metrics import read
+
+
+def print_plan(plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace) -> None:
+    """A line a run, then what all of it costs, then what is doubtful."""
+    table = _table("run", "N", "D", "D/N", "C (FLOPs)", "steps", "state")
+    for job in plan.jobs:
+        for run in job.runs:
+            n, c = parameters(run.model).N, training_flops(run.model, run.tokens)
+            ratio = f"{run.tokens / n:.3g}"
+            table.add_row(run.name, count(n), count(run.tokens), ratio, f"{c:.3g}", str(run.steps), _state(run, folder))
+    console = Console()
+    console.print(table)
+    pending = [job for job in plan.jobs if any(folder.result(run) is None for run in job.runs)]
+    left = sum(job.flops for job in pending)
+    shapes = len({job.runs[0].model for job in pending})
+    print(f"question: {plan.study.question}")
+    print(f"{len(plan.study.runs)} runs on {len(plan.jobs)} trunks, {count(_tokens(plan))} tokens")
+    print(f"cost: {plan.flops:.3g} FLOPs, where every run from scratch would cost {plan.flops_from_scratch:.3g}")
+    print(f"time on this machine: about {duration(pace.seconds(left, shapes))} left, from {pace.source}")
+    for warning in warnings:
+        print(f"warning: {warning}")
+
+
+def print_status(study: Study, folder: StudyFolder) -> None:
+    """A line a run: what came of it, or how far it is."""
+    table = _table("run", "D", "state")
+    for run in study.runs:
+        table.add_row(run.name, count(run.tokens), _state(run, folder))
+    Console().print(table)
+    finished = sum(folder.result(run) is not None for run in study.runs)
+    print(f"{finished} of {len(study.runs)} runs are finished; spec {study.spec_sha256[:12]}")
+
+
+def _state(run: Run, folder: StudyFolder) -> str:
+    result = folder.result(run)
+    if result is not None:
+        return outcome(result)
+    for place, what in ((folder.run(run), "decay branch"), (folder.trunk(run), "trunk")):
+        records = read(place / "metrics.jsonl")
+        if records:
+            return f"{what} at step {min(records[-1]['step'], run.steps)} of {run.steps}"
+    return "waiting"
+
+
+def _tokens(plan: Plan) -> float:
+    return sum(job.steps * job.runs[0].optim.batch_tokens for job in plan.jobs)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        words = number == 0 or column == "state"
+        table.add_column(column, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    return table

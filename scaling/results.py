@@ -1,0 +1,88 @@
+"""What a finished run says of itself (`result.json`), and the table of all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from scaling.accounting import flops_per_token, parameters
+from scaling.folder import StudyFolder
+from scaling.spec import Run, Study
+from scaling.table import write
+
+
+def done(run: Run, **measured: Any) -> dict[str, Any]:
+    """The result of a run that was trained to its end and measured."""
+    return _result(run, "done", None, measured)
+
+
+def diverged(run: Run, step: int, part: str) -> dict[str, Any]:
+    """The result of a run whose loss or gradient was no number at `step`, in its trunk or its decay branch."""
+    return _result(run, "diverged", {"step": step, "part": part}, {})
+
+
+def collect(study: Study, folder: StudyFolder) -> int:
+    """Write table.csv with a row for each finished run of the study; the number of rows."""
+    results = {run: result for run in study.runs if (result := folder.result(run)) is not None}
+    rows = [row(run, results[run], _previous(run, results)) for run in study.runs if run in results]
+    if rows:
+        write(rows, folder.table_csv)
+    return len(rows)
+
+
+def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any]:
+    """The table's row of a run; `previous` is the next shorter finished run of its trunk.
+
+    `C_spent` is what this row added to the study: its decay branch and the stretch of trunk since `previous` left it.
+    """
+    model, tokens = run.model, run.tokens
+    size, flops = parameters(model), flops_per_token(model)
+    stretch = run.decay_start - (previous.decay_start if previous else 0)
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "trunk_id": run.trunk_id,
+        "population_id": None,
+        "seed": run.seed,
+        "N": size.N,
+        "N_total": size.total,
+        "N_embedding": size.embedding,
+        "N_head": size.head,
+        "D": tokens,
+        "C": flops.total * tokens,
+        "C_6ND": 6 * size.N * tokens,
+        "C_spent": flops.total * (stretch + run.decay_steps) * run.optim.batch_tokens,
+        **{f"C_{part}": value * tokens for part, value in dataclasses.asdict(flops).items()},
+        "lr": run.optim.lr,
+        "weight_decay": run.optim.weight_decay,
+        "batch_tokens": run.optim.batch_tokens,
+        "steps": run.steps,
+        "depth": model.depth,
+        "width": model.width,
+        "heads": model.heads,
+        "context": model.context,
+        "vocab": model.vocab,
+        "corpus": run.data.corpus,
+        "corpus_sha256": run.data.sha256,
+        "decayed": True,
+        "status": result["status"],
+        **result["measured"],
+    }
+
+
+def _result(run: Run, status: str, diverged_at: dict[str, Any] | None, measured: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "run": dataclasses.asdict(run),
+        "status": status,
+        "diverged": diverged_at,
+        "measured": measured,
+        "versions": {name: version(name) for name in ("scaling", "jax", "flax", "optax")},
+    }
+
+
+def _previous(run: Run, finished: Iterable[Run]) -> Run | None:
+    shorter = [r for r in finished if r.trunk_id == run.trunk_id and r.decay_start < run.decay_start]
+    return max(shorter, key=lambda r: r.decay_start, default=None)

@@ -1,0 +1,138 @@
+"""The schema of a row a run: read, write and validate tables of runs, ours or from any other codebase."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = {
+    "run_id": "hash of the run's canonical JSON",
+    "name": "the run in words: size, budget, seed",
+    "trunk_id": "the constant-rate trunk that the run branched from; rows of one trunk are one cluster",
+    "population_id": "runs trained together in one program; empty when trained alone",
+    "seed": "seed of initialisation and data order",
+    "N": "parameters doing matrix work per token: blocks and output head, no input embedding table",
+    "N_total": "all parameters, a tied table counted once",
+    "N_embedding": "parameters of the input embedding table",
+    "N_head": "parameters of the output head (of the shared table when tied)",
+    "D": "training tokens seen",
+    "D_unique": "different training tokens seen",
+    "C": "training FLOPs, counted exactly, as if trained from scratch",
+    "C_6ND": "6 N D",
+    "C_spent": "training FLOPs of this row's decay branch alone; the trunk's are shared",
+    "C_attention_projections": "part of C: query, key, value and output projections",
+    "C_attention_context": "part of C: scores and weighted sums over the context",
+    "C_mlp": "part of C: the MLPs' matrix products",
+    "C_head": "part of C: the output head",
+    "C_elementwise": "part of C: norms, softmax, rotary positions, activations, residual sums",
+    "L": "held-out cross-entropy, nats per token",
+    "L_se": "standard error of L from the held-out text alone, clustered by document",
+    "bpb": "held-out bits per byte",
+    "tokens_per_byte": "tokens per byte of the held-out text",
+    "entropy": "true entropy of the language in nats per token, where it is known",
+    "lr": "peak learning rate",
+    "weight_decay": "decoupled weight decay",
+    "batch_tokens": "tokens per step",
+    "steps": "optimiser steps",
+    "depth": "blocks",
+    "width": "width of the residual stream",
+    "heads": "attention heads",
+    "context": "tokens of context",
+    "vocab": "size of the vocabulary",
+    "corpus": "name of the corpus",
+    "corpus_sha256": "hash of the corpus's documents",
+    "decayed": "whether the learning rate was decayed to zero before L was measured",
+    "device_seconds": "seconds of training of this row's own branch, times devices",
+    "status": "done or diverged",
+}
+"""Every column that `collect` writes, and what it means; a table may carry more."""
+
+TEXT = {"run_id", "name", "trunk_id", "population_id", "corpus", "corpus_sha256", "status"}
+REQUIRED = ("N", "D", "L")
+
+
+class TableError(UserError):
+    """A table that cannot be read: the message names file, column, row and remedy."""
+
+
+def write(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write rows as CSV with the columns of `COLUMNS` first, whole or not at all; missing is empty."""
+    import pandas as pd
+
+    frame = pd.DataFrame(list(rows))
+    known = [column for column in COLUMNS if column in frame.columns]
+    frame = frame[known + [column for column in frame.columns if column not in COLUMNS]]
+    temporary = path.with_name(path.name + ".tmp")
+    frame.to_csv(temporary, index=False)
+    temporary.replace(path)
+
+
+def read(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Read a CSV or Parquet table of runs; `columns` maps our names to theirs, e.g. {"N": "params"}.
+
+    Numeric columns of the schema come back as numbers, missing values as NaN. Raises TableError for a file
+    that is missing, empty or unreadable, a column that is not there, and text where a number belongs.
+    """
+    path = Path(path)
+    frame = _parse(path)
+    frame = _rename(frame, columns or {}, path)
+    if frame.empty:
+        raise TableError(f"{path} holds no rows; a table needs one row a run with columns N, D, L")
+    for column in frame.columns:
+        if column in COLUMNS and column not in TEXT and column != "decayed":
+            frame[column] = _numbers(frame[column], column, path)
+        elif column in TEXT:
+            frame[column] = frame[column].astype("string")
+    return frame
+
+
+def sha256(path: str | Path) -> str:
+    """Hash of the file's bytes, by which a fit names the table that it was made from."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _parse(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if path.is_dir():
+        raise TableError(f"{path} is a folder; name a .csv or .parquet file, or a study folder with a table.csv")
+    if not path.is_file():
+        raise TableError(f"no table at {path}; name a .csv or .parquet file with one row a run")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path, dtype={"run_id": "string", "trunk_id": "string"})
+    except pd.errors.EmptyDataError:
+        raise TableError(f"{path} is empty; a table needs a header and one row a run") from None
+    except (pd.errors.ParserError, UnicodeDecodeError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise TableError(f"{path} cannot be read as a table ({reason}); save it as CSV or Parquet") from None
+
+
+def _rename(frame: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.DataFrame:
+    present = ", ".join(map(str, frame.columns))
+    for ours, theirs in columns.items():
+        if theirs not in frame.columns:
+            raise TableError(f"{path} has no column {theirs!r} (asked for as {ours}); its columns are: {present}")
+    clash = [ours for ours, theirs in columns.items() if ours in frame.columns and ours != theirs]
+    return frame.drop(columns=clash).rename(columns={theirs: ours for ours, theirs in columns.items()})
+
+
+def _numbers(values: pd.Series, column: str, path: Path) -> pd.Series:
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    bad = numbers.isna() & values.notna() & (values.astype("string").str.strip().str.lower() != "nan")
+    if bad.any():
+        row = int(bad.to_numpy().argmax())
+        raise TableError(
+            f"{path}, row {row + 1}: {column} is {values.iloc[row]!r}, not a number; correct it or leave it empty"
+        )
+    return numbers

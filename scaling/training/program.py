@@ -1,0 +1,71 @@
+"""The compiled functions of one shape: made once, used by every run of that shape."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from scaling.models import build
+from scaling.spec import Model, Optim, Run
+from scaling.training.schedule import Schedule, trunk_schedule
+from scaling.training.sharding import device_mesh, over_data, place, replicated
+from scaling.training.step import Metrics, State, make_evaluate, make_init, make_step
+
+EVALUATION_TOKENS = 32_768
+
+
+@dataclass(frozen=True)
+class Program:
+    """Initialisation, step and evaluation of one shape, jitted over a mesh; the step donates its state."""
+
+    mesh: Mesh
+    init: Callable[[jax.Array, Schedule, jax.Array], State]
+    step: Callable[[State, jax.Array], tuple[State, Metrics]]
+    evaluate: Callable[[Any, jax.Array], jax.Array]
+
+    def initial_state(self, run: Run) -> State:
+        """The state of `run`'s trunk before its first step."""
+        return self.init(jnp.int32(run.seed), trunk_schedule(run), jnp.float32(run.optim.weight_decay))
+
+    def held_out_losses(self, parameters: Any, rows: np.ndarray) -> np.ndarray:
+        """Summed loss of each held-out row, nats: rows [r, t + 1] to float64 [r]."""
+        devices = self.mesh.shape["data"]
+        size = devices * max(1, EVALUATION_TOKENS // ((rows.shape[1] - 1) * devices))
+        size = min(size, -(-len(rows) // devices) * devices)
+        losses = []
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            padded = np.pad(part, ((0, size - len(part)), (0, 0)))
+            losses.append(np.asarray(self.evaluate(parameters, place(padded, self.mesh)))[: len(part)])
+        return np.concatenate(losses).astype(np.float64)
+
+
+def program_of(run: Run) -> Program:
+    """The program of `run`'s shape: rates, decay, seed and budget are no part of it."""
+    return _program(run.model, dataclasses.replace(run.optim, lr=1.0, weight_decay=0.0))
+
+
+@functools.cache
+def _program(model: Model, optim: Optim) -> Program:
+    mesh = device_mesh()
+    module = build(model)
+    whole, split = replicated(mesh), over_data(mesh)
+    return Program(
+        mesh=mesh,
+        init=jax.jit(make_init(module, optim, model.context), out_shardings=whole),
+        step=jax.jit(
+            make_step(module, optim),
+            in_shardings=(whole, split),
+            out_shardings=(whole, whole),
+            donate_argnums=0,
+        ),
+        evaluate=jax.jit(make_evaluate(module), in_shardings=(whole, split), out_shardings=whole),
+    )

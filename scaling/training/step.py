@@ -1,0 +1,81 @@
+"""The training step: a pure function of (state, batch), the same program for every run of a shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from scaling.models.transformer import init_parameters
+from scaling.spec import Optim
+from scaling.training.loss import cross_entropy
+from scaling.training.optimizer import apply_update, direction
+from scaling.training.schedule import Schedule, learning_rate
+
+Array = jax.Array
+Metrics = dict[str, Array]
+
+
+@flax.struct.dataclass
+class State:
+    """All that a step reads and writes. What varies over a grid is here, so that it is no part of the program."""
+
+    step: Array
+    """Steps done, int32 []."""
+    seed: Array
+    """int32 []."""
+    parameters: Any
+    moments: Any
+    schedule: Schedule
+    weight_decay: Array
+    """float32 []."""
+
+
+def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Array, Schedule, Array], State]:
+    """A pure function (seed, schedule, weight decay) -> state before the first step."""
+
+    def initial(seed: Array, schedule: Schedule, weight_decay: Array) -> State:
+        parameters = init_parameters(model, jax.random.key(seed), context)
+        moments = direction(optim).init(parameters)
+        return State(jnp.int32(0), seed, parameters, moments, schedule, weight_decay)
+
+    return initial
+
+
+def make_step(model: nn.Module, optim: Optim) -> Callable[[State, Array], tuple[State, Metrics]]:
+    """A pure function (state, batch [b, t + 1]) -> (state, metrics).
+
+    The loss is the sum over tokens divided by their number, so that it stays the mean over tokens on any mesh.
+    """
+    transform = direction(optim)
+
+    def loss_of(parameters: Any, batch: Array, key: Array) -> Array:
+        logits = model.apply({"params": parameters}, batch[:, :-1], train=True, rngs={"dropout": key})
+        losses = cross_entropy(logits, batch[:, 1:])
+        return losses.sum() / losses.size
+
+    def step(state: State, batch: Array) -> tuple[State, Metrics]:
+        key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+        loss, gradients = jax.value_and_grad(loss_of)(state.parameters, batch, key)
+        updates, moments = transform.update(gradients, state.moments)
+        rate = learning_rate(state.schedule, state.step)
+        parameters = apply_update(state.parameters, updates, rate, state.weight_decay)
+        metrics = {"loss": loss, "gradient_norm": optax.global_norm(gradients), "lr": rate}
+        return state.replace(step=state.step + 1, parameters=parameters, moments=moments), metrics
+
+    return step
+
+
+def make_evaluate(model: nn.Module) -> Callable[[Any, Array], Array]:
+    """A pure function (parameters, rows [b, t + 1]) -> summed loss of each row, nats [b]."""
+
+    def evaluate(parameters: Any, rows: Array) -> Array:
+        logits = model.apply({"params": parameters}, rows[:, :-1])
+        return cross_entropy(logits, rows[:, 1:]).sum(axis=-1)
+
+    return evaluate
