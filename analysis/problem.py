@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from analysis.errors import InputError
 from analysis.laws import Law
@@ -29,9 +28,13 @@ class Problem:
         arrays = {**self.columns, "L": self.loss}
         for name, values in arrays.items():
             if values.dtype != np.float64:
-                raise InputError(f"column {name} is {values.dtype}; fits are made in float64 only, convert it")
+                raise InputError(
+                    f"column {name} is {values.dtype}; fits are made in float64 only, convert it"
+                )
             if not (np.isfinite(values).all() and (values > 0).all()):
-                raise InputError(f"column {name} holds a value that is not finite or not above 0; exclude its row")
+                raise InputError(
+                    f"column {name} holds a value that is not finite or not above 0; exclude its row"
+                )
         if len(self.loss) < len(self.law.parameters()):
             raise InputError(
                 f"{len(self.loss)} rows for the {len(self.law.parameters())} parameters of this law; "
@@ -105,11 +108,3 @@ class Problem:
         basis = self.log_basis(parameters[self.terms :])
         prediction = sum(c[:, None] * np.exp(term) for c, term in zip(parameters, basis, strict=False))
         return self.log_loss - np.log(prediction)
-
-
-def problem(
-    law: type[Law], columns: Mapping[str, ArrayLike], loss: ArrayLike, objective: LogHuber
-) -> Problem:
-    """A Problem from any array-likes, converted to float64."""
-    taken = {name: np.asarray(columns[name], dtype=np.float64) for name in law.columns}
-    return Problem(law, taken, np.asarray(loss, dtype=np.float64), objective)

@@ -48,8 +48,9 @@ def nonnegative(H: Array, g: Array) -> tuple[Array, Array]:
     shape = g.shape[1:]
     H, g = H.reshape(p, p, -1), g.reshape(p, -1)
     x, good = solve(H, g)
-    good &= (x >= 0).all(axis=0)
-    value = np.where(good, -0.5 * (g * x).sum(axis=0), np.inf)
+    good &= (x >= 0).all(axis=0) & np.isfinite(x).all(axis=0)
+    with np.errstate(all="ignore"):  # x is garbage where the matrix is singular
+        value = np.where(good, -0.5 * (g * x).sum(axis=0), np.inf)
     left = np.flatnonzero(~good)
     x[:, left], value[left] = _best_subset(H[..., left], g[:, left])
     return x.reshape((p, *shape)), value.reshape(shape)

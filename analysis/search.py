@@ -84,19 +84,35 @@ def starts(
     for first in range(0, len(weights), BLOCK):
         block = slice(first, first + BLOCK)
         held = {name: value[block] for name, value in (fixed or {}).items()}
-        parameters, replicate = _starts_of_block(problem, grid, weights[block], count, held)
+        amplitude, value = _profile(problem, grid, weights[block], held)
+        replicate, point = _local_minima(value, grid.shape, count)
+        parameters = _parameters(grid, amplitude, replicate, point)
+        for name, values in held.items():
+            parameters[problem.names.index(name)] = values[replicate]
         found.append(parameters)
         owner.append(replicate + first)
     return np.concatenate(found, axis=1), np.concatenate(owner)
 
 
-def _starts_of_block(
-    problem: Problem, grid: Grid, weights: Array, count: int, fixed: Mapping[str, Array]
-) -> tuple[Array, NDArray[np.intp]]:
+def spread(problem: Problem, grid: Grid, weights: Array, count: int) -> Array:
+    """About `count` points of the grid, evenly spread, with the best amplitudes there for weights [n]: [P, S]."""
+    amplitude, _value = _profile(problem, grid, weights[None], {})
+    size = grid.theta.shape[1]
+    # a step of the golden ratio visits every region of the grid, whatever its number of axes
+    point = np.unique((np.arange(count) * 0.6180339887498949 % 1.0 * size).astype(np.intp))
+    return _parameters(grid, amplitude, np.zeros_like(point), point)
+
+
+def _parameters(grid: Grid, amplitude: Array, replicate: NDArray[np.intp], point: NDArray[np.intp]) -> Array:
+    c = amplitude[:, replicate, point] * np.exp(-grid.center[:, point])
+    return np.concatenate([c, grid.theta[:, point]])
+
+
+def _profile(problem: Problem, grid: Grid, weights: Array, fixed: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Best amplitudes of the centred basis [K, r, G] and the majorised objective there [r, G]."""
     sums = np.matmul(weights, grid.moments)
-    terms = problem.terms
-    pairs = _pairs(terms)
-    H = np.empty((terms, terms, *sums.shape[1:]))
+    pairs = _pairs(problem.terms)
+    H = np.empty((problem.terms, problem.terms, *sums.shape[1:]))
     for (j, k), total in zip(pairs, sums, strict=False):
         H[j, k] = H[k, j] = total
     amplitude, value = _amplitudes(problem, grid, H, sums[len(pairs) : -1], fixed)
@@ -105,12 +121,7 @@ def _starts_of_block(
         if name in fixed:
             nearest = np.abs(np.log(exponent.grid[None] / fixed[name][:, None])).argmin(axis=1)
             value = np.where(grid.theta[m] == exponent.grid[nearest][:, None], value, np.inf)
-    replicate, point = _local_minima(value, grid.shape, count)
-    c = amplitude[:, replicate, point] * np.exp(-grid.center[:, point])
-    parameters = np.concatenate([c, grid.theta[:, point]])
-    for name, held in fixed.items():
-        parameters[problem.names.index(name)] = held[replicate]
-    return parameters, replicate
+    return amplitude, value
 
 
 def _amplitudes(

@@ -53,6 +53,7 @@ def _train(plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_second
     from scaling.training.job import Setting, train_job
     from scaling.training.loop import Interrupted
 
+    keep_compiled_programs(data_folder / "compiled")
     splits = {}
     for data in {run.data for run in plan.study.runs}:
         splits[data] = prepare_rows(data, data_folder)
@@ -98,6 +99,14 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def keep_compiled_programs(folder: Path) -> None:
+    """Let JAX keep what it compiles in `folder`, so that a process that continues a study does not compile again."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def check_writable(folder: Path) -> None:

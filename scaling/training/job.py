@@ -18,7 +18,6 @@ from scaling.training.evaluation import HeldOut, measure
 from scaling.training.loop import Clock, Diverged, Progress, Trainer, Watch
 from scaling.training.metrics import MetricsLog
 from scaling.training.program import Program, program_of
-from scaling.training.schedule import branch_schedule
 from scaling.training.sharding import check_batch
 from scaling.training.step import State
 
@@ -89,7 +88,7 @@ def _train_run(run: Run, program: Program, trunk: Checkpoints, setting: Setting)
             else:
                 start = run.decay_start
                 state, trunk_seconds = _trunk_state(run, blank, program, trunk, setting)
-                state = state.replace(schedule=branch_schedule(run))
+                state = program.branch_off(state, run)
                 notes = {"device_seconds": 0.0, "trunk_device_seconds": trunk_seconds}
             part = BRANCH
             state, seconds = _advance(run, state, start, run.steps, notes, program, branch, setting)

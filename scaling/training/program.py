@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from scaling.models import build
 from scaling.spec import Model, Optim, Run
-from scaling.training.schedule import Schedule, trunk_schedule
+from scaling.training.schedule import Scalar, Schedule, branch_schedule, trunk_schedule
 from scaling.training.sharding import device_mesh, over_data, place, replicated
 from scaling.training.step import Metrics, State, make_evaluate, make_init, make_step
 
@@ -27,13 +26,18 @@ class Program:
     """Initialisation, step and evaluation of one shape, jitted over a mesh; the step donates its state."""
 
     mesh: Mesh
-    init: Callable[[jax.Array, Schedule, jax.Array], State]
+    init: Callable[[Scalar, Schedule, Scalar], State]
     step: Callable[[State, jax.Array], tuple[State, Metrics]]
     evaluate: Callable[[Any, jax.Array], jax.Array]
 
     def initial_state(self, run: Run) -> State:
         """The state of `run`'s trunk before its first step."""
-        return self.init(jnp.int32(run.seed), trunk_schedule(run), jnp.float32(run.optim.weight_decay))
+        return self.init(np.int32(run.seed), trunk_schedule(run), np.float32(run.optim.weight_decay))
+
+    def branch_off(self, state: State, run: Run) -> State:
+        """A trunk's state with `run`'s decay ahead of it."""
+        # placed like the rest of the state: elsewhere it would be another program
+        return state.replace(schedule=jax.device_put(branch_schedule(run), replicated(self.mesh)))
 
     def held_out_losses(self, parameters: Any, rows: np.ndarray) -> np.ndarray:
         """Summed loss of each held-out row, nats: rows [r, t + 1] to float64 [r]."""

@@ -5,23 +5,25 @@ from __future__ import annotations
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from scaling.spec import MAX_STEPS, Run
 
 Array = jax.Array
+Scalar = jax.Array | np.generic
 
 
 @flax.struct.dataclass
 class Schedule:
     """The schedule as arrays in the state, so that one program serves every rate and budget."""
 
-    lr: Array
+    lr: Scalar
     """Peak rate, float32 []."""
-    warmup_steps: Array
+    warmup_steps: Scalar
     """int32 []."""
-    decay_start: Array
+    decay_start: Scalar
     """First step of the decay, int32 []; beyond every step on a trunk."""
-    decay_steps: Array
+    decay_steps: Scalar
     """int32 []."""
 
 
@@ -45,8 +47,8 @@ def learning_rate(schedule: Schedule, step: Array) -> Array:
 
 def _schedule(run: Run, decay_start: int, decay_steps: int) -> Schedule:
     return Schedule(
-        lr=jnp.float32(run.optim.lr),
-        warmup_steps=jnp.int32(run.warmup_steps),
-        decay_start=jnp.int32(decay_start),
-        decay_steps=jnp.int32(decay_steps),
+        lr=np.float32(run.optim.lr),
+        warmup_steps=np.int32(run.warmup_steps),
+        decay_start=np.int32(decay_start),
+        decay_steps=np.int32(decay_steps),
     )

@@ -15,7 +15,7 @@ from scaling.models.transformer import init_parameters
 from scaling.spec import Optim
 from scaling.training.loss import cross_entropy
 from scaling.training.optimizer import apply_update, direction
-from scaling.training.schedule import Schedule, learning_rate
+from scaling.training.schedule import Scalar, Schedule, learning_rate
 
 Array = jax.Array
 Metrics = dict[str, Array]
@@ -27,19 +27,19 @@ class State:
 
     step: Array
     """Steps done, int32 []."""
-    seed: Array
+    seed: Scalar
     """int32 []."""
     parameters: Any
     moments: Any
     schedule: Schedule
-    weight_decay: Array
+    weight_decay: Scalar
     """float32 []."""
 
 
-def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Array, Schedule, Array], State]:
+def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Scalar, Schedule, Scalar], State]:
     """A pure function (seed, schedule, weight decay) -> state before the first step."""
 
-    def initial(seed: Array, schedule: Schedule, weight_decay: Array) -> State:
+    def initial(seed: Scalar, schedule: Schedule, weight_decay: Scalar) -> State:
         parameters = init_parameters(model, jax.random.key(seed), context)
         moments = direction(optim).init(parameters)
         return State(jnp.int32(0), seed, parameters, moments, schedule, weight_decay)
@@ -65,7 +65,7 @@ def make_step(model: nn.Module, optim: Optim) -> Callable[[State, Array], tuple[
         updates, moments = transform.update(gradients, state.moments)
         rate = learning_rate(state.schedule, state.step)
         parameters = apply_update(state.parameters, updates, rate, state.weight_decay)
-        metrics = {"loss": loss, "gradient_norm": optax.global_norm(gradients), "lr": rate}
+        metrics = {"loss": loss, "gradient_norm": optax.tree.norm(gradients), "lr": rate}
         return state.replace(step=state.step + 1, parameters=parameters, moments=moments), metrics
 
     return step

@@ -1,0 +1,37 @@
+"""`python -m analysis VERB ...`: runs the verb; an error of the user is one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Fits are millions of matrix products of a few rows: a second BLAS thread costs more than it does. NumPy reads these
+# when it is imported, so before anything else.
+for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import tyro  # noqa: E402
+
+from analysis import verbs  # noqa: E402
+from analysis.errors import InputError  # noqa: E402
+
+VERBS = {"fit": verbs.fit}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    from scaling.table import TableError
+
+    app = tyro.extras.SubcommandApp()
+    for name, verb in VERBS.items():
+        app.command(verb, name=name)
+    try:
+        app.cli(args=arguments, prog="python -m analysis", description="Fit scaling laws to a table of runs.")
+    except (InputError, TableError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

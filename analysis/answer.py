@@ -1,0 +1,128 @@
+"""The answer in plain words, made from the numbers: what was asked, what was found, how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis import notation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.findings import Findings
+    from analysis.source import Source
+
+LEADS = {
+    "identified": "These runs identify a limit: {floor} nats per token.",
+    "bounded_above_only": "These runs bound the limit from above, and do not find it: it lies below {hi} nats per token.",
+    "not_identified": "These runs do not tell whether there is a limit: a floor of the loss is not identified.",
+}
+VERDICTS = {
+    "identified": "identified",
+    "bounded_above_only": "bounded above only",
+    "not_identified": "not identified",
+}
+STATUSES = {
+    "converged": "The optimiser converged.",
+    "max_steps": "The optimiser stopped before it converged, so the parameters are not to be relied on.",
+    "at_bound": "A parameter ended at the edge of what is allowed (a floor or amplitude of 0, or an extreme exponent): "
+    "the runs do not determine it.",
+    "ill_conditioned": "The parameters trade against each other so strongly that single ones mean little; the curve "
+    "through the data is steadier than its parameters.",
+}
+
+
+def lead(verdict: Mapping[str, Any]) -> str:
+    """The first sentence: the verdict on the floor, with a number only where the runs earned it."""
+    lo, hi = verdict["lo"], verdict["hi"]
+    floor = f"{notation.estimate(verdict['E'], lo, hi)} ({notation.interval(lo, hi)})"
+    return LEADS[verdict["verdict"]].format(floor=floor, hi=notation.plain(hi, 3))
+
+
+def runs(source: Source, fitted: pd.DataFrame) -> str:
+    """What was trained, from where to where, and what it did to the loss."""
+    sizes, tokens = _span(fitted, "N", notation.count), _span(fitted, "D", notation.count)
+    words = f"{len(fitted)} runs"
+    if source.planned and source.planned != len(fitted):
+        words = f"{len(fitted)} of the {source.planned} runs that the study asks for"
+    text = f"{words} are analysed"
+    if sizes:
+        text += f": models of {sizes} parameters" + (f" on {tokens} training tokens" if tokens else "")
+    worst, best = float(fitted["L"].max()), float(fitted["L"].min())
+    places = notation.decimals(best, worst) + 1
+    text += f". Held-out loss lies between {notation.fixed(worst, places)} and {notation.fixed(best, places)} nats per token"
+    if "bpb" in fitted and fitted["bpb"].notna().any():
+        text += f" (at best {notation.plain(float(fitted['bpb'].min()))} bits per byte)"
+    return text + "."
+
+
+def outlook(found: Findings) -> str:
+    """How well the law describes the runs, and the loss at ten times the compute."""
+    claim = found.limit["losses"][0]
+    typical = notation.percent(float(np.median(np.abs(found.residuals))))
+    reach = notation.times(claim["extrapolation"])
+    what = "compute" if found.forecast.track.x == "C" else found.forecast.track.x
+    split = ", split at its best between parameters and tokens," if found.forecast.track.cost else ""
+    return (
+        f"Within the runs the fitted law is off by {typical} at the median. If it went on holding, a run with {reach} the "
+        f"{what} of the largest one{split} would reach {value(claim)} nats per token "
+        f"({notation.percent(claim['level'])} interval {notation.interval(claim['lo'], claim['hi'])})."
+    )
+
+
+def trust(cuts: Sequence[Mapping[str, Any]]) -> str:
+    """What became of predictions of larger runs from smaller ones, where that could be tried."""
+    made = [cut for cut in cuts if not cut["skipped"]]
+    if not made:
+        reason = f" ({cuts[0]['skipped']})" if cuts else ""
+        return f"No run could be held out to test the law's predictions{reason}, so it is untested beyond the data."
+    cut = made[0]
+    inside = round(cut["coverage"] * cut["held_out"])
+    losses = "loss" if cut["held_out"] == 1 else "losses"
+    text = (
+        f"Put to the test: fitted to the {cut['fitted']} smaller runs alone, the law predicted the {cut['held_out']} "
+        f"larger {losses}, up to {notation.times(cut['factor'])} the compute, with a mean error of "
+        f"{notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
+        f"{cut['held_out']} fell inside their {notation.percent(cut['level'])} prediction intervals."
+    )
+    better = [name for name, skill in (cut["skill"] or {}).items() if math.isfinite(skill) and skill < 0]
+    if better:
+        text += f" A forecast that needs no such law did better: {' and '.join(map(repr, better))}."
+    return text
+
+
+def cautions(found: Findings) -> list[str]:
+    """What a reader must know before believing any interval: few clusters, doubtful optimum, inseparable exponents."""
+    fit, words = found.fit, []
+    if found.bootstrap.note:
+        words.append(found.bootstrap.note)
+    if fit.status != "converged":
+        words.append(STATUSES[fit.status])
+    if not fit.restarts.agree:
+        words.append("The search found other parameters that fit as well: the parameters are not unique.")
+    for pair in fit.identification.get("confounded", ()):
+        words.append(
+            f"{pair['first']} and {pair['second']} cannot be told apart: in these runs what they act on grows in step."
+        )
+    if 0.99 < fit.linear_share or fit.linear_share < 0.01:
+        how = "least absolute deviations" if fit.linear_share > 0.5 else "least squares"
+        words.append(
+            f"The objective acts as {how}: {notation.percent(fit.linear_share)} of the rows lie beyond delta."
+        )
+    return words
+
+
+def value(claim: Mapping[str, Any]) -> str:
+    """A claimed loss in the decimals of its interval."""
+    return notation.estimate(claim["L"], claim["lo"], claim["hi"])
+
+
+def _span(frame: pd.DataFrame, column: str, form: Any) -> str:
+    if column not in frame:
+        return ""
+    lo, hi = float(frame[column].min()), float(frame[column].max())
+    return form(lo) if lo == hi else f"{form(lo)} to {form(hi)}"

@@ -1,0 +1,89 @@
+"""The fit of a table with all its evidence: intervals, profile and verdict, frontier and held-out runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from analysis import frontier, holdout
+from analysis.fit import Fit
+from analysis.identify import verdict
+from analysis.laws import Hoffmann
+from analysis.profile import profile
+from analysis.uncertainty import Bootstrap, bootstrap
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def with_evidence(
+    table: pd.DataFrame,
+    fit: Fit,
+    *,
+    replicates: int = 1000,
+    clusters: str = "auto",
+    seed: int = 0,
+    level: float = 0.9,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[Fit, Bootstrap]:
+    """The fit with its intervals, profile of E, verdict, frontier and rolling origin filled in, and its bootstrap.
+
+    say is told, in a few words each, what is being done.
+    """
+    boot = bootstrap(
+        table,
+        fit,
+        replicates=replicates,
+        clusters=clusters,
+        seed=seed,
+        level=level,
+        progress=lambda done, total: say(f"bootstrap: {done} of {total} refits"),
+    )
+    say("profile of E")
+    curve = profile(table, fit, level=level, clusters=clusters, seed=seed)
+    found = replace(
+        fit,
+        intervals={name: interval.as_dict() for name, interval in boot.intervals().items()},
+        bootstrap=boot.as_dict(),
+        profile=curve.as_dict(),
+        identification=verdict(table, fit, boot, curve).as_dict(),
+        frontier=_frontier(table, fit, boot),
+        holdout=tuple(
+            cut.as_dict()
+            for cut in holdout.rolling_origin(
+                table, fit, level=level, seed=seed, clusters=clusters, progress=say
+            )
+        ),
+    )
+    return found, boot
+
+
+def _frontier(table: pd.DataFrame, fit: Fit, boot: Bootstrap) -> dict[str, object]:
+    if not (isinstance(fit.curve, Hoffmann) and isinstance(boot.law, Hoffmann)):
+        return {}
+    cost = frontier.cost(fit.select(table))
+    many = frontier.Frontier(boot.law, cost)
+    intervals = {
+        "N_exponent": boot.interval(many.N_exponent).as_dict(),
+        "D_exponent": boot.interval(many.D_exponent).as_dict(),
+        "L_exponent": boot.interval(many.L_exponent).as_dict(),
+    }
+    return frontier.Frontier(fit.curve, cost).as_dict() | {"intervals": intervals}
+
+
+class Progress:
+    """Says on stderr what is being done, once it has taken two seconds and then at most every two."""
+
+    def __init__(self, every: float = 2.0) -> None:
+        self.every = every
+        self.last = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        """Say it if it is time to."""
+        now = time.monotonic()
+        if now - self.last >= self.every:
+            self.last = now
+            print(text, file=sys.stderr, flush=True)

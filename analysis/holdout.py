@@ -1,0 +1,142 @@
+"""How well the law foretells runs larger than those it was fitted to: the rolling origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import fit as fitting
+from analysis.errors import InputError
+from analysis.fit import Fit
+from analysis.uncertainty import bootstrap, predict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+FACTORS = (3.0, 10.0, 30.0)
+REPLICATES = 200
+"""Of the bootstrap at each cut: a prediction interval's ends move by a tenth of its width between seeds."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One origin: the rows with C at most `cut` were fitted, those beyond were predicted.
+
+    Errors are relative, Lhat / L - 1. Skill is 1 - (the law's mean absolute error) / (a baseline's): above 0 the law is the
+    better forecast. A cut that could not be made has `skipped` set and NaN in its numbers.
+    """
+
+    factor: float
+    """Largest C of the table over the cut."""
+    cut: float
+    fitted: int
+    held_out: int
+    skipped: str = ""
+    status: str = ""
+    mean_error: float = float("nan")
+    """Mean absolute error."""
+    max_error: float = float("nan")
+    bias: float = float("nan")
+    """Mean error: above 0 the law was too pessimistic."""
+    coverage: float = float("nan")
+    """Share of the held-out losses inside the prediction interval of `level`."""
+    level: float = float("nan")
+    replicates: int = 0
+    """Of the bootstrap that made the prediction interval."""
+    skill: dict[str, float] | None = None
+    """Against "last value" (the best loss seen), "power of C" and "power of the law's columns" (no floor)."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """An entry of `holdout` in fit.json."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+
+def rolling_origin(
+    table: pd.DataFrame,
+    fit: Fit,
+    *,
+    factors: Sequence[float] = FACTORS,
+    replicates: int = REPLICATES,
+    level: float = 0.9,
+    seed: int = 0,
+    clusters: str = "auto",
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Cut, ...]:
+    """One Cut a factor, at C = largest C / factor; a cut with too few rows on either side is returned as skipped."""
+    frame = fit.select(table).frame
+    if "C" not in frame.columns:
+        return tuple(Cut(f, float("nan"), 0, 0, "the table has neither C nor N and D") for f in factors)
+    compute = np.asarray(frame["C"], dtype=np.float64)
+    cuts = []
+    for factor in factors:
+        if progress:
+            progress(f"predicting the runs beyond a {factor:g}th of the compute")
+        limit = float(compute.max()) / factor
+        seen, unseen = frame[compute <= limit], frame[compute > limit]
+        cuts.append(_cut(fit, seen, unseen, factor, limit, replicates, level, seed, clusters))
+    return tuple(cuts)
+
+
+def _cut(
+    fit: Fit,
+    seen: pd.DataFrame,
+    unseen: pd.DataFrame,
+    factor: float,
+    limit: float,
+    replicates: int,
+    level: float,
+    seed: int,
+    clusters: str,
+) -> Cut:
+    needed = len(fit.params) + 1
+    if len(seen) < needed:
+        reason = f"{len(seen)} rows at or below the cut; {needed} are needed to fit and judge {len(fit.params)} parameters"
+        return Cut(factor, limit, len(seen), len(unseen), reason)
+    x = next(iter(fit.columns.values()))
+    try:
+        refit = fitting.fit(seen, fit.law, objective=fit.objective, weights=fit.weighted_by, x=x)
+        boot = bootstrap(seen, refit, replicates=replicates, clusters=clusters, seed=seed, level=level)
+    except InputError as error:
+        return Cut(factor, limit, len(seen), len(unseen), str(error))
+    truth = np.asarray(unseen["L"], dtype=np.float64)
+    forecast = predict(boot, refit, unseen, level=level)
+    error = forecast.value / truth - 1
+    mean = float(np.abs(error).mean())
+    return Cut(
+        factor=factor,
+        cut=limit,
+        fitted=len(seen),
+        held_out=len(unseen),
+        status=refit.status,
+        mean_error=mean,
+        max_error=float(np.abs(error).max()),
+        bias=float(error.mean()),
+        coverage=float(np.mean((truth >= forecast.lo) & (truth <= forecast.hi))),
+        level=level,
+        replicates=replicates,
+        skill={name: 1 - mean / naive for name, naive in _naive_errors(fit, seen, unseen).items()},
+    )
+
+
+def _naive_errors(fit: Fit, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, float]:
+    """Mean absolute relative error of forecasts that need no law: [best loss seen, straight lines in log-log axes]."""
+    truth = np.asarray(unseen["L"], dtype=np.float64)
+    log_loss = np.log(np.asarray(seen["L"], dtype=np.float64))
+
+    def line(columns: Sequence[str]) -> Array:
+        def design(frame: pd.DataFrame) -> Array:
+            logs = [np.log(np.asarray(frame[column], dtype=np.float64)) for column in columns]
+            return np.stack([np.ones(len(frame)), *logs], axis=1)
+
+        return np.exp(design(unseen) @ np.linalg.lstsq(design(seen), log_loss, rcond=None)[0])
+
+    forecasts = {"last value": np.full(len(truth), np.exp(log_loss.min())), "power of C": line(["C"])}
+    if list(fit.columns.values()) != ["C"]:
+        forecasts["power of " + " and ".join(fit.columns.values())] = line(list(fit.columns.values()))
+    return {name: float(np.abs(value / truth - 1).mean()) for name, value in forecasts.items()}

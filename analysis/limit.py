@@ -1,0 +1,213 @@
+"""Beyond the data: the floor if the runs earned one, the loss expected at more compute, and how far each claim reaches."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import rows
+from analysis.errors import InputError
+from analysis.fit import Fit, solve_batch
+from analysis.frontier import Cost, Frontier, cost
+from analysis.laws import LAWS, Hoffmann, Law
+from analysis.profile import Profile
+from analysis.uncertainty import Bootstrap, tails
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+FACTORS = (10.0, 100.0, 1000.0)
+"""Multiples of the largest run at which a loss is given where no compute is asked for."""
+SHARES = (0.05, 0.01, 0.001)
+"""Distances to the floor, as shares of it."""
+FLOORS = 24
+"""Floors in the profile's range at which everything else is refitted for the interval."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """The line along which a law is followed: compute C at its best split, or the one column of a law in one column."""
+
+    x: str
+    cost: Cost | None = None
+
+    def loss(self, law: Law, x: Array) -> Array:
+        """Loss at x [k]; a law with a leading axis [R] gives [R, k]."""
+        if isinstance(law, Hoffmann) and self.cost is not None:
+            return Frontier(law, self.cost).L_opt(x)
+        return law(x=x)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Laws that the runs allow: the fit, its bootstrap replicates, and the best fit at every floor in E's profile range.
+
+    Percentiles of a bootstrap are too narrow where the floor is not identified, since all replicates may rest at one
+    end (E = 0): an interval here is the wider of the percentiles and of what the profile's fits span.
+    """
+
+    track: Track
+    best: Law
+    replicates: Law
+    floors: Law
+    level: float
+    largest: float
+    """Largest x of any fitted run."""
+
+    @property
+    def method(self) -> str:
+        """How an interval was made."""
+        return "bootstrap percentiles, widened to the fits at every floor that the profile allows"
+
+    def loss(self, x: Array) -> tuple[Array, Array, Array]:
+        """Loss at x [k] with the ends of its interval."""
+        lo, hi = np.quantile(self.track.loss(self.replicates, x), tails(self.level), axis=0)
+        value, spanned = self.track.loss(self.best, x), self.track.loss(self.floors, x)
+        return value, np.minimum(lo, spanned.min(axis=0)), np.maximum(hi, spanned.max(axis=0))
+
+    def reach(self, share: float) -> tuple[float, float, float]:
+        """The x at which the loss is within `share` of the floor, with its interval; infinite where that is never."""
+        value = float(self._reach(self.best, share)[0])
+        lo, hi = np.quantile(self._reach(self.replicates, share), tails(self.level), method="nearest")
+        spanned = self._reach(self.floors, share)
+        return value, float(min(lo, spanned.min())), float(max(hi, spanned.max()))
+
+    def _reach(self, law: Law, share: float) -> Array:
+        """x [R] from two points: on a track the loss above E is a power of x, for every law of one column and for L_opt."""
+        E = np.atleast_1d(np.asarray(law.as_dict()["E"], dtype=np.float64))
+        points = self.largest * np.array([1.0, 10.0])
+        near, far = (self.track.loss(law, points).reshape(len(E), 2) - E[:, None]).T
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            exponent = np.log10(near / far)
+            x = self.largest * (near / (share * E)) ** (1 / exponent)
+        return np.where((near > 0) & (E > 0) & (exponent > 0), x, np.where(near > 0, np.inf, 0.0))
+
+
+def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap, profile: Profile) -> Forecast:
+    """What the runs allow beyond themselves, from a fit, its bootstrap and its profile of E."""
+    chosen = fit.select(table)
+    x = next(iter(fit.columns.values()))
+    track = Track("C", cost(chosen)) if issubclass(LAWS[fit.law], Hoffmann) else Track(x)
+    largest = float(np.asarray(chosen.frame[track.x], dtype=np.float64).max())
+    return Forecast(track, fit.curve, boot.law, _floors(chosen, fit, profile), boot.level, largest)
+
+
+def limit(
+    fit: Fit,
+    made: Forecast,
+    identification: Mapping[str, Any],
+    at: Sequence[float] = (),
+    fit_sha256: str = "",
+) -> dict[str, Any]:
+    """The content of limit.json; `identification` is the fit's entry of that name, `at` the computes asked for.
+
+    E is null unless its verdict is `identified`, so that no program takes it for a limit; `bounded_above_only` gives
+    its upper end. Distances to a floor are given only where there is one. null also stands for "never" (`C` or `hi` of a
+    distance). `extrapolation` is how many times the largest run's C a claim is about.
+    """
+    verdict, reason = identification["verdict"], identification["reason"]
+    points = _points(at, made.largest)
+    x, distances = made.track.x, []
+    if verdict == "identified":
+        distances = [_distance(made, share) for share in SHARES]
+    return {
+        "verdict": verdict,
+        "reason": reason,
+        "E": _floor(identification, made.level),
+        "x": x,
+        "largest_run": {x: made.largest},
+        "losses": [_loss(made, point) for point in points],
+        "distances": distances,
+        "distances_missing": ""
+        if distances
+        else "no distance to a floor is given, since the runs do not identify one",
+        "method": made.method,
+        "law": fit.law,
+        "table_sha256": fit.table_sha256,
+        "fit_sha256": fit_sha256,
+        "version": fit.version,
+    }
+
+
+def write(content: Mapping[str, Any], path: Path) -> None:
+    """Write limit.json, whole or not at all; floats unrounded, no NaN or infinity."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"cannot write {path} ({error.strerror}); choose another folder with --out"
+        ) from None
+
+
+def _floors(chosen: rows.Rows, fit: Fit, profile: Profile) -> Law:
+    """The best fit at floors over the profile's range, those within its threshold, and the fit itself."""
+    problem, weights = fit.problem(chosen.frame), fit.weights(chosen.frame)
+    begin = profile.values[0] if math.isnan(profile.lo) else profile.lo
+    end = profile.values[-1] if math.isnan(profile.hi) else profile.hi
+    values = np.linspace(begin, end, FLOORS)
+    batch = solve_batch(problem, np.broadcast_to(weights, (FLOORS, len(weights))), {"E": values})
+    allowed = batch.objective <= profile.best + profile.threshold * 1.05  # the range's ends were interpolated
+    found = dict(zip(problem.names, batch.parameters[:, allowed], strict=True))
+    return LAWS[fit.law](**{name: np.append(found[name], fit.params[name]) for name in fit.params})
+
+
+def _points(at: Sequence[float], largest: float) -> list[float]:
+    for value in at:
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(
+                f"a loss is asked for at {value} FLOPs; give numbers above 0, e.g. --at 1e21 1e22"
+            )
+    return list(at) or [largest * factor for factor in FACTORS]
+
+
+def _floor(identification: Mapping[str, Any], level: float) -> dict[str, Any]:
+    """E with its interval as far as the verdict allows."""
+    verdict = identification["verdict"]
+    return {
+        "value": identification["E"] if verdict == "identified" else None,
+        "lo": identification["lo"] if verdict == "identified" else None,
+        "hi": None if verdict == "not_identified" else identification["hi"],
+        "level": level,
+        "method": "bootstrap and profile, the wider",
+    }
+
+
+def _loss(made: Forecast, at: float) -> dict[str, Any]:
+    value, lo, hi = (float(part[0]) for part in made.loss(np.array([at])))
+    found = {made.track.x: at, "L": value, "lo": lo, "hi": hi, "level": made.level}
+    found |= _best_split(made, at)
+    return found | {"extrapolation": at / made.largest}
+
+
+def _best_split(made: Forecast, at: float) -> dict[str, float | None]:
+    """N and D of the best split of a compute; null where a term of the law is absent and the split has no end."""
+    if not (isinstance(made.best, Hoffmann) and made.track.cost is not None):
+        return {}
+    frontier = Frontier(made.best, made.track.cost)
+    split = {"N_opt": float(frontier.N_opt(at)), "D_opt": float(frontier.D_opt(at))}
+    return {name: value if math.isfinite(value) and value > 0 else None for name, value in split.items()}
+
+
+def _distance(made: Forecast, share: float) -> dict[str, Any]:
+    value, lo, hi = (number if math.isfinite(number) else None for number in made.reach(share))
+    reach = None if value is None else value / made.largest
+    return {
+        "share": share,
+        made.track.x: value,
+        "lo": lo,
+        "hi": hi,
+        "level": made.level,
+        "extrapolation": reach,
+    }

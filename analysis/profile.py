@@ -1,0 +1,162 @@
+"""The profile of a parameter: how much worse the best fit gets when that parameter is held elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import search
+from analysis.errors import InputError
+from analysis.fit import Fit, solve_batch
+from analysis.problem import Problem
+from analysis.uncertainty import grouping, resample
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+POINTS = 32
+CALIBRATION = 400
+"""Replicates from which the threshold is taken."""
+ROUNDS = 2
+"""How often the two crossings of the threshold are looked at more closely, each time in POINTS / 4 steps."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Least objective [V] at each held value [V] of a parameter, everything else refitted globally.
+
+    The interval is where the objective lies less than `threshold` above its least; `lo` or `hi` is NaN where it has
+    not risen that far at the end of the scan, so that the rows do not bound the parameter on that side.
+    """
+
+    parameter: str
+    values: Array
+    objective: Array
+    best: float
+    threshold: float
+    lo: float
+    hi: float
+    level: float
+    method: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
+            "values": self.values.tolist(),
+            "objective": self.objective.tolist(),
+        }
+
+
+def profile(
+    table: pd.DataFrame,
+    fit: Fit,
+    parameter: str = "E",
+    *,
+    level: float = 0.9,
+    clusters: str = "auto",
+    seed: int = 0,
+) -> Profile:
+    """The profile of one parameter, and the interval that the likelihood-ratio statistic of robust regression gives.
+
+    The statistic is the rise of the objective when the parameter is held (Schrader and Hettmansperger 1980,
+    Biometrika 67:93; Hampel et al. 1986, chapter 7). Its threshold is the level's quantile of the same statistic over
+    resampled rows or clusters, each refitted with the parameter free and held at the fit's value. The textbook
+    threshold, chi-squared times E psi^2 / E psi', assumes equal and independent noise: on the Chinchilla rows it makes
+    the interval of E 0.7 times as wide as its bootstrap says, and with six clusters it covered 50 % where 90 % was
+    claimed. For finite samples the threshold is multiplied by n / (n - P) and by the squared ratio of Student's to the
+    normal quantile, with n - P degrees of freedom for rows and clusters - 1 for clusters.
+    """
+    if parameter not in fit.params:
+        raise InputError(f"the law has no parameter {parameter!r}; it has {', '.join(fit.params)}")
+    frame = fit.select(table).frame
+    problem, weights = fit.problem(frame), fit.weights(frame)
+    groups, method = grouping(frame, clusters)
+    grid = search.scan(problem)
+    threshold = _threshold(problem, grid, fit, parameter, level, groups, weights, seed)
+
+    def objective(values: Array) -> Array:
+        repeated = np.broadcast_to(weights, (len(values), len(weights)))
+        return solve_batch(problem, repeated, {parameter: values}, grid=grid).objective
+
+    values = _first_values(problem, fit, parameter)
+    heights = np.append(objective(values), fit.value)
+    values = np.append(values, fit.params[parameter])
+    for _ in range(ROUNDS):
+        values, heights = _sorted(values, heights)
+        extra = _near_crossings(values, heights, float(heights.min()) + threshold)
+        if not len(extra):
+            break
+        values, heights = np.append(values, extra), np.append(heights, objective(extra))
+    values, heights = _sorted(values, heights)
+    best = float(heights.min())
+    lo, hi = _crossings(values, heights, best + threshold)
+    return Profile(parameter, values, heights, best, threshold, lo, hi, level, f"likelihood ratio, {method}")
+
+
+def _threshold(
+    problem: Problem,
+    grid: search.Grid,
+    fit: Fit,
+    parameter: str,
+    level: float,
+    groups: NDArray[np.intp],
+    weights: Array,
+    seed: int,
+) -> float:
+    from scipy.special import ndtri, stdtrit
+
+    drawn = resample(groups, CALIBRATION, np.random.default_rng(seed)) * weights
+    fixed = {parameter: np.full(CALIBRATION, fit.params[parameter])}
+    free = solve_batch(problem, drawn, grid=grid, starts=1)
+    held = solve_batch(problem, drawn, fixed, grid=grid, starts=1)
+    rise = float(np.quantile(np.maximum(held.objective - free.objective, 0.0), level))
+    rows, paid, units = len(weights), len(fit.params), int(groups.max()) + 1
+    freedom = max(rows - paid if units == rows else units - 1, 1)
+    tail = 0.5 + level / 2
+    return rise * rows / max(rows - paid, 1) * float(stdtrit(freedom, tail) / ndtri(tail)) ** 2
+
+
+def _first_values(problem: Problem, fit: Fit, parameter: str) -> Array:
+    """Where a profile is looked at first: an exponent over its range; a floor from 0 to just above the least loss, ever
+    denser towards it; another amplitude from 0 and over six decades around the fit."""
+    if parameter in problem.law.exponents:
+        bounds = problem.law.exponents[parameter]
+        return np.geomspace(bounds.lo, bounds.hi, POINTS)
+    index = problem.names.index(parameter)
+    least = float(problem.loss.min())
+    if index not in [k for k, _ in problem.couplings]:
+        gaps = np.geomspace(1.0, 2e-3, POINTS - 6)
+        return least * np.concatenate([1 - gaps, np.linspace(1, 1.05, 6)])
+    center = fit.params[parameter] or least
+    return np.append(0.0, center * np.geomspace(1e-3, 1e3, POINTS - 1))
+
+
+def _sorted(values: Array, heights: Array) -> tuple[Array, Array]:
+    values, first = np.unique(values, return_index=True)
+    return values, heights[first]
+
+
+def _near_crossings(values: Array, heights: Array, height: float) -> Array:
+    inside = np.flatnonzero(heights <= height)
+    brackets = [(i, i + 1) for i in (inside[0] - 1, inside[-1]) if 0 <= i < len(values) - 1]
+    inner = [np.linspace(values[i], values[j], POINTS // 4 + 2)[1:-1] for i, j in brackets]
+    return np.concatenate(inner) if inner else np.empty(0)
+
+
+def _crossings(values: Array, heights: Array, height: float) -> tuple[float, float]:
+    """Outermost values at which the profile is at this height, by linear interpolation; NaN where it never gets there."""
+    inside = np.flatnonzero(heights <= height)
+
+    def between(i: int, j: int) -> float:
+        share = (height - heights[i]) / (heights[j] - heights[i])
+        return float(values[i] + share * (values[j] - values[i]))
+
+    first, last = int(inside[0]), int(inside[-1])
+    lo = between(first, first - 1) if first > 0 else float("nan")
+    hi = between(last, last + 1) if last < len(values) - 1 else float("nan")
+    return lo, hi

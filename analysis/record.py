@@ -1,0 +1,97 @@
+"""fit.json: a Fit as text, and back. Reading it runs nothing: it is plain JSON, checked against the law it names."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import InputError
+from analysis.fit import Fit, Restarts
+from analysis.objective import LogHuber
+from analysis.rows import Excluded, law_named
+
+PLAIN = (
+    *("law", "columns", "params", "status", "rows", "where", "weighted_by", "conventions"),
+    *("intervals", "bootstrap", "profile", "identification", "frontier", "table", "table_sha256", "version"),
+)
+"""Fields written as they are; the others have an entry of their own in `to_json`."""
+
+
+def to_json(fit: Fit) -> dict[str, Any]:
+    """A dictionary of JSON values; numbers unrounded, what is not known (NaN, infinite) as null."""
+    found = {name: getattr(fit, name) for name in PLAIN} | {
+        "objective": {
+            "name": "log_huber",
+            "delta": fit.objective.delta,
+            "value": fit.value,
+            "linear_share": fit.linear_share,
+        },
+        "excluded": [vars(row) for row in fit.excluded],
+        "condition_number": fit.condition_number,
+        "restarts": vars(fit.restarts) | {"agree": fit.restarts.agree},
+        "data_span": {name: {"min": lo, "max": hi} for name, (lo, hi) in fit.data_span.items()},
+        "holdout": list(fit.holdout),
+    }
+    order = [name for item in fields(Fit) if (name := item.name) in found]
+    return {name: _jsonable(found[name]) for name in order}
+
+
+def from_json(found: Any) -> Fit:
+    """The Fit that `to_json` wrote; null in the sections of evidence stays None. Raises InputError if it is none."""
+    try:
+        fit = Fit(
+            **{name: found[name] for name in PLAIN},
+            objective=LogHuber(found["objective"]["delta"]),
+            value=found["objective"]["value"],
+            linear_share=found["objective"]["linear_share"],
+            excluded=tuple(Excluded(**row) for row in found["excluded"]),
+            condition_number=math.inf if found["condition_number"] is None else found["condition_number"],
+            restarts=Restarts(
+                found["restarts"]["tried"], found["restarts"]["reached"], tuple(found["restarts"]["rivals"])
+            ),
+            data_span={name: (span["min"], span["max"]) for name, span in found["data_span"].items()},
+            holdout=tuple(found["holdout"]),
+        )
+        names = law_named(fit.law).parameters()
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"not a fit: {type(error).__name__} {error}; make one with python -m analysis fit"
+        ) from None
+    if tuple(fit.params) != names or not all(isinstance(value, float) for value in fit.params.values()):
+        raise InputError(f"a fit of law {fit.law!r} has numbers {', '.join(names)}, not {fit.params}")
+    return fit
+
+
+def write(fit: Fit, path: str | Path) -> None:
+    """Write fit.json, whole or not at all."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder, so {path.name} cannot be written there; make it first")
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(to_json(fit), indent=1, allow_nan=False) + "\n")
+    temporary.replace(path)
+
+
+def read(path: str | Path) -> Fit:
+    """Read fit.json; raises InputError for a file that is missing or not a fit."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no fit at {path}; make one with python -m analysis fit TABLE --out {path}")
+    try:
+        found = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not JSON ({error}); make it again with python -m analysis fit") from None
+    return from_json(found)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

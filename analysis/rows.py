@@ -1,0 +1,195 @@
+"""From a table to the rows that are fitted: which rows are left out and why, and which numbers cannot be fitted."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analysis.errors import InputError
+from analysis.laws import LAWS, Law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+X = "x"
+"""The column of a law that stands for any column of the table, chosen by `x`."""
+
+_ALLOWED = (
+    *(ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.Compare),
+    *(ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn),
+    *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.Mod),
+    *(ast.Name, ast.Load, ast.Constant, ast.List, ast.Tuple),
+)
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A row that is not fitted: its run_id, or "row 7" of the file where it has none, and why."""
+
+    row: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table that are fitted, those that are not, and what N and C mean in them."""
+
+    frame: pd.DataFrame
+    excluded: tuple[Excluded, ...]
+    conventions: dict[str, str]
+
+
+def law_named(name: str) -> type[Law]:
+    """The class of a law, by its name in `LAWS`; raises InputError with the names there are."""
+    if name not in LAWS:
+        raise InputError(f"no law is called {name!r}; there are: {', '.join(LAWS)}")
+    return LAWS[name]
+
+
+def law_columns(law: type[Law], x: str = "C") -> dict[str, str]:
+    """Column of the law -> column of the table; a law in any one column takes the table's column `x`."""
+    return {name: x if name == X else name for name in law.columns}
+
+
+def select(
+    table: pd.DataFrame, columns: Mapping[str, str], parameters: int, where: str | None = None
+) -> Rows:
+    """The rows to fit: those where `where` is true, that are done, decayed and have a loss.
+
+    columns maps the law's columns to the table's; C is made as 6 N D where the table has none. Raises InputError for a
+    column that is missing or not numeric, a value that is not above 0, and fewer rows than parameters.
+    """
+    frame, conventions = _with_compute(table)
+    for column in (*columns.values(), "L"):
+        require_numbers(frame, column)
+    reasons = _reasons(frame, where)
+    kept = frame[reasons.isna()]
+    for column in (*columns.values(), "L"):
+        _require_positive(kept, column)
+    if len(kept) < parameters:
+        raise InputError(_too_few(len(kept), len(frame), parameters, reasons))
+    left_out = reasons.dropna()
+    excluded = tuple(Excluded(label(frame, i), str(reason)) for i, reason in left_out.items())
+    return Rows(kept, excluded, conventions)
+
+
+def label(frame: pd.DataFrame, index: Any) -> str:
+    """The run_id of a row, or its number in the file (the first after the header is row 1)."""
+    import pandas as pd
+
+    if "run_id" in frame.columns and not pd.isna(frame.at[index, "run_id"]):
+        return str(frame.at[index, "run_id"])
+    return f"row {int(index) + 1}"
+
+
+def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
+    """True where an expression over columns is true: names, constants, comparisons, and/or/not, arithmetic, `in`.
+
+    A comparison with a missing value is false. Raises InputError for anything else: no call, attribute or index is
+    evaluated.
+    """
+    import pandas as pd
+
+    tree = _parse(expression)
+    for node in ast.walk(tree):
+        if not isinstance(node, _ALLOWED):
+            raise InputError(
+                f"--where {expression!r} holds {type(node).__name__.lower()}, which is not allowed; use names of "
+                "columns, numbers, strings, comparisons, and, or, not, in, + - * / ** %"
+            )
+        if isinstance(node, ast.Name) and node.id not in table.columns:
+            present = ", ".join(map(str, table.columns))
+            raise InputError(
+                f"--where {expression!r} names {node.id!r}, which is no column; columns are: {present}"
+            )
+    try:
+        result = table.eval(expression, engine="python")
+    except (
+        Exception
+    ) as error:  # pandas raises many kinds for what the whitelist lets through, e.g. text < number
+        raise InputError(f"--where {expression!r} cannot be evaluated: {error}") from None
+    if not isinstance(result, pd.Series) or not pd.api.types.is_bool_dtype(result.dtype):
+        raise InputError(f"--where {expression!r} is not true or false in each row; compare, e.g. 'N > 1e6'")
+    return result.astype("boolean").fillna(False).astype(bool)
+
+
+def _parse(expression: str) -> ast.Expression:
+    try:
+        return ast.parse(expression.strip(), mode="eval")
+    except SyntaxError as error:
+        raise InputError(f"--where {expression!r} is not an expression: {error.msg}") from None
+
+
+def _with_compute(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    frame = table.reset_index(drop=True) if not table.index.is_unique else table
+    conventions = {"N": "column N of the table", "C": "column C of the table"}
+    if "N" not in frame.columns:
+        del conventions["N"]
+    if "C" not in frame.columns:
+        del conventions["C"]
+        if {"N", "D"} <= set(frame.columns):
+            for column in ("N", "D"):
+                require_numbers(frame, column)
+            frame = frame.assign(C=6.0 * frame["N"] * frame["D"])
+            conventions["C"] = "6 N D: the table has no column C"
+    return frame, conventions
+
+
+def require_numbers(frame: pd.DataFrame, column: str) -> None:
+    """Raise InputError unless the table has the column and it is numeric."""
+    import pandas as pd
+
+    if column not in frame.columns:
+        present = ", ".join(map(str, frame.columns))
+        raise InputError(
+            f"the table has no column {column}; name the one that holds it, e.g. --columns {column}=theirs "
+            f"(columns are: {present})"
+        )
+    numeric = pd.api.types.is_numeric_dtype(frame[column].dtype)
+    if not numeric or pd.api.types.is_bool_dtype(frame[column].dtype):
+        raise InputError(f"column {column} holds {frame[column].iloc[0]!r}; a fit needs numbers there")
+
+
+def _require_positive(frame: pd.DataFrame, column: str) -> None:
+    import numpy as np
+
+    values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if len(bad):
+        name = label(frame, frame.index[bad[0]])
+        raise InputError(
+            f"{column} is {values[bad[0]]} in {name} ({len(bad)} such rows); it must be finite and above 0: correct "
+            f"it, or leave the row out with --where '{column} > 0'"
+        )
+
+
+def _reasons(frame: pd.DataFrame, where: str | None) -> pd.Series:
+    """Why a row is not fitted; missing where it is."""
+    import pandas as pd
+
+    reasons = pd.Series(pd.NA, index=frame.index, dtype="string")
+
+    def give(mask: pd.Series, reason: str | pd.Series) -> None:
+        reasons[mask & reasons.isna()] = reason if isinstance(reason, str) else reason[mask & reasons.isna()]
+
+    if where:
+        give(~evaluate(frame, where), f"not where {where}")
+    if "status" in frame.columns:
+        status = frame["status"].astype("string")
+        give(status.notna() & (status != "done"), "status " + status.fillna(""))
+    if "decayed" in frame.columns:
+        decayed = frame["decayed"].astype("string").str.lower()
+        give(decayed.isin(["false", "0", "0.0"]), "its learning rate was not decayed")
+    give(frame["L"].isna(), "no loss L")
+    return reasons
+
+
+def _too_few(kept: int, total: int, parameters: int, reasons: pd.Series) -> str:
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons.dropna().value_counts().items())
+    left_out = f" ({counts})" if counts else ""
+    return (
+        f"{kept} of {total} rows are left{left_out} for the {parameters} parameters of the law; "
+        "add runs, widen --where or fit a law with fewer parameters"
+    )

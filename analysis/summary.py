@@ -1,0 +1,136 @@
+"""A fit as text for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.fit import Fit
+from analysis.laws import LAWS
+
+WIDTH = 80
+
+
+def summary(fit: Fit) -> str:
+    """What was fitted, the parameters with their intervals, the verdict on E, the frontier and the held-out runs."""
+    parts = [_heading(fit), _parameters(fit), _floor(fit), _frontier(fit), _holdout(fit)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _heading(fit: Fit) -> str:
+    equation = LAWS[fit.law].equation
+    for name, theirs in fit.columns.items():
+        equation = equation.replace(f" {name}^", f" {theirs}^")
+    reasons = Counter(row.reason for row in fit.excluded)
+    lines = [
+        f"{fit.law}: L = {equation}",
+        f"{fit.rows} rows fitted, {len(fit.excluded)} excluded"
+        + "".join(f"; {count} {reason}" for reason, count in reasons.items()),
+        f"objective {fit.value:.10f}, log-Huber with delta {fit.objective.delta:g}: "
+        f"{fit.linear_share:.0%} of the rows are beyond delta",
+        f"status {fit.status}; condition number {fit.condition_number:.3g}; {fit.restarts.reached} of "
+        f"{fit.restarts.tried} starts reached the best objective",
+        *(f"  AN EQUALLY GOOD FIT is {_pairs(rival)}" for rival in fit.restarts.rivals),
+        "; ".join(f"{name} is {meaning}" for name, meaning in fit.conventions.items()),
+    ]
+    return "\n".join(_wrapped(line) for line in lines if line)
+
+
+def _parameters(fit: Fit) -> str:
+    errors = fit.bootstrap.get("standard_errors", {})
+    rows = []
+    for name, value in fit.params.items():
+        interval = fit.intervals.get(name)
+        ends = f"{interval['lo']:.6g} to {interval['hi']:.6g}" if interval else ""
+        rows.append((name, f"{value:.7g}", ends, f"{errors[name]:.3g}" if name in errors else ""))
+    level = next((f"{interval['level']:.0%} interval" for interval in fit.intervals.values()), "")
+    table = _table(("", "value", level, "s.e."), rows)
+    if not fit.bootstrap:
+        return table
+    boot = fit.bootstrap
+    statuses = ", ".join(f"{count} {status}" for status, count in boot["statuses"].items())
+    how = f"bootstrap of {boot['units']} {_unit(boot['method'])}: {boot['replicates']} refits ({statuses}), seed {boot['seed']}"
+    return "\n".join([table, _wrapped(how), *([_wrapped(boot["note"])] if boot["note"] else [])])
+
+
+def _floor(fit: Fit) -> str:
+    found = fit.identification
+    if not found:
+        return ""
+    trades = ", ".join(f"{name} {value:+.2f}" for name, value in found["trades"].items() if value == value)
+    ends = f"profile {_span(found['profile'])}, bootstrap {_span(found['bootstrap'])}"
+    lines = [f"floor E: {found['verdict']}. {found['reason']}", f"  {found['profile']['level']:.0%}: {ends}"]
+    if trades:
+        lines.append(f"  rank correlation of E over the refits with {trades}")
+    return "\n".join(_wrapped(line) for line in lines)
+
+
+def _frontier(fit: Fit) -> str:
+    found = fit.frontier
+    if not found:
+        return ""
+    rows = [
+        (f"{name}_opt ~ C^a, a", f"{found[key]:.4g}", _ends(found["intervals"][key]))
+        for name, key in (("N", "N_exponent"), ("D", "D_exponent"))
+    ]
+    rows.append(
+        ("L_opt - E ~ C^-c, c", f"{found['L_exponent']:.4g}", _ends(found["intervals"]["L_exponent"]))
+    )
+    cost = f"C = {found['kappa']:.4g} N^{found['rho']:.4g} D, within {found['largest_error_of_C']:.2g} of the rows' own C"
+    return "\n".join(["compute-optimal frontier", _table(("", "value", "interval"), rows), _wrapped(cost)])
+
+
+def _holdout(fit: Fit) -> str:
+    rows, skipped = [], []
+    for cut in fit.holdout:
+        if cut["skipped"]:
+            skipped.append(_wrapped(f"beyond C_max/{cut['factor']:g}: skipped, {cut['skipped']}"))
+            continue
+        numbers = [f"{100 * cut[key]:.2f}" for key in ("mean_error", "max_error", "bias")]
+        skill = f"{min(cut['skill'].values()):.2f}"
+        counts = (f"C_max/{cut['factor']:g}", str(cut["fitted"]), str(cut["held_out"]))
+        rows.append((*counts, *numbers, f"{cut['coverage']:.0%}", skill))
+    if not rows and not skipped:
+        return ""
+    head = ("fitted up to", "rows", "held out", "mean %", "max %", "bias %", "inside", "skill")
+    level = next((f"{cut['level']:.0%} " for cut in fit.holdout if not cut["skipped"]), "")
+    note = f"inside: held-out losses inside their {level}interval; skill: against the best naive forecast, 1 is perfect"
+    table = [_table(head, rows), _wrapped(note)] if rows else []
+    return "\n".join(["larger runs foretold from smaller ones", *table, *skipped])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        first, *rest = (
+            f"{cell:<{w}}" if i == 0 else f"{cell:>{w}}"
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  " + "  ".join([first, *rest]).rstrip()
+
+    return "\n".join(line(row) for row in (head, *rows))
+
+
+def _unit(method: str) -> str:
+    return "rows" if method == "pairs" else f"clusters of {method.split(':')[1]}"
+
+
+def _ends(interval: Mapping[str, Any]) -> str:
+    return f"{interval['lo']:.4g} to {interval['hi']:.4g}"
+
+
+def _span(interval: Mapping[str, Any]) -> str:
+    lo, hi = (None if end is None or end != end else end for end in (interval["lo"], interval["hi"]))
+    return f"{'unbounded' if lo is None else f'{lo:.5g}'} to {'unbounded' if hi is None else f'{hi:.5g}'}"
+
+
+def _pairs(params: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.6g}" for name, value in params.items())
+
+
+def _wrapped(line: str) -> str:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(line, WIDTH, subsequent_indent=indent, initial_indent="", break_long_words=False)

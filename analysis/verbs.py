@@ -1,0 +1,94 @@
+"""The verbs of `python -m analysis`. Their arguments are the command line's options; what is heavy is imported inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from analysis.errors import InputError
+
+
+def fit(
+    table: Annotated[Path, tyro.conf.Positional],
+    law: str = "hoffmann",
+    where: str = "",
+    columns: tuple[str, ...] = (),
+    x: str = "C",
+    delta: float = 1e-3,
+    weights: str = "",
+    replicates: int = 1000,
+    clusters: str = "auto",
+    seed: int = 0,
+    level: float = 0.9,
+    out: Path | None = None,
+) -> None:
+    """Fit a law to a table of runs and say how sure it is.
+
+    Args:
+        table: a .csv or .parquet file with a row a run and columns N, D, L, or a study folder with a table.csv
+        law: hoffmann (E + A / N^alpha + B / D^beta) or power (E + A / x^alpha)
+        where: fit only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped"
+        columns: names of our columns in the table, e.g. N=params D=tokens L=loss
+        x: column that the law `power` is in
+        delta: relative error at which the Huber loss turns from quadratic to linear
+        weights: column by which each row's loss is multiplied
+        replicates: refits of the bootstrap
+        clusters: what the bootstrap resamples: "auto" (trunks where there are any, else rows), "pairs", or a column
+        seed: seed of the resampling
+        level: level of all intervals
+        out: where to write fit.json; nothing is written without it
+    """
+    from dataclasses import replace
+
+    from analysis import record
+    from analysis.evidence import Progress, with_evidence
+    from analysis.fit import fit as fit_law
+    from analysis.objective import LogHuber
+    from analysis.summary import summary
+    from scaling import table as tables
+
+    path = table / "table.csv" if table.is_dir() else table
+    renamed = renames(columns)
+    frame = tables.read(path, renamed)
+    found = fit_law(frame, law, objective=LogHuber(delta), weights=weights or None, where=where or None, x=x)
+    theirs = {
+        ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
+    }
+    found = replace(
+        found,
+        conventions=found.conventions | theirs,
+        table=str(path),
+        table_sha256=tables.sha256(path),
+        version=version(),
+    )
+    say = Progress()
+    found, _ = with_evidence(
+        frame, found, replicates=replicates, clusters=clusters, seed=seed, level=level, say=say
+    )
+    print(summary(found))
+    if out is not None:
+        record.write(found, out)
+        print(f"\nwrote {out}")
+
+
+def renames(pairs: tuple[str, ...]) -> dict[str, str]:
+    """{"N": "params"} from ("N=params",) or ("N=params,D=tokens",); raises InputError for anything else."""
+    found = {}
+    for pair in (part for item in pairs for part in item.split(",") if part):
+        ours, equals, theirs = pair.partition("=")
+        if not (ours and equals and theirs):
+            raise InputError(f"--columns {pair!r} is not of the form OURS=THEIRS, e.g. N=params")
+        found[ours] = theirs
+    return found
+
+
+def version() -> str:
+    """Version of this software; empty where it runs uninstalled."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("scaling")
+    except metadata.PackageNotFoundError:
+        return ""
