@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     app = tyro.extras.SubcommandApp()
     for name, verb in VERBS.items():
-        app.command(verb, name=name)
+        app.command(name=name)(verb)
     try:
         app.cli(args=arguments, prog="python -m analysis", description="Fit scaling laws to a table of runs.")
     except (InputError, TableError) as error:

@@ -119,26 +119,18 @@ def predictions(found: Findings) -> Figure:
 
 def profile(found: Findings) -> Figure:
     """The profile of E with its threshold and the verdict."""
-    scan, verdict = found.profile, found.verdict["verdict"]
-    lower, upper = not math.isnan(scan.lo), not math.isnan(scan.hi)
-    if lower and upper:
-        range_ = f"floors from {notation.interval(scan.lo, scan.hi)} fit"
-    elif upper:
-        range_ = f"any floor from 0 to {notation.plain(scan.hi)} fits"
-    elif lower:
-        range_ = f"any floor above {notation.plain(scan.lo)} fits"
-    else:
-        range_ = "any floor fits"
+    scan, verdict = found.fit.profile, found.verdict["verdict"]
+    ends = [math.nan if scan[end] is None else scan[end] for end in ("lo", "hi")]
+    allowed = _allowed(*ends)
     caption = (
-        f"With the floor held at E and all else refitted, the fit gets worse by the height of the curve: {range_} the "
-        f"runs about as well as the best one (under the threshold, {notation.percent(scan.level)}); "
+        f"With the floor held at E and all else refitted, the fit gets worse by the height of the curve: {allowed} the "
+        f"runs about as well as the best one (under the threshold, {notation.percent(scan['level'])}); "
         f"verdict: {VERDICTS[verdict]}."
     )
-    rise = (scan.objective - scan.best) / scan.threshold
+    rise = (np.asarray(scan["objective"]) - scan["best"]) / scan["threshold"]
 
     def draw(ax: Axes) -> None:
-        words = f"{VERDICTS[verdict]}: {range_}"
-        plots.plot_profile(ax, scan.values, rise, scan.lo, scan.hi, words=words)
+        plots.plot_profile(ax, scan["values"], rise, *ends, words=f"{VERDICTS[verdict]}: {allowed}")
 
     return Figure("profile_of_floor", "Which floors the runs allow", caption, (draw,))
 
@@ -160,6 +152,15 @@ def extrapolation(found: Findings) -> Figure:
         plots.plot_extrapolation(ax, found.fitted, band, found.forecast.largest, x=track.x, floor=floor)
 
     return Figure("extrapolation", "Beyond the data", caption, (draw,))
+
+
+def _allowed(lo: float, hi: float) -> str:
+    """The profile's range in words that go on "the runs" or stand alone."""
+    if math.isfinite(lo) and math.isfinite(hi):
+        return f"floors from {notation.interval(lo, hi)} fit"
+    if math.isfinite(hi):
+        return f"any floor from 0 to {notation.plain(hi)} fits"
+    return f"any floor above {notation.plain(lo)} fits" if math.isfinite(lo) else "any floor fits"
 
 
 def _band(found: Findings, before: float, beyond: float) -> Band:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis import polish, rows, search
+from analysis import polish, search
+from analysis import rows as selection
 from analysis.errors import InputError
 from analysis.laws import LAWS, Law
 from analysis.objective import LogHuber
 from analysis.problem import Problem
-from analysis.rows import Excluded
+from analysis.rows import Excluded, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,9 +87,9 @@ class Fit:
         """The law with these parameters: curve(N=..., D=...) is the loss."""
         return LAWS[self.law](**self.params)
 
-    def select(self, table: pd.DataFrame) -> rows.Rows:
+    def select(self, table: pd.DataFrame) -> Rows:
         """The rows of the table that this fit used."""
-        return rows.select(table, self.columns, len(self.params), self.where)
+        return selection.select(table, self.columns, len(self.params), self.where)
 
     def arguments(self, table: pd.DataFrame | Mapping[str, ArrayLike]) -> dict[str, Array]:
         """The law's columns taken from a table or mapping with the table's names, as float64."""
@@ -126,9 +127,9 @@ def fit(
     weights names a column that multiplies each row's loss (none: 1); x names the column of a law in one column.
     Deterministic. Raises InputError for rows that cannot be fitted (see `rows.select`).
     """
-    kind = rows.law_named(law)
-    columns = rows.law_columns(kind, x)
-    chosen = rows.select(table, columns, len(kind.parameters()), where)
+    kind = selection.law_named(law)
+    columns = selection.law_columns(kind, x)
+    chosen = selection.select(table, columns, len(kind.parameters()), where)
     arguments = {name: np.asarray(chosen.frame[theirs], dtype=np.float64) for name, theirs in columns.items()}
     problem = Problem(kind, arguments, _losses(chosen.frame), objective or LogHuber())
     weight = _weights(chosen.frame, weights)
@@ -178,11 +179,12 @@ def solve_batch(
     weights: Array,
     fixed: Mapping[str, Array] | None = None,
     *,
-    grid: search.Grid,
+    grid: search.Grid | None = None,
     starts: int = REPLICATE_STARTS,
 ) -> Batch:
-    """The best fit of every replicate, weights [R, n], each searched globally; `fixed` holds parameters at values [R]."""
-    points, owner = search.starts(problem, grid, weights, starts, fixed)
+    """The best fit of every replicate, weights [R, n], each searched globally; `fixed` holds parameters at
+    values [R], and a `grid` scanned before is not scanned again."""
+    points, owner = search.starts(problem, grid or search.scan(problem), weights, starts, fixed)
     done = polish.polish(problem, points, weights[owner], held=tuple(fixed or ()))
     order = np.lexsort((done.objective, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
@@ -252,7 +254,7 @@ def _losses(frame: pd.DataFrame) -> Array:
 def _weights(frame: pd.DataFrame, column: str | None) -> Array:
     if column is None:
         return np.ones(len(frame))
-    rows.require_numbers(frame, column)
+    selection.require_numbers(frame, column)
     values = np.asarray(frame[column], dtype=np.float64)
     if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
         raise InputError(

@@ -25,7 +25,9 @@ class Cost:
 
     def tokens(self, C: ArrayLike, N: ArrayLike) -> Array:
         """Tokens that a budget C buys at size N."""
-        return np.asarray(C / (self.kappa * np.asarray(N, dtype=np.float64) ** self.rho))
+        return np.asarray(
+            np.asarray(C, dtype=np.float64) / (self.kappa * np.asarray(N, dtype=np.float64) ** self.rho)
+        )
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,7 @@ class Frontier:
     def N_opt(self, C: ArrayLike) -> Array:
         """Parameters of the best model at compute C."""
         C = np.asarray(C, dtype=np.float64)
-        E, A, alpha, B, beta = (
-            np.reshape(value, np.shape(value) + (1,) * C.ndim) for value in self.law.as_dict().values()
-        )
+        _E, A, alpha, B, beta = self._parameters(C.ndim)
         rho = self.cost.rho
         with np.errstate(divide="ignore"):
             log = np.log(alpha * A) - np.log(rho * beta * B) + beta * np.log(C / self.cost.kappa)
@@ -78,12 +78,15 @@ class Frontier:
     def L_opt(self, C: ArrayLike) -> Array:
         """Least loss at compute C, nats per token."""
         C = np.asarray(C, dtype=np.float64)
-        E, A, alpha, B, beta = (
-            np.reshape(value, np.shape(value) + (1,) * C.ndim) for value in self.law.as_dict().values()
-        )
+        E, A, alpha, B, beta = self._parameters(C.ndim)
         N, D = self.N_opt(C), self.D_opt(C)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(E + np.where(A > 0, A / N**alpha, 0.0) + np.where(B > 0, B / D**beta, 0.0))
+
+    def _parameters(self, axes: int) -> list[Array]:
+        """The law's parameters with trailing axes, so that they broadcast against C."""
+        values = [np.asarray(value, dtype=np.float64) for value in self.law.as_dict().values()]
+        return [value.reshape(value.shape + (1,) * axes) for value in values]
 
     def as_dict(self) -> dict[str, Any]:
         """The `frontier` entry of fit.json."""

@@ -28,8 +28,8 @@ REPLICATES = 200
 class Cut:
     """One origin: the rows with C at most `cut` were fitted, those beyond were predicted.
 
-    Errors are relative, Lhat / L - 1. Skill is 1 - (the law's mean absolute error) / (a baseline's): above 0 the law is the
-    better forecast. A cut that could not be made has `skipped` set and NaN in its numbers.
+    Errors are relative, Lhat / L - 1. Skill is 1 - (the law's mean absolute error) / (a baseline's): above 0 the law
+    is the better forecast. A cut that could not be made has `skipped` set and NaN in its numbers.
     """
 
     factor: float
@@ -76,7 +76,7 @@ def rolling_origin(
     cuts = []
     for factor in factors:
         if progress:
-            progress(f"predicting the runs beyond a {factor:g}th of the compute")
+            progress(f"predicting the runs beyond 1/{factor:g} of the largest compute")
         limit = float(compute.max()) / factor
         seen, unseen = frame[compute <= limit], frame[compute > limit]
         cuts.append(_cut(fit, seen, unseen, factor, limit, replicates, level, seed, clusters))
@@ -96,7 +96,7 @@ def _cut(
 ) -> Cut:
     needed = len(fit.params) + 1
     if len(seen) < needed:
-        reason = f"{len(seen)} rows at or below the cut; {needed} are needed to fit and judge {len(fit.params)} parameters"
+        reason = f"{len(seen)} rows at or below the cut; {needed} are needed for {len(fit.params)} parameters"
         return Cut(factor, limit, len(seen), len(unseen), reason)
     x = next(iter(fit.columns.values()))
     try:
@@ -106,8 +106,8 @@ def _cut(
         return Cut(factor, limit, len(seen), len(unseen), str(error))
     truth = np.asarray(unseen["L"], dtype=np.float64)
     forecast = predict(boot, refit, unseen, level=level)
-    error = forecast.value / truth - 1
-    mean = float(np.abs(error).mean())
+    errors = forecast.value / truth - 1
+    mean = float(np.abs(errors).mean())
     return Cut(
         factor=factor,
         cut=limit,
@@ -115,8 +115,8 @@ def _cut(
         held_out=len(unseen),
         status=refit.status,
         mean_error=mean,
-        max_error=float(np.abs(error).max()),
-        bias=float(error.mean()),
+        max_error=float(np.abs(errors).max()),
+        bias=float(errors.mean()),
         coverage=float(np.mean((truth >= forecast.lo) & (truth <= forecast.hi))),
         level=level,
         replicates=replicates,

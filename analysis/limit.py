@@ -17,7 +17,6 @@ from analysis.errors import InputError
 from analysis.fit import Fit, solve_batch
 from analysis.frontier import Cost, Frontier, cost
 from analysis.laws import LAWS, Hoffmann, Law
-from analysis.profile import Profile
 from analysis.uncertainty import Bootstrap, tails
 
 if TYPE_CHECKING:
@@ -92,28 +91,23 @@ class Forecast:
         return np.where((near > 0) & (E > 0) & (exponent > 0), x, np.where(near > 0, np.inf, 0.0))
 
 
-def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap, profile: Profile) -> Forecast:
-    """What the runs allow beyond themselves, from a fit, its bootstrap and its profile of E."""
+def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap) -> Forecast:
+    """What the runs allow beyond themselves, from a fit with its evidence and its bootstrap."""
     chosen = fit.select(table)
     x = next(iter(fit.columns.values()))
     track = Track("C", cost(chosen)) if issubclass(LAWS[fit.law], Hoffmann) else Track(x)
     largest = float(np.asarray(chosen.frame[track.x], dtype=np.float64).max())
-    return Forecast(track, fit.curve, boot.law, _floors(chosen, fit, profile), boot.level, largest)
+    return Forecast(track, fit.curve, boot.law, _floors(chosen, fit), boot.level, largest)
 
 
-def limit(
-    fit: Fit,
-    made: Forecast,
-    identification: Mapping[str, Any],
-    at: Sequence[float] = (),
-    fit_sha256: str = "",
-) -> dict[str, Any]:
-    """The content of limit.json; `identification` is the fit's entry of that name, `at` the computes asked for.
+def limit(fit: Fit, made: Forecast, at: Sequence[float] = (), fit_sha256: str = "") -> dict[str, Any]:
+    """The content of limit.json, from a fit with its evidence; `at` are the computes asked for.
 
     E is null unless its verdict is `identified`, so that no program takes it for a limit; `bounded_above_only` gives
     its upper end. Distances to a floor are given only where there is one. null also stands for "never" (`C` or `hi` of a
     distance). `extrapolation` is how many times the largest run's C a claim is about.
     """
+    identification = fit.identification
     verdict, reason = identification["verdict"], identification["reason"]
     points = _points(at, made.largest)
     x, distances = made.track.x, []
@@ -151,16 +145,21 @@ def write(content: Mapping[str, Any], path: Path) -> None:
         ) from None
 
 
-def _floors(chosen: rows.Rows, fit: Fit, profile: Profile) -> Law:
+def _floors(chosen: rows.Rows, fit: Fit) -> Law:
     """The best fit at floors over the profile's range, those within its threshold, and the fit itself."""
     problem, weights = fit.problem(chosen.frame), fit.weights(chosen.frame)
-    begin = profile.values[0] if math.isnan(profile.lo) else profile.lo
-    end = profile.values[-1] if math.isnan(profile.hi) else profile.hi
+    profile = fit.profile
+    begin = profile["values"][0] if _absent(profile["lo"]) else profile["lo"]
+    end = profile["values"][-1] if _absent(profile["hi"]) else profile["hi"]
     values = np.linspace(begin, end, FLOORS)
     batch = solve_batch(problem, np.broadcast_to(weights, (FLOORS, len(weights))), {"E": values})
-    allowed = batch.objective <= profile.best + profile.threshold * 1.05  # the range's ends were interpolated
+    allowed = batch.objective <= profile["best"] + profile["threshold"] * 1.05  # the range's ends were interpolated
     found = dict(zip(problem.names, batch.parameters[:, allowed], strict=True))
     return LAWS[fit.law](**{name: np.append(found[name], fit.params[name]) for name in fit.params})
+
+
+def _absent(number: float | None) -> bool:
+    return number is None or math.isnan(number)
 
 
 def _points(at: Sequence[float], largest: float) -> list[float]:

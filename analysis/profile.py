@@ -149,7 +149,7 @@ def _near_crossings(values: Array, heights: Array, height: float) -> Array:
 
 
 def _crossings(values: Array, heights: Array, height: float) -> tuple[float, float]:
-    """Outermost values at which the profile is at this height, by linear interpolation; NaN where it never gets there."""
+    """Outermost values at which the profile is at this height, interpolated; NaN where it never gets there."""
     inside = np.flatnonzero(heights <= height)
 
     def between(i: int, j: int) -> float:

@@ -77,9 +77,7 @@ def select(
 
 def label(frame: pd.DataFrame, index: Any) -> str:
     """The run_id of a row, or its number in the file (the first after the header is row 1)."""
-    import pandas as pd
-
-    if "run_id" in frame.columns and not pd.isna(frame.at[index, "run_id"]):
+    if "run_id" in frame.columns and frame["run_id"].notna()[index]:
         return str(frame.at[index, "run_id"])
     return f"row {int(index) + 1}"
 

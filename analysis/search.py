@@ -58,7 +58,7 @@ def _pairs(terms: int) -> list[tuple[int, int]]:
 
 
 def _majoriser(problem: Problem, basis: Array) -> tuple[Array, Array]:
-    """Weights w and offsets o [G, n] with rho(r) <= w e^2 / 2 + o, near equality at the unweighted fit of each point."""
+    """Weights w and offsets o [G, n] with rho(r) <= w e^2 / 2 + o, near equality at each point's unweighted fit."""
     objective = problem.objective
     weight = np.ones(basis.shape[1:])
     for _ in range(REWEIGHTINGS):

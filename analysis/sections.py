@@ -246,10 +246,8 @@ def provenance(source: Source, found: Findings | None, commands: Sequence[str]) 
 
 
 def equation(name: str) -> Html:
-    """The law's equation as its class states it, with Greek letters and raised exponents."""
-    first = (LAWS[name].__doc__ or name).strip().splitlines()[0]
-    words = [_raised(word) for word in first.split(" ")]
-    return joined(words, " ")
+    """The law's equation, with Greek letters and raised exponents."""
+    return joined(["L =", *(_raised(word) for word in LAWS[name].equation.split(" "))], " ")
 
 
 def symbol(name: str) -> str:

@@ -36,8 +36,9 @@ class Source:
 
     @property
     def home(self) -> Path:
-        """The folder in which fit.json, limit.json and report/ lie unless another is asked for."""
-        return self.folder or self.table_path.parent
+        """The folder in which fit.json, limit.json and report/ lie unless another is asked for: the study's, or one
+        beside a bare table and named after it, so that two tables of one folder do not share a fit."""
+        return self.folder or self.table_path.with_name(f"{self.table_path.stem}-report")
 
     @property
     def shown_path(self) -> str:
@@ -56,6 +57,8 @@ def open_source(path: str | Path, columns: Mapping[str, str] | None = None) -> S
     from scaling.table import read, sha256
 
     path = Path(path)
+    if path.name == "table.csv" and (path.parent / "study.json").is_file():
+        path = path.parent
     if not path.is_dir():
         table = read(path, columns)
         return Source(path, table, sha256(path), name=path.stem)

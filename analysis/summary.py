@@ -51,7 +51,8 @@ def _parameters(fit: Fit) -> str:
         return table
     boot = fit.bootstrap
     statuses = ", ".join(f"{count} {status}" for status, count in boot["statuses"].items())
-    how = f"bootstrap of {boot['units']} {_unit(boot['method'])}: {boot['replicates']} refits ({statuses}), seed {boot['seed']}"
+    refits = f"{boot['replicates']} refits ({statuses}), seed {boot['seed']}"
+    how = f"bootstrap of {boot['units']} {_unit(boot['method'])}: {refits}"
     return "\n".join([table, _wrapped(how), *([_wrapped(boot["note"])] if boot["note"] else [])])
 
 
@@ -78,7 +79,8 @@ def _frontier(fit: Fit) -> str:
     rows.append(
         ("L_opt - E ~ C^-c, c", f"{found['L_exponent']:.4g}", _ends(found["intervals"]["L_exponent"]))
     )
-    cost = f"C = {found['kappa']:.4g} N^{found['rho']:.4g} D, within {found['largest_error_of_C']:.2g} of the rows' own C"
+    error = found["largest_error_of_C"]
+    cost = f"C = {found['kappa']:.4g} N^{found['rho']:.4g} D, within {error:.2g} of the rows' own C"
     return "\n".join(["compute-optimal frontier", _table(("", "value", "interval"), rows), _wrapped(cost)])
 
 

@@ -164,7 +164,7 @@ def bootstrap(
 def predict(
     boot: Bootstrap,
     fit: Fit,
-    points: Mapping[str, ArrayLike],
+    points: pd.DataFrame | Mapping[str, ArrayLike],
     *,
     level: float | None = None,
     noise: bool = True,

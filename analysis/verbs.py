@@ -1,13 +1,18 @@
-"""The verbs of `python -m analysis`. Their arguments are the command line's options; what is heavy is imported inside."""
+"""The verbs of `python -m analysis`: arguments are options of the command line; what is heavy is imported inside."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from analysis.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.fit import Fit
 
 
 def fit(
@@ -40,37 +45,37 @@ def fit(
         level: level of all intervals
         out: where to write fit.json; nothing is written without it
     """
-    from dataclasses import replace
-
     from analysis import record
     from analysis.evidence import Progress, with_evidence
-    from analysis.fit import fit as fit_law
     from analysis.objective import LogHuber
     from analysis.summary import summary
-    from scaling import table as tables
 
-    path = table / "table.csv" if table.is_dir() else table
-    renamed = renames(columns)
-    frame = tables.read(path, renamed)
-    found = fit_law(frame, law, objective=LogHuber(delta), weights=weights or None, where=where or None, x=x)
-    theirs = {
-        ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
-    }
-    found = replace(
-        found,
-        conventions=found.conventions | theirs,
-        table=str(path),
-        table_sha256=tables.sha256(path),
-        version=version(),
-    )
-    say = Progress()
+    options = {"weights": weights or None, "where": where or None, "x": x}
+    frame, plain = _fitted(table, renames(columns), law, objective=LogHuber(delta), **options)
     found, _ = with_evidence(
-        frame, found, replicates=replicates, clusters=clusters, seed=seed, level=level, say=say
+        frame, plain, replicates=replicates, clusters=clusters, seed=seed, level=level, say=Progress()
     )
     print(summary(found))
     if out is not None:
         record.write(found, out)
         print(f"\nwrote {out}")
+
+
+def _fitted(table: Path, renamed: dict[str, str], law: str, **options: Any) -> tuple[pd.DataFrame, Fit]:
+    """The table, read with its columns renamed, and the law fitted to it, which names file, hash and version."""
+    from dataclasses import replace
+
+    from analysis.fit import fit as fit_law
+    from scaling import table as tables
+
+    path = table / "table.csv" if table.is_dir() else table
+    frame = tables.read(path, renamed)
+    found = fit_law(frame, law, **options)
+    theirs = {
+        ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
+    }
+    named = {"table": str(path), "table_sha256": tables.sha256(path), "version": version()}
+    return frame, replace(found, conventions=found.conventions | theirs, **named)
 
 
 def renames(pairs: tuple[str, ...]) -> dict[str, str]:

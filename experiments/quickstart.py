@@ -1,12 +1,12 @@
 """How does the loss of byte-level Transformers on real code fall with parameters and tokens, and has it a floor?
 
-Source: the design of Hoffmann et al. 2022 (approach 3) at the smallest scale that still shows it: a grid of sizes and token
-budgets, each size one trunk with a decay branch a budget (Haegele et al. 2024), on the Python standard library.
+Source: the design of Hoffmann et al. 2022 (approach 3) at the smallest scale that still shows it: a grid of sizes and
+token budgets, each size one trunk with a decay branch a budget (Haegele et al. 2024), on the Python standard library.
 
 Cost: about 4 minutes on two CPU cores.
 
-Expected: L falls from about 3 to below 2 nats a byte along both axes; loss at the larger budgets is predicted from the smaller
-ones within a few per cent; so small a study does not identify the floor E, and the report says so.
+Expected: L falls from about 3 to below 2 nats a byte along both axes; loss at the larger budgets is predicted from the
+smaller ones within a few per cent; so small a study does not identify the floor E, and the report says so.
 """
 
 from dataclasses import dataclass

@@ -39,13 +39,17 @@ class Options:
 
     def __post_init__(self) -> None:
         if not self.checkpoint_seconds > 0:
-            raise SpecError(f"checkpoint_seconds = {self.checkpoint_seconds} cannot be: use a number above zero")
+            raise SpecError(
+                f"checkpoint_seconds = {self.checkpoint_seconds} cannot be: use a number above zero"
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; 0 when it did what it says, 2 for an error of the user, 75 when interrupted and resumable."""
     parser = argparse.ArgumentParser(
-        prog="python -m scaling", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m scaling",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument("spec", metavar="SPEC", help="an experiment, a study as JSON, or a study folder")
@@ -79,12 +83,16 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     check_writable(options.out)
     made, warnings = _prepare(study, options)
     folder = StudyFolder(options.out / made.study.name)
-    print(f"study {made.study.name}: {len(study.runs)} runs on {len(made.jobs)} trunks, {count(made.flops)}FLOPs")
+    print(
+        f"study {made.study.name}: {len(study.runs)} runs on {len(made.jobs)} trunks, {count(made.flops)}FLOPs"
+    )
     for warning in warnings:
         print(f"warning: {warning}")
     outcome = run_study(made, folder, options.data_folder, options.checkpoint_seconds)
     lost = f", {outcome.diverged} of them diverged" if outcome.diverged else ""
-    print(f"{outcome.finished} of {len(study.runs)} runs are finished{lost}; {outcome.trained} were trained now")
+    print(
+        f"{outcome.finished} of {len(study.runs)} runs are finished{lost}; {outcome.trained} were trained now"
+    )
     if outcome.interrupted:
         print("stopped as asked, after a checkpoint; the same command continues from there")
         return EXIT_INTERRUPTED
@@ -131,7 +139,8 @@ def _prepare(study: Study, options: Options) -> tuple[Plan, list[str]]:
     resolved = resolve(study)
     made = make_plan(resolved)
     unique = {
-        data: prepare_rows(data, options.data_folder)["train"].predicted for data in {r.data for r in resolved.runs}
+        data: prepare_rows(data, options.data_folder)["train"].predicted
+        for data in {r.data for r in resolved.runs}
     }
     return made, [*made.warnings, *repetition_warnings(resolved, unique)]
 

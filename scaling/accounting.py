@@ -51,9 +51,7 @@ class Flops:
     @property
     def total(self) -> float:
         """FLOPs per token of training."""
-        return (
-            self.attention_projections + self.attention_context + self.mlp + self.head + self.elementwise
-        )
+        return self.attention_projections + self.attention_context + self.mlp + self.head + self.elementwise
 
 
 def parameters(model: Model) -> Parameters:

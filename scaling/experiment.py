@@ -38,8 +38,12 @@ def load(spec: str, knobs: Sequence[str], options: type[O], verb: str) -> tuple[
 def _experiment(path: Path, knobs: Sequence[str], options: type[O], verb: str) -> tuple[Study, O]:
     module = _module(path)
     experiment = getattr(module, "Experiment", None)
-    if not (isinstance(experiment, type) and dataclasses.is_dataclass(experiment) and hasattr(experiment, "study")):
-        raise SpecError(f"{path} has no dataclass `Experiment` with a method `study`; see README, 'Write an experiment'")
+    if not (
+        isinstance(experiment, type) and dataclasses.is_dataclass(experiment) and hasattr(experiment, "study")
+    ):
+        raise SpecError(
+            f"{path} has no dataclass `Experiment` with a method `study`; see README, 'Write an experiment'"
+        )
     import tyro
 
     both: Any = dataclasses.make_dataclass(
@@ -52,7 +56,9 @@ def _experiment(path: Path, knobs: Sequence[str], options: type[O], verb: str) -
     parsed = _parse(both, knobs, f"python -m scaling {verb} {path}", module.__doc__)
     study = parsed.experiment.study()
     if not isinstance(study, Study):
-        raise SpecError(f"Experiment.study in {path} returned {type(study).__name__}; return a scaling.spec.Study")
+        raise SpecError(
+            f"Experiment.study in {path} returned {type(study).__name__}; return a scaling.spec.Study"
+        )
     return study, parsed.options
 
 
@@ -67,7 +73,9 @@ def _module(path: Path) -> ModuleType:
         raise
     except Exception as error:  # the user's own code
         line = _line_of(error, path)
-        raise SpecError(f"{path}{line} does not run ({type(error).__name__}: {error}); mend it and try again") from None
+        raise SpecError(
+            f"{path}{line} does not run ({type(error).__name__}: {error}); mend it and try again"
+        ) from None
     return module
 
 

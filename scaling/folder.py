@@ -53,7 +53,9 @@ class StudyFolder:
     def study(self) -> Study:
         """The study last planned here; raises SpecError where there is none."""
         if not self.study_json.is_file():
-            raise SpecError(f"{self.path} is no study folder (it has no study.json); name one that `run` made")
+            raise SpecError(
+                f"{self.path} is no study folder (it has no study.json); name one that `run` made"
+            )
         return from_json(Study, self.study_json.read_text(encoding="utf-8"))
 
     def write_study(self, study: Study, plan_lines: Iterator[str]) -> None:
@@ -96,4 +98,6 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path} ({error.strerror}); mend that and run the same command again") from None
+        raise UserError(
+            f"cannot write {path} ({error.strerror}); mend that and run the same command again"
+        ) from None

@@ -77,7 +77,7 @@ def ladder(
     recipe: Recipe,
     seeds: Iterable[int] = (0,),
 ) -> tuple[Run, ...]:
-    """Every model at multiples of its N; with one multiple, D is proportional to N and alpha and beta cannot be told apart."""
+    """Every model at multiples of its N; with one multiple alone, alpha and beta cannot be told apart."""
     seeds = tuple(seeds)
     return tuple(
         run

@@ -72,7 +72,9 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
     }
 
 
-def _result(run: Run, status: str, diverged_at: dict[str, Any] | None, measured: dict[str, Any]) -> dict[str, Any]:
+def _result(
+    run: Run, status: str, diverged_at: dict[str, Any] | None, measured: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "run": dataclasses.asdict(run),

@@ -152,7 +152,10 @@ class Run:
         )
         whole = f"use a multiple of the context ({self.data.context})"
         _require(
-            self.optim.batch_tokens % self.data.context == 0, "Optim.batch_tokens", self.optim.batch_tokens, whole
+            self.optim.batch_tokens % self.data.context == 0,
+            "Optim.batch_tokens",
+            self.optim.batch_tokens,
+            whole,
         )
 
     @property
@@ -267,7 +270,9 @@ def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
         if name not in hints:
             near = difflib.get_close_matches(name, hints, n=1)
             meant = f"did you mean {near[0]!r}? " if near else ""
-            raise SpecError(f"{where} has no field {name!r} (value {value[name]!r}): {meant}fields: {', '.join(hints)}")
+            raise SpecError(
+                f"{where} has no field {name!r} (value {value[name]!r}): {meant}fields: {', '.join(hints)}"
+            )
     for entry in dataclasses.fields(kind):
         required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
         if required and entry.name not in value:

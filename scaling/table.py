@@ -102,7 +102,9 @@ def _parse(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     if path.is_dir():
-        raise TableError(f"{path} is a folder; name a .csv or .parquet file, or a study folder with a table.csv")
+        raise TableError(
+            f"{path} is a folder; name a .csv or .parquet file, or a study folder with a table.csv"
+        )
     if not path.is_file():
         raise TableError(f"no table at {path}; name a .csv or .parquet file with one row a run")
     try:
@@ -120,7 +122,9 @@ def _rename(frame: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.D
     present = ", ".join(map(str, frame.columns))
     for ours, theirs in columns.items():
         if theirs not in frame.columns:
-            raise TableError(f"{path} has no column {theirs!r} (asked for as {ours}); its columns are: {present}")
+            raise TableError(
+                f"{path} has no column {theirs!r} (asked for as {ours}); its columns are: {present}"
+            )
     clash = [ours for ours, theirs in columns.items() if ours in frame.columns and ours != theirs]
     return frame.drop(columns=clash).rename(columns={theirs: ours for ours, theirs in columns.items()})
 

@@ -1,4 +1,4 @@
-"""Strict mode for every test (rank promotion raises, CPU only), and what several tests share: data and a trained study."""
+"""Strict mode for every test (rank promotion raises, CPU only), and what tests share: data, a trained study."""
 
 import json
 import os
@@ -67,7 +67,9 @@ class Tiny:
             found[path.parent.name] = (result["status"], result["diverged"], measured)
         for path in sorted((study or self.study).glob("*/metrics.jsonl")):
             records = [json.loads(line) for line in path.read_text().splitlines()]
-            found[f"{path.parent.name} log"] = [{k: v for k, v in r.items() if k != "tokens_per_second"} for r in records]
+            found[f"{path.parent.name} log"] = [
+                {k: v for k, v in r.items() if k != "tokens_per_second"} for r in records
+            ]
         return found
 
 

@@ -33,7 +33,9 @@ GPT2 = Model(vocab=50257, context=1024, depth=12, width=768, heads=12, mlp="plai
 
 @pytest.mark.parametrize("model", SHAPES, ids=str)
 def test_counted_parameters_equal_the_real_pytree(model):
-    shapes = jax.eval_shape(lambda key: init_parameters(Transformer(model), key, model.context), jax.random.key(0))
+    shapes = jax.eval_shape(
+        lambda key: init_parameters(Transformer(model), key, model.context), jax.random.key(0)
+    )
     assert parameters(model).total == sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
@@ -79,7 +81,9 @@ def test_kaplan_is_the_published_share_of_chinchilla(width, depth, share):
 def test_conventions_converge_for_wide_models():
     model = Model(vocab=257, context=64, width=8192, depth=8, heads=64)
     values = [training_flops(model, 1, name) for name in CONVENTIONS]
-    np.testing.assert_allclose(values, kaplan(model), rtol=0.02)  # what is left is context and vocabulary, of order 1/width
+    np.testing.assert_allclose(
+        values, kaplan(model), rtol=0.02
+    )  # what is left is context and vocabulary, of order 1/width
 
 
 def test_components_add_up_to_the_total():

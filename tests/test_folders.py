@@ -57,7 +57,10 @@ def test_a_local_folder_becomes_absolute(monkeypatch, tmp_path):
 
 def test_a_file_where_the_folder_should_be_is_a_clear_error(tmp_path):
     (tmp_path / "data").write_text("not a folder")
-    with pytest.raises(
-        FolderError, match=r"cannot write .*data/a \(.*\): free some space, mend the permissions"
-    ), made_whole(tmp_path / "data" / "a"):
+    with (
+        pytest.raises(
+            FolderError, match=r"cannot write .*data/a \(.*\): free some space, mend the permissions"
+        ),
+        made_whole(tmp_path / "data" / "a"),
+    ):
         pass

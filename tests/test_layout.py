@@ -52,4 +52,6 @@ def test_nothing_heavy_is_imported_before_it_is_needed(module):
 
 def test_no_room_without_a_name_of_its_own():
     vague = {"utils.py", "util.py", "common.py", "helpers.py", "misc.py"}
-    assert [p for f in ("scaling", "analysis", "experiments") for p in (ROOT / f).rglob("*.py") if p.name in vague] == []
+    assert [
+        p for f in ("scaling", "analysis", "experiments") for p in (ROOT / f).rglob("*.py") if p.name in vague
+    ] == []

@@ -28,7 +28,9 @@ def ax():
 
 
 def a_table(sizes=(1e4, 3e4, 1e5), budgets=(2.5e5, 1e6, 4e6)):
-    rows = [{"N": n, "D": d, "C": 6 * n * d, "L": 1.5 + 40 / n**0.4 + 60 / d**0.4} for n in sizes for d in budgets]
+    rows = [
+        {"N": n, "D": d, "C": 6 * n * d, "L": 1.5 + 40 / n**0.4 + 60 / d**0.4} for n in sizes for d in budgets
+    ]
     return pd.DataFrame(rows)
 
 
@@ -42,7 +44,14 @@ def made_predictions(held=3):
     observed = table["L"].to_numpy()
     held_out = np.arange(len(table)) >= len(table) - held
     return plots.Predictions(
-        table["C"].to_numpy(), observed, observed * 1.01, observed * 0.97, observed * 1.04, held_out, 3e11, 0.9
+        table["C"].to_numpy(),
+        observed,
+        observed * 1.01,
+        observed * 0.97,
+        observed * 1.04,
+        held_out,
+        3e11,
+        0.9,
     )
 
 
@@ -50,14 +59,20 @@ DRAWN = {
     "compute": lambda ax: plots.plot_compute(ax, a_table(), [], a_band()),
     "compute, many sizes": lambda ax: plots.plot_compute(ax, a_table(np.geomspace(1e4, 1e6, 20)), [], None),
     "compute, rows left out": lambda ax: plots.plot_compute(ax, a_table(), [], None, a_table((2e4,))),
-    "budgets": lambda ax: plots.plot_budgets(ax, a_table(), [(2.5e5, a_band(1e4, 1e5)), (1e6, a_band(1e4, 1e5))]),
+    "budgets": lambda ax: plots.plot_budgets(
+        ax, a_table(), [(2.5e5, a_band(1e4, 1e5)), (1e6, a_band(1e4, 1e5))]
+    ),
     "budgets, no law of N and D": lambda ax: plots.plot_budgets(ax, a_table(), []),
     "predictions": lambda ax: plots.plot_predictions(ax, made_predictions()),
     "predictions, none held out": lambda ax: plots.plot_predictions(ax, made_predictions(0)),
     "errors": lambda ax: plots.plot_errors(ax, made_predictions()),
     "profile": lambda ax: plots.plot_profile(ax, [0, 1, 2, 3], [2, 0.5, 0, 5], 0.7, 2.2, words="identified"),
-    "profile without a lower end": lambda ax: plots.plot_profile(ax, [0, 1, 2], [0.1, 0, 9], math.nan, 1.1, words=""),
-    "extrapolation": lambda ax: plots.plot_extrapolation(ax, a_table(), a_band(), 1e12, floor=(1.5, 1.4, 1.6)),
+    "profile without a lower end": lambda ax: plots.plot_profile(
+        ax, [0, 1, 2], [0.1, 0, 9], math.nan, 1.1, words=""
+    ),
+    "extrapolation": lambda ax: plots.plot_extrapolation(
+        ax, a_table(), a_band(), 1e12, floor=(1.5, 1.4, 1.6)
+    ),
 }
 
 
@@ -144,7 +159,9 @@ def test_numbers_are_written_for_people(written, expected):
 
 def log(folder, name, losses, first=10):
     (folder / name).mkdir()
-    lines = [json.dumps({"step": s, "tokens": s * 100, "loss": v}) + "\n" for s, v in enumerate(losses, first)]
+    lines = [
+        json.dumps({"step": s, "tokens": s * 100, "loss": v}) + "\n" for s, v in enumerate(losses, first)
+    ]
     (folder / name / "metrics.jsonl").write_text("".join(lines))
 
 
@@ -162,7 +179,9 @@ def test_smoothing_keeps_a_power_law_and_its_ends(tmp_path):
     log(tmp_path, "trunk-t", [5 * s**-0.3 for s in range(10, 400)])
     table = pd.DataFrame({"run_id": ["r"], "trunk_id": ["t"], "N": [7.0], "C": [1.0], "D": [1.0]})
     (trunk,) = read_curves(tmp_path, table)
-    np.testing.assert_allclose(trunk.loss, 5 * (trunk.compute / 100) ** -0.3, rtol=1e-9)  # a line in log-log: rounding
+    np.testing.assert_allclose(
+        trunk.loss, 5 * (trunk.compute / 100) ** -0.3, rtol=1e-9
+    )  # a line in log-log: rounding
 
 
 def test_a_log_without_its_last_line_break_loses_that_line_alone(tmp_path):

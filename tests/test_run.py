@@ -97,8 +97,10 @@ def test_a_longer_budget_trains_the_new_run_alone(undisturbed, tmp_path):
             assert new[key][: len(log)] == log
 
 
-def test_a_budget_in_between_goes_back_to_the_trunk_and_equals_a_study_of_its_own(undisturbed, tiny, tmp_path):
-    """The trunk has moved on and kept no checkpoint there: it is trained again from the one before, to the same numbers."""
+def test_a_budget_in_between_goes_back_to_the_trunk_and_equals_a_study_of_its_own(
+    undisturbed, tiny, tmp_path
+):
+    """The trunk has moved on and kept no checkpoint there: it is trained again from the one before."""
     budgets = ("--budgets", "10240", "20480", "30720", "--widths", "8")
     alone = tiny.run(*budgets)
     study = shutil.copytree(undisturbed.study, tmp_path / "extended" / "tiny")
@@ -196,7 +198,9 @@ def test_a_full_disk_is_said_and_nothing_is_lost(undisturbed, tiny, tmp_path):
     try:
         full = tiny.run(*QUICK, out=disk / "runs")
         assert full.returncode == 2, full.stdout + full.stderr
-        assert re.search(r"error: .*(disk is full|No space left).*run the same command again", full.stderr), full.stderr
+        assert re.search(r"error: .*(disk is full|No space left).*run the same command again", full.stderr), (
+            full.stderr
+        )
         assert "Traceback" not in full.stderr
         subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
         done = tiny.run(out=disk / "runs")
@@ -315,7 +319,14 @@ def test_a_bad_spec_ends_with_a_clear_error_before_anything_is_trained(tiny, spe
 def test_help_lists_every_knob_with_its_meaning(tiny):
     done = tiny.run("--help")
     assert done.returncode == 0
-    for word in ("--widths", "--budgets", "Training tokens", "--out", "--data-folder", "--checkpoint-seconds"):
+    for word in (
+        "--widths",
+        "--budgets",
+        "Training tokens",
+        "--out",
+        "--data-folder",
+        "--checkpoint-seconds",
+    ):
         assert word in done.stdout
 
 

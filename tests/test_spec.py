@@ -22,7 +22,12 @@ def run(**changes):
     return dataclasses.replace(base, **changes)
 
 
-@given(lr=st.floats(1e-8, 10), seed=st.integers(0, 2**31 - 1), steps=st.integers(30, 2**31 - 2), tied=st.booleans())
+@given(
+    lr=st.floats(1e-8, 10),
+    seed=st.integers(0, 2**31 - 1),
+    steps=st.integers(30, 2**31 - 2),
+    tied=st.booleans(),
+)
 def test_a_spec_survives_its_json_with_the_same_hash(lr, seed, steps, tied):
     model = Model(context=64, width=32, heads=2, tied=tied)
     original = run(model=model, optim=Optim(lr=lr, batch_tokens=256), seed=seed, steps=steps)
@@ -45,7 +50,13 @@ def test_run_id_is_stable_from_version_to_version():
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"steps": 101}, {"decay_steps": 21}, {"data": Data(context=64, sha256="0" * 64)}, {"optim": Optim(lr=1.0, batch_tokens=256)}],
+    [
+        {"seed": 1},
+        {"steps": 101},
+        {"decay_steps": 21},
+        {"data": Data(context=64, sha256="0" * 64)},
+        {"optim": Optim(lr=1.0, batch_tokens=256)},
+    ],
     ids=str,
 )
 def test_any_change_makes_another_run(change):
@@ -72,8 +83,14 @@ def test_canonical_json_has_sorted_keys_and_no_spaces():
         (lambda: Optim(beta2=1.0), r"Optim\.beta2 = 1\.0"),
         (lambda: run(steps=0), r"Run\.steps = 0 .*above zero"),
         (lambda: run(steps=25), r"Run\.steps = 25 .*warm-up \(10\) and decay \(20\)"),
-        (lambda: run(model=Model(context=128)), r"Model\.context = 128 .*longer than the rows.*Data\.context=64"),
-        (lambda: run(optim=Optim(batch_tokens=100)), r"Optim\.batch_tokens = 100 .*multiple of the context \(64\)"),
+        (
+            lambda: run(model=Model(context=128)),
+            r"Model\.context = 128 .*longer than the rows.*Data\.context=64",
+        ),
+        (
+            lambda: run(optim=Optim(batch_tokens=100)),
+            r"Optim\.batch_tokens = 100 .*multiple of the context \(64\)",
+        ),
         (lambda: Data(context=64, eval_tokens=10), r"Data\.eval_tokens = 10 .*context=64"),
         (lambda: Data(sha256="abc"), r"Data\.sha256 = 'abc'"),
         (lambda: Study(name="../up", runs=(run(),)), r"Study\.name = '\.\./up'"),

@@ -45,7 +45,9 @@ def run_study(plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_sec
         return Outcome(len(results), len(results) - len(before), lost, interrupted)
 
 
-def _train(plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_seconds: float, finished: int) -> bool:
+def _train(
+    plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_seconds: float, finished: int
+) -> bool:
     """Train every unfinished job; whether it was interrupted."""
     from scaling.data.rows import prepare_rows
     from scaling.launching.display import display
@@ -93,7 +95,9 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
             os._exit(128 + number)
         asked = True
 
-    previous: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous: dict[int, Any] = {
+        number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield lambda: asked
     finally:
@@ -117,4 +121,6 @@ def check_writable(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}); name another folder with --out") from None
+        raise UserError(
+            f"cannot write to {folder} ({error.strerror}); name another folder with --out"
+        ) from None

@@ -22,7 +22,9 @@ def print_plan(plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace)
         for run in job.runs:
             n, c = parameters(run.model).N, training_flops(run.model, run.tokens)
             ratio = f"{run.tokens / n:.3g}"
-            table.add_row(run.name, count(n), count(run.tokens), ratio, f"{c:.3g}", str(run.steps), _state(run, folder))
+            table.add_row(
+                run.name, count(n), count(run.tokens), ratio, f"{c:.3g}", str(run.steps), _state(run, folder)
+            )
     console = Console()
     console.print(table)
     pending = [job for job in plan.jobs if any(folder.result(run) is None for run in job.runs)]
@@ -30,7 +32,9 @@ def print_plan(plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace)
     shapes = len({job.runs[0].model for job in pending})
     print(f"question: {plan.study.question}")
     print(f"{len(plan.study.runs)} runs on {len(plan.jobs)} trunks, {count(_tokens(plan))} tokens")
-    print(f"cost: {plan.flops:.3g} FLOPs, where every run from scratch would cost {plan.flops_from_scratch:.3g}")
+    print(
+        f"cost: {plan.flops:.3g} FLOPs, where every run from scratch would cost {plan.flops_from_scratch:.3g}"
+    )
     print(f"time on this machine: about {duration(pace.seconds(left, shapes))} left, from {pace.source}")
     for warning in warnings:
         print(f"warning: {warning}")

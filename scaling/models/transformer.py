@@ -57,7 +57,11 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         m = self.model
-        qkv = self.param("qkv", init(1.0, "fan_in", "normal", in_axis=0, out_axis=(1, 2, 3)), (m.width, 3, m.heads, m.head_dim))
+        qkv = self.param(
+            "qkv",
+            init(1.0, "fan_in", "normal", in_axis=0, out_axis=(1, 2, 3)),
+            (m.width, 3, m.heads, m.head_dim),
+        )
         out_init = init(1 / (2 * m.depth), "fan_in", "normal", in_axis=(0, 1), out_axis=2)
         out = self.param("out", out_init, (m.heads, m.head_dim, m.width))
         q, k, v = jnp.moveaxis(jnp.einsum("btd,dnhk->btnhk", x, qkv.astype(x.dtype)), 2, 0)
@@ -100,8 +104,8 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Next-token logits [b t v] in float32 of tokens [b t].
 
-    The embedding has unit variance. The head is initialised at 1/width per weight (a tied head is the unit-variance table
-    divided by width), so that the first logits are near zero and the first loss is ln(vocab).
+    The embedding has unit variance. The head is initialised at 1/width per weight (a tied head is the unit-variance
+    table divided by width), so that the first logits are near zero and the first loss is ln(vocab).
     `unroll` writes the blocks out one after another in the program, for counting its operations.
     """
 

@@ -78,11 +78,13 @@ class Checkpoints:
             return
         notes = notes | {"fingerprint": int(fingerprint(state))}
         before = self._manager.latest_step()
-        safe = f"the checkpoint of step {before} is intact" if before is not None else "no earlier one is touched"
+        safe = (
+            f"the checkpoint of step {before} is intact"
+            if before is not None
+            else "no earlier one is touched"
+        )
         with _clear_disk_errors(f"writing the checkpoint of step {step} to {self.folder} ({safe})"):
-            arguments = ocp.args.Composite(
-                state=ocp.args.StandardSave(state), notes=ocp.args.JsonSave(notes)
-            )
+            arguments = ocp.args.Composite(state=ocp.args.StandardSave(state), notes=ocp.args.JsonSave(notes))
             # without force, Orbax silently skips a step below the latest one
             self._manager.save(step, args=arguments, force=True)
 
@@ -96,8 +98,12 @@ class Checkpoints:
             try:
                 return step, *self._read(step, like)
             except Exception as error:  # whatever a damaged file makes the reader raise
-                reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-                say(f"the checkpoint of step {step} in {self.folder} is damaged ({reason}); going back to the one before")
+                reason = (
+                    str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+                )
+                say(
+                    f"the checkpoint of step {step} in {self.folder} is damaged ({reason}); the one before is used"
+                )
                 self._set_aside(step)
         return None
 
@@ -133,7 +139,9 @@ def _clear_disk_errors(doing: str) -> Iterator[None]:
             ) from None
         if isinstance(error, OSError) or "PERMISSION_DENIED" in str(error):
             reason = str(error).strip().splitlines()[0][:200]
-            raise CheckpointError(f"{doing} failed ({reason}); mend it and run the same command again") from None
+            raise CheckpointError(
+                f"{doing} failed ({reason}); mend it and run the same command again"
+            ) from None
         raise
 
 

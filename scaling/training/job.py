@@ -128,5 +128,7 @@ def _advance(
     watch = Watch(setting.display.progress, setting.stop_wanted, setting.checkpoint_seconds)
     setting.display.begin(run.trunk_name if is_trunk else run.name, start, stop, run)
     with MetricsLog(checkpoints.folder.parent / "metrics.jsonl") as log:
-        trainer = Trainer(program, setting.train, run.seed, run.batch_rows, checkpoints, log, clock, notes, watch)
+        trainer = Trainer(
+            program, setting.train, run.seed, run.batch_rows, checkpoints, log, clock, notes, watch
+        )
         return trainer.advance(state, start, stop), clock.device_seconds

@@ -10,8 +10,8 @@ from typing import Any
 class MetricsLog:
     """Appends records to a file, each step once.
 
-    A resumed run repeats the steps since its last checkpoint and gets the same numbers: those already in the file are not
-    written again, and a line that a killed process left half-written is cut off.
+    A resumed run repeats the steps since its last checkpoint and gets the same numbers: those already in the file are
+    not written again, and a line that a killed process left half-written is cut off.
     """
 
     def __init__(self, path: Path) -> None:

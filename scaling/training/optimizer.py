@@ -8,6 +8,7 @@ import jax
 import optax
 
 from scaling.spec import Optim
+from scaling.training.schedule import Scalar
 
 Array = jax.Array
 
@@ -29,8 +30,8 @@ def decayed(parameters: Any) -> Any:
     return jax.tree_util.tree_map_with_path(is_matrix, parameters)
 
 
-def apply_update(parameters: Any, updates: Any, rate: Array, weight_decay: Array) -> Any:
-    """p - rate x (direction + weight_decay x p), the second term for matrices alone (Loshchilov and Hutter 2019, alg. 2)."""
+def apply_update(parameters: Any, updates: Any, rate: Scalar, weight_decay: Scalar) -> Any:
+    """p - rate x (direction + weight_decay x p), the last term for matrices alone (Loshchilov and Hutter 2019)."""
 
     def new(p: Array, u: Array, is_matrix: bool) -> Array:
         return p - rate * (u + weight_decay * p if is_matrix else u)

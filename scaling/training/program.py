@@ -37,7 +37,9 @@ class Program:
     def branch_off(self, state: State, run: Run) -> State:
         """A trunk's state with `run`'s decay ahead of it."""
         # placed like the rest of the state: elsewhere it would be another program
-        return state.replace(schedule=jax.device_put(branch_schedule(run), replicated(self.mesh)))
+        return dataclasses.replace(
+            state, schedule=jax.device_put(branch_schedule(run), replicated(self.mesh))
+        )
 
     def held_out_losses(self, parameters: Any, rows: np.ndarray) -> np.ndarray:
         """Summed loss of each held-out row, nats: rows [r, t + 1] to float64 [r]."""

@@ -10,7 +10,7 @@ import numpy as np
 from scaling.spec import MAX_STEPS, Run
 
 Array = jax.Array
-Scalar = jax.Array | np.generic
+Scalar = jax.Array | np.float32 | np.int32
 
 
 @flax.struct.dataclass
@@ -38,7 +38,7 @@ def branch_schedule(run: Run) -> Schedule:
 
 
 def learning_rate(schedule: Schedule, step: Array) -> Array:
-    """Rate of step 0, 1, ...: linear warm-up, constant, then 1 - sqrt(share of the decay) (Haegele et al. 2024, eq. 3)."""
+    """Rate of step 0, 1, ...: linear warm-up, constant, then 1 - sqrt(share of the decay) (Haegele et al. 2024)."""
     step32 = step.astype(jnp.float32)
     warmup = jnp.minimum(1.0, (step32 + 1) / jnp.maximum(schedule.warmup_steps, 1))
     decayed = jnp.clip((step - schedule.decay_start) / schedule.decay_steps, 0.0, 1.0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import flax.struct
@@ -56,7 +57,7 @@ def make_step(model: nn.Module, optim: Optim) -> Callable[[State, Array], tuple[
 
     def loss_of(parameters: Any, batch: Array, key: Array) -> Array:
         logits = model.apply({"params": parameters}, batch[:, :-1], train=True, rngs={"dropout": key})
-        losses = cross_entropy(logits, batch[:, 1:])
+        losses = cross_entropy(cast(Array, logits), batch[:, 1:])
         return losses.sum() / losses.size
 
     def step(state: State, batch: Array) -> tuple[State, Metrics]:
@@ -66,7 +67,8 @@ def make_step(model: nn.Module, optim: Optim) -> Callable[[State, Array], tuple[
         rate = learning_rate(state.schedule, state.step)
         parameters = apply_update(state.parameters, updates, rate, state.weight_decay)
         metrics = {"loss": loss, "gradient_norm": optax.tree.norm(gradients), "lr": rate}
-        return state.replace(step=state.step + 1, parameters=parameters, moments=moments), metrics
+        done = dataclasses.replace(state, step=state.step + 1, parameters=parameters, moments=moments)
+        return done, metrics
 
     return step
 
@@ -76,6 +78,6 @@ def make_evaluate(model: nn.Module) -> Callable[[Any, Array], Array]:
 
     def evaluate(parameters: Any, rows: Array) -> Array:
         logits = model.apply({"params": parameters}, rows[:, :-1])
-        return cross_entropy(logits, rows[:, 1:]).sum(axis=-1)
+        return cross_entropy(cast(Array, logits), rows[:, 1:]).sum(axis=-1)
 
     return evaluate

@@ -1,0 +1,204 @@
+"""All that a report says of a table: its fit with evidence, what was held out, and what lies beyond the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import fit as fitting
+from analysis import holdout, limit, record, rows
+from analysis.errors import InputError
+from analysis.evidence import with_evidence
+from analysis.fit import Fit
+from analysis.limit import Forecast
+from analysis.objective import LogHuber
+from analysis.options import Options
+from analysis.plots import Predictions
+from analysis.source import Source
+from analysis.uncertainty import Bootstrap, bootstrap, grouping, predict
+from analysis.verbs import renames, version
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A fit with its evidence, as fit.json holds it, and what is made of it."""
+
+    fit: Fit
+    bootstrap: Bootstrap
+    fitted: pd.DataFrame
+    """The rows fitted, with C."""
+    left_out: pd.DataFrame
+    """Rows with a loss and a C that were not fitted."""
+    forecast: Forecast
+    predictions: Predictions
+    limit: dict[str, Any]
+    """The content of limit.json."""
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """The `identification` entry of fit.json."""
+        return self.fit.identification
+
+    @property
+    def expected(self) -> Array:
+        """The law at the fitted rows."""
+        return self.fit.curve(**self.fit.arguments(self.fitted))
+
+    @property
+    def residuals(self) -> Array:
+        """Relative distance of the observed losses from the law, L / Lhat - 1."""
+        return np.asarray(self.fitted["L"], dtype=np.float64) / self.expected - 1
+
+
+def find(source: Source, options: Options, stored: Path, *, refit: bool = False, say: Say = print) -> tuple[Fit, Bootstrap]:
+    """The fit of the source with its evidence, and its bootstrap: from `stored` (fit.json) where that is of this table
+    and these options, else made and written there.
+
+    Raises InputError where `stored` is of another table, unless `refit`: a table that was edited after its fit must not
+    pass for the fitted one.
+    """
+    if stored.is_file() and not refit:
+        fit = record.read(stored)
+        _require_same_table(fit, source, stored)
+        if _is_of(fit, source, options):
+            say(f"using {stored.name}: it is of this table and these options")
+            return fit, _bootstrap(source, fit, options)
+        say(f"{stored.name} is of this table and other options: fitting again")
+    fit, boot = _fit(source, options, say)
+    record.write(fit, stored)
+    return fit, boot
+
+
+def conclude(
+    source: Source, fit: Fit, boot: Bootstrap, *, at: tuple[float, ...] = (), fit_sha256: str = "", say: Say = print
+) -> Findings:
+    """Everything that a report shows of a fit."""
+    import pandas as pd
+
+    chosen = fit.select(source.table)
+    rest = source.table.drop(index=chosen.frame.index)
+    if "C" not in rest.columns and {"N", "D"} <= set(rest.columns):
+        rest = rest.assign(C=6.0 * rest["N"] * rest["D"])
+    shown = rest.dropna(subset=["C", "L"]) if "C" in rest.columns else pd.DataFrame()
+    say("looking beyond the data")
+    made = limit.forecast(source.table, fit, boot)
+    content = limit.limit(fit, made, at, fit_sha256)
+    return Findings(fit, boot, chosen.frame, shown, made, _predictions(fit, boot, chosen.frame), content)
+
+
+def too_few(source: Source, options: Options) -> str:
+    """Why the table cannot be fitted, where it has fewer rows left than the law has parameters; else empty.
+
+    Raises InputError for options or values that are wrong in any number of rows, as `rows.select` does.
+    """
+    chosen, parameters = _chosen(source, options), len(rows.law_named(options.law).parameters())
+    if len(chosen.frame) >= parameters:
+        return ""
+    total = len(source.table)
+    return f"{len(chosen.frame)} of {total} rows can be fitted, and the law {options.law} has {parameters} parameters"
+
+
+def _chosen(source: Source, options: Options) -> rows.Rows:
+    columns = rows.law_columns(rows.law_named(options.law), options.x)
+    return rows.select(source.table, columns, 0, options.where or None)
+
+
+def _is_of(fit: Fit, source: Source, options: Options) -> bool:
+    """Whether a stored fit is what these options would make of the source."""
+    frame = _chosen(source, options).frame
+    asked = (
+        options.law, options.where or None, options.weights or None, options.delta, options.replicates, options.seed,
+        {options.level}, rows.law_columns(rows.law_named(options.law), options.x),
+        grouping(frame, options.clusters)[1], len(frame), version(),
+    )  # fmt: skip
+    stored = (
+        fit.law, fit.where, fit.weighted_by, fit.objective.delta, fit.bootstrap.get("replicates"),
+        fit.bootstrap.get("seed"), {interval["level"] for interval in fit.intervals.values()}, fit.columns,
+        fit.bootstrap.get("method"), fit.rows, fit.version,
+    )  # fmt: skip
+    return asked == stored and all(
+        name in frame and (lo, hi) == (frame[name].min(), frame[name].max())
+        for name, (lo, hi) in fit.data_span.items()
+    )
+
+
+def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap]:
+    say(f"fitting the law {options.law} to {source.table_path.name}")
+    found = fitting.fit(
+        source.table,
+        options.law,
+        objective=LogHuber(options.delta),
+        weights=options.weights or None,
+        where=options.where or None,
+        x=options.x,
+    )
+    renamed = renames(options.columns)
+    theirs = {ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions}
+    found = replace(
+        found,
+        conventions=found.conventions | theirs,
+        table=source.table_path.name,
+        table_sha256=source.table_sha256,
+        version=version(),
+    )
+    made, boot = with_evidence(
+        source.table,
+        found,
+        replicates=options.replicates,
+        clusters=options.clusters,
+        seed=options.seed,
+        level=options.level,
+        say=say,
+    )
+    return record.from_json(record.to_json(made)), boot
+
+
+def _bootstrap(source: Source, fit: Fit, options: Options) -> Bootstrap:
+    return bootstrap(
+        source.table,
+        fit,
+        replicates=options.replicates,
+        clusters=options.clusters,
+        seed=options.seed,
+        level=options.level,
+    )
+
+
+def _require_same_table(fit: Fit, source: Source, stored: Path) -> None:
+    if fit.table_sha256 != source.table_sha256:
+        raise InputError(
+            f"{stored} was fitted to a table with SHA-256 {fit.table_sha256}, but {source.table_path} now has "
+            f"{source.table_sha256}: the table was changed after its fit; restore it, or fit again with --refit"
+        )
+
+
+def _predictions(fit: Fit, boot: Bootstrap, frame: pd.DataFrame) -> Predictions:
+    """Every row predicted by the fit of the smaller runs at the first cut that could be made, else by the whole fit."""
+    observed = np.asarray(frame["L"], dtype=np.float64)
+    compute = np.asarray(frame["C"], dtype=np.float64) if "C" in frame else np.full(len(frame), math.nan)
+    cut = next((cut for cut in fit.holdout if not cut["skipped"]), None)
+    if cut is None:
+        made = predict(boot, fit, frame)
+        nothing = np.zeros(len(frame), dtype=bool)
+        return Predictions(compute, observed, made.value, made.lo, made.hi, nothing, math.inf, made.level)
+    seen = frame[compute <= cut["cut"]]
+    x = next(iter(fit.columns.values()))
+    refit = fitting.fit(seen, fit.law, objective=fit.objective, weights=fit.weighted_by, x=x)
+    clusters = boot.method.removeprefix("cluster:")
+    small = bootstrap(
+        seen, refit, replicates=holdout.REPLICATES, clusters=clusters, seed=boot.seed, level=boot.level
+    )
+    made = predict(small, refit, frame)
+    return Predictions(compute, observed, made.value, made.lo, made.hi, compute > cut["cut"], cut["cut"], made.level)
