@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 # Fits are millions of matrix products of a few rows: a second BLAS thread costs more than it does. NumPy reads these
 # when it is imported, so before anything else.
@@ -15,7 +16,7 @@ import tyro  # noqa: E402
 from analysis import verbs  # noqa: E402
 from analysis.errors import InputError  # noqa: E402
 
-VERBS = {"fit": verbs.fit}
+VERBS: dict[str, Callable[..., None]] = {"fit": verbs.fit, "limit": verbs.limit, "report": verbs.report}
 
 
 def main(arguments: list[str] | None = None) -> int:

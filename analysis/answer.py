@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 LEADS = {
     "identified": "These runs identify a limit: {floor} nats per token.",
-    "bounded_above_only": "These runs bound the limit from above, and do not find it: it lies below {hi} nats per token.",
+    "bounded_above_only": "These runs bound a limit from above without finding it: it lies below {hi} nats per token.",
     "not_identified": "These runs do not tell whether there is a limit: a floor of the loss is not identified.",
 }
 VERDICTS = {
@@ -26,8 +27,14 @@ VERDICTS = {
     "bounded_above_only": "bounded above only",
     "not_identified": "not identified",
 }
+ORDINALS = {3.0: "third", 10.0: "tenth", 30.0: "thirtieth"}
+AFTERWORDS = {
+    "identified": "It is a limit of this recipe on this text, for models of this family.",
+    "bounded_above_only": "So no single number is given for the limit.",
+    "not_identified": "So no number is given for a limit.",
+}
 STATUSES = {
-    "converged": "The optimiser converged.",
+    "converged": "",
     "max_steps": "The optimiser stopped before it converged, so the parameters are not to be relied on.",
     "at_bound": "A parameter ended at the edge of what is allowed (a floor or amplitude of 0, or an extreme exponent): "
     "the runs do not determine it.",
@@ -54,7 +61,8 @@ def runs(source: Source, fitted: pd.DataFrame) -> str:
         text += f": models of {sizes} parameters" + (f" on {tokens} training tokens" if tokens else "")
     worst, best = float(fitted["L"].max()), float(fitted["L"].min())
     places = notation.decimals(best, worst) + 1
-    text += f". Held-out loss lies between {notation.fixed(worst, places)} and {notation.fixed(best, places)} nats per token"
+    ends = f"{notation.fixed(worst, places)} down to {notation.fixed(best, places)}"
+    text += f". Held-out loss goes from {ends} nats per token"
     if "bpb" in fitted and fitted["bpb"].notna().any():
         text += f" (at best {notation.plain(float(fitted['bpb'].min()))} bits per byte)"
     return text + "."
@@ -68,8 +76,8 @@ def outlook(found: Findings) -> str:
     what = "compute" if found.forecast.track.x == "C" else found.forecast.track.x
     split = ", split at its best between parameters and tokens," if found.forecast.track.cost else ""
     return (
-        f"Within the runs the fitted law is off by {typical} at the median. If it went on holding, a run with {reach} the "
-        f"{what} of the largest one{split} would reach {value(claim)} nats per token "
+        f"Within the runs the fitted law is off by {typical} at the median. If it went on holding, a run with {reach} "
+        f"the {what} of the largest one{split} would reach {value(claim)} nats per token "
         f"({notation.percent(claim['level'])} interval {notation.interval(claim['lo'], claim['hi'])})."
     )
 
@@ -89,9 +97,16 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> str:
         f"{notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
         f"{cut['held_out']} fell inside their {notation.percent(cut['level'])} prediction intervals."
     )
+    narrow = max(made, key=_surprise)
+    if _surprise(narrow) > 2:
+        inside = round(narrow["coverage"] * narrow["held_out"])
+        text += (
+            f" Beyond a {ORDINALS.get(narrow['factor'], 'part')} of the compute only {inside} of "
+            f"{narrow['held_out']} were inside, so these intervals are too narrow: beware of those for larger runs."
+        )
     better = [name for name, skill in (cut["skill"] or {}).items() if math.isfinite(skill) and skill < 0]
     if better:
-        text += f" A forecast that needs no such law did better: {' and '.join(map(repr, better))}."
+        text += f" Simpler forecasts, which know no floor, did better: {', '.join(better)}."
     return text
 
 
@@ -108,7 +123,7 @@ def cautions(found: Findings) -> list[str]:
         words.append(
             f"{pair['first']} and {pair['second']} cannot be told apart: in these runs what they act on grows in step."
         )
-    if 0.99 < fit.linear_share or fit.linear_share < 0.01:
+    if not 0.01 <= fit.linear_share <= 0.99:
         how = "least absolute deviations" if fit.linear_share > 0.5 else "least squares"
         words.append(
             f"The objective acts as {how}: {notation.percent(fit.linear_share)} of the rows lie beyond delta."
@@ -116,9 +131,54 @@ def cautions(found: Findings) -> list[str]:
     return words
 
 
+def tiles(found: Findings) -> list[tuple[str, str]]:
+    """The few numbers that a reader should take away: what it is, and what it is here."""
+    claim, verdict = found.limit["losses"][0], found.verdict
+    floor = VERDICTS[verdict["verdict"]]
+    if verdict["verdict"] == "identified":
+        floor = notation.interval(verdict["lo"], verdict["hi"])
+    reach = notation.interval(claim["lo"], claim["hi"])
+    shown = [
+        ("Floor of the loss", floor),
+        ("Runs analysed", str(found.fit.rows)),
+        ("Best loss measured, nats per token", notation.fixed(float(found.fitted["L"].min()), 3)),
+        (f"Loss at {notation.times(claim['extrapolation'])} the largest run", reach),
+    ]
+    tested = next((cut for cut in found.fit.holdout if not cut["skipped"]), None)
+    if tested:
+        words = f"Mean error of predicting runs up to {notation.times(tested['factor'])} larger"
+        shown.append((words, notation.percent(tested["mean_error"])))
+    return shown
+
+
+def beyond(found: Findings) -> str:
+    """limit.json as text for a terminal of 80 columns."""
+    x, verdict = found.forecast.track.x, found.verdict
+    lines = [lead(verdict), verdict["reason"], AFTERWORDS[verdict["verdict"]], ""]
+    for claim in found.limit["losses"]:
+        where = notation.power(claim[x]) if x == "C" else notation.count(claim[x])
+        interval = f"{notation.interval(claim['lo'], claim['hi'])} at {notation.percent(claim['level'])}"
+        reach = notation.times(claim["extrapolation"])
+        lines.append(f"  {x} = {where}: L = {value(claim)} ({interval}), {reach} the largest run")
+    for distance in found.limit["distances"]:
+        reach = distance["extrapolation"]
+        beyond_largest = f"{notation.times(reach)} the largest run" if reach else "out of reach"
+        lines.append(f"  within {notation.percent(distance['share'])} of the floor: {beyond_largest}")
+    lines += ["", *cautions(found)]
+    return "\n".join(
+        textwrap.fill(line, 80, subsequent_indent="  " if line.startswith(" ") else "") for line in lines
+    )
+
+
 def value(claim: Mapping[str, Any]) -> str:
     """A claimed loss in the decimals of its interval."""
     return notation.estimate(claim["L"], claim["lo"], claim["hi"])
+
+
+def _surprise(cut: Mapping[str, Any]) -> float:
+    """By how many standard deviations fewer losses were inside their intervals than the level says."""
+    level, count = cut["level"], cut["held_out"]
+    return (level - cut["coverage"]) * math.sqrt(count / (level * (1 - level)))
 
 
 def _span(frame: pd.DataFrame, column: str, form: Any) -> str:

@@ -19,7 +19,7 @@ BLUE, ORANGE, GREEN, SKY = "#0072b2", "#d55e00", "#007a5a", "#56b4e9"
 BAND = 0.18
 """Opacity of an interval."""
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 10,
@@ -148,7 +148,7 @@ def labels_beside(ax: Axes, x: float, entries: Sequence[tuple[float, str, Any]],
     places = apart(pixels, gap)
     column = ax.transData.transform((x, ordered[0][0]))[0]
     for place, (_, text, colour) in zip(places, ordered, strict=True):
-        spot = ax.transData.inverted().transform((column, place))
+        spot = tuple(ax.transData.inverted().transform((column, place)).tolist())
         ax.annotate(
             text, spot, xytext=(5, 0), textcoords="offset points", color=colour, fontsize=size, va="center"
         )

@@ -85,7 +85,7 @@ def _smooth(tokens: Array, loss: Array) -> tuple[Array, Array]:
         return tokens, loss
     x, y = np.log(tokens), np.log(loss)
     span = float(x[-1] - x[0])
-    width = max(span / 15, min(0.15, span / 3))
+    width = max(span / 15, min(0.15, span / 2))
     at = x if len(x) <= MOST_POINTS else np.linspace(x[0], x[-1], MOST_POINTS)
     return np.exp(at), np.exp([_local_line(x, y, point, width) for point in at])
 

@@ -12,7 +12,7 @@ import numpy as np
 from analysis import notation, plots
 from analysis.answer import VERDICTS
 from analysis.curves import Curve
-from analysis.plots import Band
+from analysis.predictions import Band
 from analysis.uncertainty import predict
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def budgets(found: Findings) -> Figure:
         "Dots are runs, coloured by training tokens D; where a line flattens, a larger model no longer pays without "
         f"more tokens (shaded: {lines[0][1].words} of the law)."
         if lines
-        else "Dots are runs, coloured by training tokens D; the fitted law has no line here, as it does not speak of N and D."
+        else "Dots are runs, coloured by training tokens D; the fitted law, not being one of N and D, has no line here."
     )
 
     def draw(ax: Axes) -> None:
@@ -109,7 +109,7 @@ def predictions(found: Findings) -> Figure:
         f"The {held} runs of most compute (orange) were predicted from a fit of the other {len(made.observed) - held} "
         f"alone: {inside} of {held} lie within their {level} prediction interval (bars)."
         if held
-        else f"Every run was seen by the fit, as too few are left to hold any out; bars are {level} prediction intervals."
+        else f"Every run was seen by the fit, as there are too few to hold any out; bars: {level} prediction intervals."
     )
     panels: tuple[Draw, ...] = (lambda ax: plots.plot_predictions(ax, made),)
     if np.isfinite(made.compute).all():
@@ -130,7 +130,7 @@ def profile(found: Findings) -> Figure:
     rise = (np.asarray(scan["objective"]) - scan["best"]) / scan["threshold"]
 
     def draw(ax: Axes) -> None:
-        plots.plot_profile(ax, scan["values"], rise, *ends, words=f"{VERDICTS[verdict]}: {allowed}")
+        plots.plot_profile(ax, scan["values"], rise, *ends, words=f"{VERDICTS[verdict]}:\n{allowed}")
 
     return Figure("profile_of_floor", "Which floors the runs allow", caption, (draw,))
 
@@ -159,7 +159,7 @@ def _allowed(lo: float, hi: float) -> str:
     if math.isfinite(lo) and math.isfinite(hi):
         return f"floors from {notation.interval(lo, hi)} fit"
     if math.isfinite(hi):
-        return f"any floor from 0 to {notation.plain(hi)} fits"
+        return f"any floor from 0 to {notation.plain(hi)} fits" if hi >= 5e-4 else "no floor but 0 fits"
     return f"any floor above {notation.plain(lo)} fits" if math.isfinite(lo) else "any floor fits"
 
 

@@ -19,7 +19,7 @@ from analysis.fit import Fit
 from analysis.limit import Forecast
 from analysis.objective import LogHuber
 from analysis.options import Options
-from analysis.plots import Predictions
+from analysis.predictions import Predictions
 from analysis.source import Source
 from analysis.uncertainty import Bootstrap, bootstrap, grouping, predict
 from analysis.verbs import renames, version
@@ -62,7 +62,9 @@ class Findings:
         return np.asarray(self.fitted["L"], dtype=np.float64) / self.expected - 1
 
 
-def find(source: Source, options: Options, stored: Path, *, refit: bool = False, say: Say = print) -> tuple[Fit, Bootstrap]:
+def find(
+    source: Source, options: Options, stored: Path, *, refit: bool = False, say: Say = print
+) -> tuple[Fit, Bootstrap]:
     """The fit of the source with its evidence, and its bootstrap: from `stored` (fit.json) where that is of this table
     and these options, else made and written there.
 
@@ -81,8 +83,46 @@ def find(source: Source, options: Options, stored: Path, *, refit: bool = False,
     return fit, boot
 
 
+def of_stored_fit(path: Path, out: Path | None, asked: Options) -> tuple[Path, Path, Options]:
+    """The table of a fit.json, the folder for what is made of it, and the options that it was made with.
+
+    The table is sought where the fit names it, beside the fit, and beside its folder. Raises InputError where it is not
+    found: a bootstrap needs the rows.
+    """
+    fit = record.read(path)
+    name = Path(fit.table)
+    places = [path.parent / name.name, path.parent.parent / name.name, name]
+    table = next((place for place in places if place.is_file()), None)
+    if table is None:
+        raise InputError(
+            f"{path} is of the table {name.name}, which is not beside it; put it there, or name the table"
+        )
+    level = next((interval["level"] for interval in fit.intervals.values()), asked.level)
+    x = next(iter(fit.columns.values())) if rows.X in fit.columns else asked.x
+    boot = fit.bootstrap
+    options = replace(
+        asked,
+        law=fit.law,
+        where=fit.where or "",
+        x=x,
+        delta=fit.objective.delta,
+        weights=fit.weighted_by or "",
+        replicates=boot.get("replicates", asked.replicates),
+        clusters=str(boot.get("method", asked.clusters)).removeprefix("cluster:"),
+        seed=boot.get("seed", asked.seed),
+        level=level,
+    )
+    return table, out or path.parent, options
+
+
 def conclude(
-    source: Source, fit: Fit, boot: Bootstrap, *, at: tuple[float, ...] = (), fit_sha256: str = "", say: Say = print
+    source: Source,
+    fit: Fit,
+    boot: Bootstrap,
+    *,
+    at: tuple[float, ...] = (),
+    fit_sha256: str = "",
+    say: Say = print,
 ) -> Findings:
     """Everything that a report shows of a fit."""
     import pandas as pd
@@ -145,7 +185,9 @@ def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap]:
         x=options.x,
     )
     renamed = renames(options.columns)
-    theirs = {ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions}
+    theirs = {
+        ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
+    }
     found = replace(
         found,
         conventions=found.conventions | theirs,
@@ -201,4 +243,6 @@ def _predictions(fit: Fit, boot: Bootstrap, frame: pd.DataFrame) -> Predictions:
         seen, refit, replicates=holdout.REPLICATES, clusters=clusters, seed=boot.seed, level=boot.level
     )
     made = predict(small, refit, frame)
-    return Predictions(compute, observed, made.value, made.lo, made.hi, compute > cut["cut"], cut["cut"], made.level)
+    return Predictions(
+        compute, observed, made.value, made.lo, made.hi, compute > cut["cut"], cut["cut"], made.level
+    )

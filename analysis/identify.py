@@ -82,12 +82,13 @@ def verdict(table: pd.DataFrame, fit: Fit, boot: Bootstrap, profile: Profile) ->
       0 is outside both intervals and both end;
       the intervals together are no wider than the loss that the best run still has above E (so that what is left to
       gain is known to within its own size) or than 2 % of E;
-      every other term falls by at least 2 times over the runs (below that the floor is read off the law's shape, not
-      off the runs);
+      every other term falls by at least 2 times over the runs;
       where whole clusters were resampled, there are more of them than parameters.
     `bounded_above_only`: not identified, but the optimiser converged, both intervals end below the best run's fitted
-      loss, and at most a tail's share of the replicates has an exponent at the upper end of its range (else that range
-      makes the bound): more compute would still lower the loss, how far is not known.
+      loss, every other term falls by at least 2 times (over less, an end of an interval is read off the law's shape and
+      not off the runs, however precise they are), and at most a tail's share of the replicates has an exponent at the
+      upper end of its range (else that range makes the bound): more compute would still lower the loss, how far is not
+      known.
     `not_identified`: neither; the runs do not even show that the best of them is above the floor, or the fit itself
       cannot be relied on.
     """
@@ -105,6 +106,9 @@ def verdict(table: pd.DataFrame, fit: Fit, boot: Bootstrap, profile: Profile) ->
     elif not doubts:
         name = "identified"
         reason = f"The floor lies in {lo:.4g} to {hi:.4g} and the best run at {best:.4g}; a floor of 0 is excluded."
+    elif unseen := [name for name, fall in falls.items() if fall < FALL]:
+        name = "not_identified"
+        reason = f"The runs span too little: the term of {unseen[0]} falls only {falls[unseen[0]]:.2f} times over them."
     elif hi < best and _steep_share(problem, boot) <= (1 - boot.level) / 2:
         name = "bounded_above_only"
         reason = f"The floor lies below {hi:.4g} (the best run is at {best:.4g}), but {doubts[0]}."
@@ -194,11 +198,8 @@ def _doubts(
         doubts.append(
             f"its interval, {lo:.4g} to {hi:.4g}, is wider than the {best - E:.3g} that the best run lies above it"
         )
-    for name, fall in falls.items():
-        if fall < FALL:
-            doubts.append(
-                f"the runs span too little: the term of {name} falls only {fall:.2f} times over them"
-            )
+    if min(falls.values()) < FALL:
+        doubts.append("the runs span too little")
     if boot.method != "pairs" and boot.units <= len(fit.params):
         doubts.append(
             f"{boot.units} clusters are too few to judge the spread of {len(fit.params)} parameters"

@@ -1,4 +1,4 @@
-"""Beyond the data: the floor if the runs earned one, the loss expected at more compute, and how far each claim reaches."""
+"""Beyond the data: the floor if the runs earned one, the loss at more compute, and how far each claim reaches."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Laws that the runs allow: the fit, its bootstrap replicates, and the best fit at every floor in E's profile range.
+    """Laws that the runs allow: the fit, its bootstrap replicates, and the best fit at floors over E's profile range.
 
     Percentiles of a bootstrap are too narrow where the floor is not identified, since all replicates may rest at one
     end (E = 0): an interval here is the wider of the percentiles and of what the profile's fits span.
@@ -81,7 +81,7 @@ class Forecast:
         return value, float(min(lo, spanned.min())), float(max(hi, spanned.max()))
 
     def _reach(self, law: Law, share: float) -> Array:
-        """x [R] from two points: on a track the loss above E is a power of x, for every law of one column and for L_opt."""
+        """x [R] from two points: the loss above E is a power of x, for every law of one column and for L_opt."""
         E = np.atleast_1d(np.asarray(law.as_dict()["E"], dtype=np.float64))
         points = self.largest * np.array([1.0, 10.0])
         near, far = (self.track.loss(law, points).reshape(len(E), 2) - E[:, None]).T
@@ -104,8 +104,8 @@ def limit(fit: Fit, made: Forecast, at: Sequence[float] = (), fit_sha256: str = 
     """The content of limit.json, from a fit with its evidence; `at` are the computes asked for.
 
     E is null unless its verdict is `identified`, so that no program takes it for a limit; `bounded_above_only` gives
-    its upper end. Distances to a floor are given only where there is one. null also stands for "never" (`C` or `hi` of a
-    distance). `extrapolation` is how many times the largest run's C a claim is about.
+    its upper end. Distances to a floor are given only where there is one. null also stands for "never" (`C` or `hi` of
+    a distance). `extrapolation` is how many times the largest run's C a claim is about.
     """
     identification = fit.identification
     verdict, reason = identification["verdict"], identification["reason"]
@@ -153,7 +153,9 @@ def _floors(chosen: rows.Rows, fit: Fit) -> Law:
     end = profile["values"][-1] if _absent(profile["hi"]) else profile["hi"]
     values = np.linspace(begin, end, FLOORS)
     batch = solve_batch(problem, np.broadcast_to(weights, (FLOORS, len(weights))), {"E": values})
-    allowed = batch.objective <= profile["best"] + profile["threshold"] * 1.05  # the range's ends were interpolated
+    allowed = (
+        batch.objective <= profile["best"] + profile["threshold"] * 1.05
+    )  # the range's ends were interpolated
     found = dict(zip(problem.names, batch.parameters[:, allowed], strict=True))
     return LAWS[fit.law](**{name: np.append(found[name], fit.params[name]) for name in fit.params})
 
@@ -185,7 +187,7 @@ def _floor(identification: Mapping[str, Any], level: float) -> dict[str, Any]:
 
 def _loss(made: Forecast, at: float) -> dict[str, Any]:
     value, lo, hi = (float(part[0]) for part in made.loss(np.array([at])))
-    found = {made.track.x: at, "L": value, "lo": lo, "hi": hi, "level": made.level}
+    found: dict[str, Any] = {made.track.x: at, "L": value, "lo": lo, "hi": hi, "level": made.level}
     found |= _best_split(made, at)
     return found | {"extrapolation": at / made.largest}
 

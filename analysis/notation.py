@@ -51,8 +51,15 @@ def times(factor: float) -> str:
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A share in per cent: 0.0231 is '2.3 %'."""
-    return f"{plain(100 * share, digits)} %" if math.isfinite(share) else MISSING
+    """A share in per cent, with a space that no line breaks at: 0.0231 is '2.3 %'."""
+    return f"{plain(100 * share, digits)}\N{NO-BREAK SPACE}%" if math.isfinite(share) else MISSING
+
+
+def change(share: float) -> str:
+    """A relative change in per cent with its sign: -0.0231 is '−2.3 %'."""
+    if not math.isfinite(share):
+        return MISSING
+    return f"{100 * share:+.1f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
 def decimals(lo: float, hi: float) -> int:

@@ -35,7 +35,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.replicates < 2:
-            raise InputError(f"replicates is {self.replicates}; use at least 2, and 1000 for steady intervals")
+            raise InputError(
+                f"replicates is {self.replicates}; use at least 2, and 1000 for steady intervals"
+            )
         if not 0 < self.level < 1:
             raise InputError(f"level is {self.level}; it is a probability between 0 and 1, e.g. 0.9")
         if not (math.isfinite(self.delta) and self.delta > 0):

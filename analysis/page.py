@@ -30,7 +30,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column's heading and kind: "number" (to the right), "words" (may wrap) or "" (as it comes)."""
+    """A column's heading and kind: "number" (to the right), "label" (in one line) or "words" (may wrap)."""
 
     name: str
     kind: str = "number"

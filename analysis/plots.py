@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis import axes, notation
 from analysis.axes import BAND, BLUE, GREEN, INK, MUTED, ORANGE, SKY, Shades
 from analysis.curves import Curve
+from analysis.predictions import Band, Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,44 +22,6 @@ Array = NDArray[np.float64]
 MOST_SIZES = 8
 """Sizes that are labelled one by one; more of them get a scale of shades."""
 COMPUTE, LOSS = "Training compute C (FLOPs)", "Held-out loss (nats per token)"
-
-
-@dataclass(frozen=True)
-class Band:
-    """A fitted line with its interval: x, value, lo, hi, all [k], and the interval's level."""
-
-    x: Array
-    value: Array
-    lo: Array
-    hi: Array
-    level: float
-
-    @property
-    def words(self) -> str:
-        """The interval's name, e.g. '90 % interval'."""
-        return f"{notation.percent(self.level)} interval"
-
-    def between(self, lo: float, hi: float) -> Band:
-        """The part from x = lo to x = hi."""
-        inside = (self.x >= lo) & (self.x <= hi)
-        return Band(self.x[inside], self.value[inside], self.lo[inside], self.hi[inside], self.level)
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Observed and predicted losses [n] with prediction intervals, and which rows the prediction did not see.
-
-    Rows with C above `cut` are held out: their predictions come from the fit of the rows below.
-    """
-
-    compute: Array
-    observed: Array
-    predicted: Array
-    lo: Array
-    hi: Array
-    held_out: NDArray[np.bool_]
-    cut: float
-    level: float
 
 
 def plot_compute(
@@ -190,11 +152,11 @@ def plot_profile(
     ax.set_ylim(-0.15, ceiling * 1.12)
     ax.annotate(
         "threshold", (1.0, 1.0), xycoords=ax.get_yaxis_transform(), xytext=(-3, 4), textcoords="offset points",
-        ha="right", color=ORANGE, fontsize=9,
+        ha="right", color=ORANGE, fontsize=9, bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1},
     )  # fmt: skip
     ax.text(0.5, 0.99, words, transform=ax.transAxes, ha="center", va="top", fontsize=9.5)
     ax.grid(True, axis="x", color=axes.GRID, linewidth=0.7)
-    ax.set_xlabel(f"Floor E held at ({unit})")
+    ax.set_xlabel("Floor E held at (nats per token)")
     ax.set_ylabel("Rise of the objective (threshold = 1)")
 
 
@@ -228,7 +190,7 @@ def plot_extrapolation(
         if largest * factor <= band.x[-1] * 1.001:
             ax.axvline(largest * factor, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
             ax.annotate(
-                "largest run" if factor == 1 else notation.times(factor), (largest * factor, 1.0),
+                "largest run" if factor == 1 else f"{factor}×", (largest * factor, 1.0),
                 xycoords=ax.get_xaxis_transform(), xytext=(-3, -3), textcoords="offset points",
                 ha="right", va="top", color=MUTED, fontsize=9,
             )  # fmt: skip
@@ -256,7 +218,7 @@ def _draw_predictions(ax: Axes, made: Predictions, x: Array, lines: Sequence[Arr
 def _window(values: Array, rise: Array, ceiling: float) -> tuple[float, float]:
     """The stretch of E in which the curve is under the ceiling, and a little more."""
     shown = values[rise <= ceiling]
-    pad = 0.06 * max(float(np.ptp(shown)), 1e-3)
+    pad = max(0.06 * float(np.ptp(shown)), 0.01 * float(values.max()))
     return max(float(shown.min()) - pad, float(values.min())), min(
         float(shown.max()) + pad, float(values.max())
     )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from analysis import answer, figures, limit, notation, page, sections
+from analysis import answer, conclusions, figures, inventory, limit, page
 from analysis.axes import STYLE
 from analysis.curves import read_curves
 from analysis.errors import InputError
 from analysis.figures import Figure
-from analysis.findings import Findings, conclude, find, too_few
+from analysis.findings import Findings, conclude, find, of_stored_fit, too_few
 from analysis.options import Options
 from analysis.page import Html, element, joined
 from analysis.source import Source, open_source
@@ -22,56 +23,72 @@ from analysis.verbs import renames
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
+Say = Callable[[str], None]
+
 WIDE, NARROW = "wide", "narrow"
 SIZES = {(WIDE, 1): (8.4, 4.8), (WIDE, 2): (9.2, 4.6), (NARROW, 1): (4.2, 4.2), (NARROW, 2): (4.2, 7.8)}
-"""Inches of a figure, by shape and number of panels: text of 9 to 10 points is read at both widths."""
+"""Inches of a figure, by shape and number of panels: text of 9 to 10 points is read on screens and on phones."""
 PNG_DPI = 160
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is asked for: a source, how it is fitted, the folder for the files, computes to tell the loss at."""
+
+    source: Source
+    options: Options
+    home: Path
+    at: tuple[float, ...]
+    refit: bool
+    say: Say
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: where links lead, its name in the list of contents, its heading, what is in it."""
+
+    identity: str
+    short: str
+    heading: str
+    content: Html
+
+
 def write_report(
-    path: Path,
-    options: Options,
-    *,
-    out: Path | None = None,
-    at: Sequence[float] = (),
-    refit: bool = False,
-    say: Callable[[str], None] = print,
-) -> Path:
+    path: Path, options: Options, *, out: Path | None = None, at: Sequence[float] = (), refit: bool = False,
+    say: Say = print,
+) -> Path:  # fmt: skip
     """Write fit.json, limit.json and report/ for a study folder or a table, into `out` or where they belong.
 
     Returns the path of the page. A table with fewer rows than the law has parameters gets a page without a fit that
     says so. Raises InputError for a table that was edited after its fit (unless `refit`), and for what cannot be read,
     fitted or written.
     """
-    source = open_source(path, renames(options.columns))
-    home = out or source.home
+    job = _job(path, options, out, at, refit, say)
+    target = job.home / "report" / "index.html"
     try:
-        (home / "report" / "figures").mkdir(parents=True, exist_ok=True)
-        text = _text(source, options, home, at, refit, say)
-        target = home / "report" / "index.html"
-        _write(target, text.encode())
+        (target.parent / "figures").mkdir(parents=True, exist_ok=True)
+        _write(target, _page(job).encode())
     except OSError as error:
-        reason = f"cannot write the report in {home} ({error.strerror})"
+        reason = f"cannot write the report in {job.home} ({error.strerror})"
         raise InputError(f"{reason}; make room there or choose another folder with --out") from None
     return target
 
 
 def write_limit(
     path: Path, options: Options, *, out: Path | None = None, at: Sequence[float] = (), refit: bool = False,
-    say: Callable[[str], None] = print,
+    say: Say = print,
 ) -> tuple[Findings, Path]:  # fmt: skip
-    """Write fit.json and limit.json; what was found, and the path of limit.json. Raises InputError as `write_report`."""
-    source = open_source(path, renames(options.columns))
-    home = out or source.home
-    reason = too_few(source, options)
+    """Write fit.json and limit.json; what was found, and where limit.json is. Raises InputError as `write_report`."""
+    job = _job(path, options, out, at, refit, say)
+    reason = too_few(job.source, options)
     if reason:
         raise InputError(f"{reason}; add runs, or use a law with fewer parameters")
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        found = _found(source, options, home, at, refit, say)
+        job.home.mkdir(parents=True, exist_ok=True)
+        return _found(job), job.home / "limit.json"
     except OSError as error:
-        raise InputError(f"cannot write in {home} ({error.strerror}); choose another folder with --out") from None
-    return found, home / "limit.json"
+        reason = f"cannot write in {job.home} ({error.strerror})"
+        raise InputError(f"{reason}; choose another folder with --out") from None
 
 
 def save_figure(figure: Figure, folder: Path) -> tuple[str, str]:
@@ -79,42 +96,117 @@ def save_figure(figure: Figure, folder: Path) -> tuple[str, str]:
     svgs = []
     for shape in (WIDE, NARROW):
         canvas = _draw(figure, shape)
-        svg = io.BytesIO()
-        canvas.savefig(svg, format="svg", metadata={"Date": None})
-        svgs.append(svg.getvalue().decode())
+        svg = _rendered(canvas, "svg", metadata={"Date": None})
+        svgs.append(svg.decode())
         if shape == WIDE:
-            _write(folder / f"{figure.name}.svg", svg.getvalue())
-            png = io.BytesIO()
-            canvas.savefig(png, format="png", dpi=PNG_DPI)
-            _write(folder / f"{figure.name}.png", png.getvalue())
+            _write(folder / f"{figure.name}.svg", svg)
+            _write(folder / f"{figure.name}.png", _rendered(canvas, "png", dpi=PNG_DPI))
     return svgs[0], svgs[1]
 
 
-def _found(
-    source: Source, options: Options, home: Path, at: Sequence[float], refit: bool, say: Callable[[str], None]
-) -> Findings:
-    fit, boot = find(source, options, home / "fit.json", refit=refit, say=say)
-    digest = hashlib.sha256((home / "fit.json").read_bytes()).hexdigest()
-    found = conclude(source, fit, boot, at=tuple(at), fit_sha256=digest, say=say)
-    limit.write(found.limit, home / "limit.json")
+def _job(path: Path, options: Options, out: Path | None, at: Sequence[float], refit: bool, say: Say) -> Job:
+    if path.suffix == ".json":
+        path, out, options = of_stored_fit(path, out, options)
+    source = open_source(path, renames(options.columns))
+    return Job(source, options, out or source.home, tuple(at), refit, say)
+
+
+def _found(job: Job) -> Findings:
+    stored = job.home / "fit.json"
+    fit, boot = find(job.source, job.options, stored, refit=job.refit, say=job.say)
+    digest = hashlib.sha256(stored.read_bytes()).hexdigest()
+    found = conclude(job.source, fit, boot, at=job.at, fit_sha256=digest, say=job.say)
+    limit.write(found.limit, job.home / "limit.json")
     return found
 
 
-def _text(
-    source: Source, options: Options, home: Path, at: Sequence[float], refit: bool, say: Callable[[str], None]
-) -> str:
-    reason = too_few(source, options)
+def _page(job: Job) -> str:
+    source = job.source
+    reason = too_few(source, job.options)
+    found = None if reason else _found(job)
+    parts = [Section("figures", "figures", "Figures", _figures(job, found)), *_sections(job, found)]
+    head = _answer(source, found) if found else _no_answer(source, reason)
+    links = joined((element("a", part.short, href=f"#{part.identity}") for part in parts), " · ")
+    contents = element("nav", links, aria_label="Contents")
+    bodies = [
+        element("section", element("h2", part.heading, id=part.identity), part.content) for part in parts
+    ]
+    title = f"{source.name}: {source.question}" if source.question else source.name
+    return page.render(title, joined([_title(source), head, contents, *bodies]))
+
+
+def _figures(job: Job, found: Findings | None) -> Html:
+    source = job.source
     curves = read_curves(source.folder, source.table) if source.folder else []
-    found = None if reason else _found(source, options, home, at, refit, say)
     planned = figures.of_findings(found, curves) if found else figures.of_table(source.table, curves)
     drawn = []
     for number, figure in enumerate(planned, start=1):
-        say(f"drawing figure {number} of {len(planned)}: {figure.title}")
-        wide, narrow = save_figure(figure, home / "report" / "figures")
+        job.say(f"drawing figure {number} of {len(planned)}: {figure.title}")
+        wide, narrow = save_figure(figure, job.home / "report" / "figures")
         drawn.append(page.figure(figure.name, f"{number}. {figure.title}", figure.caption, wide, narrow))
-    head = _answer(source, found) if found else _no_answer(source, reason)
-    body = joined([_title(source), head, _contents(found), *_figures(drawn), *_tables(source, found, options, at)])
-    return page.render(f"{source.name}: {source.question}" if source.question else source.name, body)
+    return joined(drawn or [element("p", "Nothing was measured that could be drawn.")])
+
+
+def _sections(job: Job, found: Findings | None) -> list[Section]:
+    source = job.source
+    made = inventory.provenance(source, found, _commands(job))
+    return [
+        *(_conclusions(found) if found else []),
+        Section("runs", "runs", "Runs", inventory.runs(source, found)),
+        Section("cost", "cost", "Cost", inventory.cost(source)),
+        Section("conventions", "conventions", "Conventions", inventory.conventions(source, found)),
+        Section("provenance", "provenance", "Provenance", made),
+    ]
+
+
+def _conclusions(found: Findings) -> list[Section]:
+    trust = conclusions.trust(found.fit.holdout)
+    return [
+        Section("trust", "how far to trust it", "How far to trust it: larger runs, predicted", trust),
+        Section("floor", "the floor", "The floor: verdict and evidence", conclusions.floor(found)),
+        Section("law", "the fit", "The fit and its intervals", conclusions.law(found)),
+        Section("outlook", "beyond the data", "Beyond the data", conclusions.outlook(found)),
+    ]
+
+
+def _title(source: Source) -> Html:
+    kind = "Scaling study" if source.folder else "Scaling laws of the table"
+    question = (
+        source.question or "How does loss fall with parameters, tokens and compute, and has it a floor?"
+    )
+    return joined([element("p", f"{kind} {source.name}", class_="study"), element("h1", question)])
+
+
+def _answer(source: Source, found: Findings) -> Html:
+    verdict = found.verdict
+    box = [
+        element("p", answer.lead(verdict), class_="lead"),
+        element("p", verdict["reason"], " ", answer.AFTERWORDS[verdict["verdict"]]),
+        element("p", answer.runs(source, found.fitted), " ", answer.outlook(found)),
+        element("p", answer.trust(found.fit.holdout)),
+        *(element("p", words, class_="note") for words in answer.cautions(found)),
+    ]
+    tiles = [element("div", element("dt", name), element("dd", value)) for name, value in answer.tiles(found)]
+    return joined([
+        element("div", *box, class_=f"answer {verdict['verdict']}"), element("dl", *tiles, class_="tiles")
+    ])  # fmt: skip
+
+
+def _no_answer(source: Source, reason: str) -> Html:
+    planned = f" The study asks for {source.planned} runs." if source.planned else ""
+    return element(
+        "div",
+        element("p", "There is no answer yet: the law could not be fitted.", class_="lead"),
+        element("p", f"{reason[0].upper()}{reason[1:]}.{planned} What was measured is below."),
+        class_="answer no_fit",
+    )
+
+
+def _commands(job: Job) -> list[str]:
+    asked = " ".join(["--at", *(f"{value:g}" for value in job.at)]) if job.at else ""
+    name, words = job.source.shown_path, " ".join(part for part in (job.options.words(), asked) if part)
+    report = f"python -m analysis report {name} {words}".rstrip()
+    return [f"python -m scaling run {name}", report] if job.source.folder else [report]
 
 
 def _draw(figure: Figure, shape: str) -> Canvas:
@@ -133,99 +225,13 @@ def _draw(figure: Figure, shape: str) -> Canvas:
     return canvas
 
 
-def _title(source: Source) -> Html:
-    kind = "Scaling study" if source.folder else "Scaling laws of the table"
-    question = source.question or "How does loss fall with parameters, tokens and compute, and has it a floor?"
-    return joined([element("p", f"{kind} {source.name}", class_="study"), element("h1", question)])
+def _rendered(canvas: Canvas, kind: str, **options: Any) -> bytes:
+    import matplotlib
 
-
-def _answer(source: Source, found: Findings) -> Html:
-    verdict = found.verdict
-    first = element("p", answer.lead(verdict), class_="lead")
-    why = element("p", verdict["reason"], " ", _shield(verdict["verdict"]))
-    told = element("p", answer.runs(source, found.fitted), " ", answer.outlook(found))
-    tested = element("p", answer.trust(found.fit.holdout))
-    notes = [element("p", words, class_="note") for words in answer.cautions(found)]
-    box = element("div", first, why, told, tested, *notes, class_=f"answer {verdict['verdict']}")
-    return joined([box, _tiles(found)])
-
-
-def _shield(verdict: str) -> str:
-    if verdict == "not_identified":
-        return "So no number is given for a limit."
-    if verdict == "bounded_above_only":
-        return "So no single number is given for the limit."
-    return "It is a limit of this recipe on this text, for models of this family."
-
-
-def _no_answer(source: Source, reason: str) -> Html:
-    planned = f" The study asks for {source.planned} runs." if source.planned else ""
-    return element(
-        "div",
-        element("p", "There is no answer yet: the law could not be fitted.", class_="lead"),
-        element("p", f"{reason[0].upper()}{reason[1:]}.{planned} What was measured is below; with more runs this page answers."),
-        class_="answer no_fit",
-    )  # fmt: skip
-
-
-def _tiles(found: Findings) -> Html:
-    claim = found.limit["losses"][0]
-    tested = next((cut for cut in found.fit.holdout if not cut["skipped"]), None)
-    best = notation.fixed(float(found.fitted["L"].min()), 3)
-    tiles = [
-        ("Floor of the loss", answer.VERDICTS[found.verdict["verdict"]]),
-        ("Runs analysed", str(found.fit.rows)),
-        ("Best loss measured", f"{best} nats per token"),
-        (f"Loss at {notation.times(claim['extrapolation'])} the largest run", notation.interval(claim["lo"], claim["hi"])),
-    ]
-    if tested:
-        words = f"Mean error when predicting runs up to {notation.times(tested['factor'])} larger"
-        tiles.append((words, notation.percent(tested["mean_error"])))
-    pairs = [element("div", element("dt", name), element("dd", value)) for name, value in tiles]
-    return element("dl", *pairs, class_="tiles")
-
-
-CONTENTS = {
-    "figures": "figures", "trust": "how far to trust it", "floor": "the floor", "law": "the fit",
-    "outlook": "beyond the data", "runs": "runs", "cost": "cost", "conventions": "conventions", "provenance": "provenance",
-}  # fmt: skip
-
-
-def _contents(found: Findings | None) -> Html:
-    names = CONTENTS if found else {k: v for k, v in CONTENTS.items() if k in ("figures", "runs", "cost", "conventions", "provenance")}
-    links = [element("a", words, href=f"#{name}") for name, words in names.items()]
-    return element("nav", joined(links, " · "), aria_label="Contents")
-
-
-def _figures(drawn: Sequence[Html]) -> list[Html]:
-    return [sections.section("figures", "Figures", *drawn)]
-
-
-def _tables(source: Source, found: Findings | None, options: Options, at: Sequence[float]) -> list[Html]:
-    section, parts = sections.section, []
-    if found is not None:
-        parts = [
-            section("trust", "How far to trust it: larger runs predicted from smaller ones", sections.trust(found.fit.holdout)),
-            section("floor", "The floor: verdict and evidence", sections.floor(found)),
-            section("law", "The fit and its intervals", sections.law(found)),
-            section("outlook", "Beyond the data", sections.outlook(found)),
-        ]  # fmt: skip
-    excluded = {row.row: row.reason for row in found.fit.excluded} if found else {}
-    fitted, expected = (found.fitted, found.expected) if found else (None, None)
-    return [
-        *parts,
-        section("runs", "Runs", sections.runs(source, fitted, excluded, expected)),
-        section("cost", "Cost", sections.cost(source)),
-        section("conventions", "Conventions", sections.conventions(source, found)),
-        section("provenance", "Provenance", sections.provenance(source, found, _commands(source, options, at))),
-    ]
-
-
-def _commands(source: Source, options: Options, at: Sequence[float]) -> list[str]:
-    asked = " ".join(["--at", *(f"{value:g}" for value in at)]) if at else ""
-    words = " ".join(part for part in (options.words(), asked) if part)
-    report = f"python -m analysis report {source.shown_path} {words}".rstrip()
-    return [f"python -m scaling run {source.shown_path}", report] if source.folder else [report]
+    with matplotlib.rc_context(STYLE):
+        buffer = io.BytesIO()
+        canvas.savefig(buffer, format=kind, **options)
+    return buffer.getvalue()
 
 
 def _write(path: Path, content: bytes) -> None:

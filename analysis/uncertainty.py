@@ -75,6 +75,20 @@ class Bootstrap:
             f"{FEW_CLUSTERS} the intervals are likely too narrow."
         )
 
+    def tails(self, level: float) -> tuple[float, float]:
+        """Probabilities at which percentiles are taken for an interval of this level: a little further out than
+        `tails`, as resampling n rows spreads like n and not like n - P (expanded percentiles, Hesterberg 2015).
+
+        They are those of the normal at sqrt(n / d) times Student's quantile of d degrees of freedom, d = n - P for
+        rows; for G clusters, n is G and d is G - 1.
+        """
+        from scipy.special import ndtr, stdtrit
+
+        paid = len(self.law.parameters()) if self.method == "pairs" else 1
+        freedom = max(self.units - paid, 1)
+        low = float(ndtr(np.sqrt(self.units / freedom) * stdtrit(freedom, tails(level)[0])))
+        return low, 1 - low
+
     def standard_errors(self) -> dict[str, float]:
         """Standard deviation over replicates of each parameter."""
         return {name: float(np.std(values, ddof=1)) for name, values in self.law.as_dict().items()}
@@ -87,7 +101,7 @@ class Bootstrap:
     def interval(self, values: Array, level: float | None = None) -> Interval:
         """Percentile interval of any function of the replicates' parameters, values [R]."""
         level = self.level if level is None else level
-        lo, hi = np.quantile(values, tails(level))
+        lo, hi = np.quantile(values, self.tails(level))
         return Interval(float(lo), float(hi), level, self.method)
 
     def as_dict(self) -> dict[str, Any]:
@@ -135,6 +149,11 @@ def bootstrap(
     frame = fit.select(table).frame
     problem = fit.problem(frame)
     groups, method = grouping(frame, clusters)
+    if groups.max() == 0:
+        column = method.split(":")[1]
+        raise InputError(
+            f"all rows share one {column}, so there is nothing to resample; use --clusters pairs"
+        )
     weights = resample(groups, replicates, np.random.default_rng(seed)) * fit.weights(frame)
     grid = search.scan(problem)
     parameters, statuses = [], []
@@ -178,11 +197,12 @@ def predict(
     _check(boot.replicates, level)
     columns = {name: np.atleast_1d(column) for name, column in fit.arguments(points).items()}
     curves = boot.law(**columns)
-    law_lo, law_hi = np.quantile(curves, tails(level), axis=0)
+    probabilities = boot.tails(level)
+    law_lo, law_hi = np.quantile(curves, probabilities, axis=0)
     lo, hi = law_lo, law_hi
     if noise:
         drawn = np.random.default_rng(boot.seed + 1).choice(boot.residuals, size=curves.shape)
-        lo, hi = np.quantile(curves * np.exp(drawn), tails(level), axis=0)
+        lo, hi = np.quantile(curves * np.exp(drawn), probabilities, axis=0)
     return Prediction(fit.curve(**columns), law_lo, law_hi, lo, hi, level)
 
 
@@ -213,7 +233,7 @@ def resample(groups: NDArray[np.intp], replicates: int, rng: np.random.Generator
 
 
 def tails(level: float) -> tuple[float, float]:
-    """Probabilities below and above which an interval of this level ends."""
+    """Probabilities below which the two ends of an interval of this level lie."""
     return (1 - level) / 2, (1 + level) / 2
 
 

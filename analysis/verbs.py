@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from analysis.errors import InputError
+from analysis.options import Options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +63,56 @@ def fit(
         print(f"\nwrote {out}")
 
 
+def report(
+    study: Annotated[Path, tyro.conf.Positional],
+    options: Annotated[Options, tyro.conf.arg(name="")],
+    at: tuple[float, ...] = (),
+    refit: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Write a page that says what was asked, what was found and how sure it is: report/index.html, with its figures.
+
+    Args:
+        study: a study folder, or a .csv or .parquet file with columns N, D, L
+        options: how the table is fitted
+        at: compute, in FLOPs, at which the expected loss is told; without it 10, 100 and 1000 times the largest run
+        refit: fit again although fit.json is of another table
+        out: folder for fit.json, limit.json and report/; without it the study's, or one beside a bare table
+    """
+    from analysis.report import write_report
+
+    page = write_report(study, options, out=out, at=at, refit=refit, say=_say)
+    print(f"report: {page}")
+
+
+def limit(
+    study: Annotated[Path, tyro.conf.Positional],
+    options: Annotated[Options, tyro.conf.arg(name="")],
+    at: tuple[float, ...] = (),
+    refit: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Say what lies beyond the data: the floor if the runs identify one, and the loss at more compute.
+
+    Args:
+        study: a study folder, its fit.json, or a .csv or .parquet file with columns N, D, L
+        options: how the table is fitted; with a fit.json, as that was
+        at: compute, in FLOPs, at which the expected loss is told; without it 10, 100 and 1000 times the largest run
+        refit: fit again although fit.json is of another table
+        out: folder for fit.json and limit.json; without it the study's, or one beside a bare table
+    """
+    from analysis.answer import beyond
+    from analysis.report import write_limit
+
+    found, path = write_limit(study, options, out=out, at=at, refit=refit, say=_say)
+    print(f"{beyond(found)}\n\nwrote {path}")
+
+
+def _say(text: str) -> None:
+    """A line of progress, apart from what the verb prints as its result."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def _fitted(table: Path, renamed: dict[str, str], law: str, **options: Any) -> tuple[pd.DataFrame, Fit]:
     """The table, read with its columns renamed, and the law fitted to it, which names file, hash and version."""
     from dataclasses import replace
@@ -74,8 +126,13 @@ def _fitted(table: Path, renamed: dict[str, str], law: str, **options: Any) -> t
     theirs = {
         ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
     }
-    named = {"table": str(path), "table_sha256": tables.sha256(path), "version": version()}
-    return frame, replace(found, conventions=found.conventions | theirs, **named)
+    return frame, replace(
+        found,
+        conventions=found.conventions | theirs,
+        table=str(path),
+        table_sha256=tables.sha256(path),
+        version=version(),
+    )
 
 
 def renames(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -15,7 +15,7 @@ HOSTILE = "<script>alert('x')</script>\" onload=\"alert(1)&amp;"
 class Reader(HTMLParser):
     """Tags and text as a browser sees them; unbalanced tags raise."""
 
-    VOID = {"meta", "link", "br", "img", "path", "use"}
+    VOID = frozenset({"meta", "link", "br", "img", "path", "use"})
 
     def __init__(self):
         super().__init__()

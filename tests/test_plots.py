@@ -1,5 +1,6 @@
 """Figures draw on the axes given and nothing else; axes read well; curves are the logs, smoothed."""
 
+import itertools
 import json
 import math
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from analysis import axes, notation, plots
 from analysis.curves import read_curves, read_log
 from analysis.errors import InputError
+from analysis.predictions import Band, Predictions
 
 
 @pytest.fixture
@@ -36,14 +38,14 @@ def a_table(sizes=(1e4, 3e4, 1e5), budgets=(2.5e5, 1e6, 4e6)):
 
 def a_band(lo=1e9, hi=1e15, value=lambda x: 1.5 + 300 * x**-0.25):
     x = np.geomspace(lo, hi, 50)
-    return plots.Band(x, value(x), 0.9 * value(x), 1.1 * value(x), 0.9)
+    return Band(x, value(x), 0.9 * value(x), 1.1 * value(x), 0.9)
 
 
 def made_predictions(held=3):
     table = a_table()
     observed = table["L"].to_numpy()
     held_out = np.arange(len(table)) >= len(table) - held
-    return plots.Predictions(
+    return Predictions(
         table["C"].to_numpy(),
         observed,
         observed * 1.01,
@@ -94,7 +96,7 @@ def test_ticks_of_an_axis_do_not_touch_each_other(ax, draw):
     for labels, side in ((ax.get_xticklabels(), 0), (ax.get_yticklabels(), 1)):
         inside = [label.get_window_extent() for label in labels if label.get_text() and label.get_visible()]
         edges = sorted((box.min[side], box.max[side]) for box in inside)
-        assert all(a[1] < b[0] for a, b in zip(edges, edges[1:], strict=False))
+        assert all(a[1] < b[0] for a, b in itertools.pairwise(edges))
 
 
 def test_every_fitted_line_has_its_interval(ax):
@@ -106,7 +108,7 @@ def test_every_fitted_line_has_its_interval(ax):
 def test_an_extrapolation_is_shaded_and_labelled_by_how_far_it_reaches(ax):
     plots.plot_extrapolation(ax, a_table(), a_band(), 1e12)
     words = [text.get_text() for text in ax.texts]
-    assert words == ["largest run", "10×", "100×", "1,000×"]
+    assert words == ["largest run", "10×", "100×", "1000×"]
     assert len(ax.patches) == 1
 
 
@@ -145,7 +147,8 @@ def test_labels_moved_apart_keep_their_order_their_gap_and_their_mean(places, ga
         (notation.plain(0.01234), "0.0123"),
         (notation.plain(2143.86), "2,140"),
         (notation.plain(3.2e-7), "3.2 × 10⁻⁷"),
-        (notation.percent(0.0231), "2.3 %"),
+        (notation.percent(0.0231), "2.3\N{NO-BREAK SPACE}%"),
+        (notation.change(-0.0231), "−2.3\N{NO-BREAK SPACE}%"),
         (notation.times(1000), "1,000×"),
         (notation.interval(1.7691, 1.8712), "1.77 to 1.87"),
         (notation.estimate(1.81723, 1.7691, 1.8712), "1.82"),

@@ -1,0 +1,100 @@
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.optimize
+from known import CHINCHILLA_240, TRUTH, needs_reference_data, reference, wide
+
+from analysis.fit import fit
+from analysis.frontier import Cost, Frontier, cost
+from analysis.laws import Hoffmann
+from analysis.uncertainty import bootstrap
+from scaling import table
+
+COSTS = [Cost(), Cost(kappa=30.0, rho=0.9), Cost(kappa=2.0, rho=1.1)]
+
+
+@pytest.mark.parametrize("C", [1e15, 1e20, 1e26])
+@pytest.mark.parametrize("price", COSTS)
+def test_frontier_closed_form_equals_numeric_minimum(price, C):
+    def loss(log_N):
+        return float(TRUTH(N=np.exp(log_N), D=price.tokens(C, np.exp(log_N)))) - TRUTH.E
+
+    best = scipy.optimize.minimize_scalar(loss, bounds=(1, 60), method="bounded", options={"xatol": 1e-10})
+    frontier = Frontier(TRUTH, price)
+    # at a minimum the loss is flat, so its place is known to the square root of the precision of the loss
+    assert np.log(frontier.N_opt(C)) == pytest.approx(best.x, abs=1e-6)
+    assert frontier.L_opt(C) - TRUTH.E == pytest.approx(best.fun, rel=1e-11)
+
+
+@pytest.mark.parametrize("price", COSTS)
+def test_frontier_spends_the_budget(price):
+    C = np.geomspace(1e15, 1e25, 5)
+    frontier = Frontier(TRUTH, price)
+    np.testing.assert_allclose(
+        price.kappa * frontier.N_opt(C) ** price.rho * frontier.D_opt(C), C, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("price", COSTS)
+def test_exponents_are_the_slopes_of_the_frontier(price):
+    frontier, C = Frontier(TRUTH, price), np.array([1e18, 1e22])
+    for values, slope in (
+        (frontier.N_opt(C), frontier.N_exponent),
+        (frontier.D_opt(C), frontier.D_exponent),
+        (frontier.L_opt(C) - TRUTH.E, -frontier.L_exponent),
+    ):
+        assert np.diff(np.log(values))[0] / np.log(1e4) == pytest.approx(float(slope), rel=1e-9)
+
+
+def test_hoffmanns_own_law_gives_the_published_exponent():
+    # arXiv 2203.15556, table 2, approach 3: a = 0.46 and b = 0.54, from unrounded logarithms of field data
+    law = Hoffmann(np.exp(0.5267228), np.exp(6.0073404), 0.33917084, np.exp(6.0179186), 0.2849083)
+    frontier = Frontier(law, Cost())
+    assert float(frontier.N_exponent) == pytest.approx(0.46, abs=0.005)
+    assert float(frontier.D_exponent) == pytest.approx(0.54, abs=0.005)
+
+
+def test_bootstrap_has_a_frontier_a_replicate():
+    runs = wide(0.01)
+    law = bootstrap(runs, fit(runs), replicates=10).law
+    C = np.geomspace(1e15, 1e20, 3)
+    many = Frontier(law, Cost()).L_opt(C)
+    assert many.shape == (10, 3)
+    one = Hoffmann(**{name: values[4] for name, values in law.as_dict().items()})
+    np.testing.assert_allclose(many[4], Frontier(one, Cost()).L_opt(C), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("A", "B", "N"), [(0.0, 2000.0, 0.0), (400.0, 0.0, np.inf)])
+def test_absent_term_puts_the_optimum_at_the_end(A, B, N):
+    frontier = Frontier(Hoffmann(1.7, A, 0.34, B, 0.37), Cost())
+    assert frontier.N_opt(1e20) == N
+    assert frontier.L_opt(1e20) == 1.7
+
+
+def test_cost_is_read_from_the_rows():
+    runs = wide()
+    runs = runs.assign(C=9.0 * runs.N**0.97 * runs.D)
+    found = cost(fit(runs).select(runs))
+    assert (found.kappa, found.rho) == (pytest.approx(9.0), pytest.approx(0.97))
+    assert found.largest_error < 1e-10  # an exact power, up to rounding in logarithms of 50
+
+
+def test_error_of_the_cost_formula_is_stated():
+    runs = wide()
+    runs = runs.assign(C=6 * runs.N * runs.D * np.where(np.arange(35) == 3, 1.1, 1.0))
+    assert 0.08 < cost(fit(runs).select(runs)).largest_error < 0.11
+
+
+def test_cost_of_one_size_has_rho_one():
+    runs = pd.DataFrame({"x": np.arange(1.0, 7.0), "N": 1e6, "D": np.arange(1.0, 7.0), "L": 2.0}).assign(
+        C=4e6
+    )
+    runs["C"] = 8e6 * runs.D
+    assert cost(fit(runs.assign(L=2 + 1 / runs.x), "power", x="x").select(runs)).rho == 1.0
+
+
+@needs_reference_data
+def test_published_rows_cost_six_n_d():
+    runs = table.read(reference(CHINCHILLA_240.file))
+    found = cost(fit(runs, where=CHINCHILLA_240.where).select(runs))
+    assert (found.kappa, found.rho) == (pytest.approx(6), pytest.approx(1))
