@@ -45,9 +45,12 @@ STATUSES = {
 
 def lead(verdict: Mapping[str, Any]) -> str:
     """The first sentence: the verdict on the floor, with a number only where the runs earned it."""
-    lo, hi = verdict["lo"], verdict["hi"]
-    floor = f"{notation.estimate(verdict['E'], lo, hi)} ({notation.interval(lo, hi)})"
-    return LEADS[verdict["verdict"]].format(floor=floor, hi=notation.plain(hi, 3))
+    name, lo, hi = verdict["verdict"], verdict["lo"], verdict["hi"]
+    if name == "identified":
+        return LEADS[name].format(
+            floor=f"{notation.estimate(verdict['E'], lo, hi)} ({notation.interval(lo, hi)})"
+        )
+    return LEADS[name].format(hi=notation.plain(hi)) if name == "bounded_above_only" else LEADS[name]
 
 
 def runs(source: Source, fitted: pd.DataFrame) -> str:

@@ -89,9 +89,9 @@ def log_axis(
 
 
 def padded(values: ArrayLike, below: float = 0.05, above: float = 0.05) -> tuple[float, float]:
-    """Limits of a logarithmic axis that leave shares of the span free below and above the finite values."""
-    logs = np.log(np.asarray(values, dtype=np.float64))
-    logs = logs[np.isfinite(logs)]
+    """Limits of a logarithmic axis that leave shares of the span free around the values above 0."""
+    given = np.asarray(values, dtype=np.float64)
+    logs = np.log(given[np.isfinite(given) & (given > 0)])
     span = max(float(np.ptp(logs)), 0.05)
     return float(np.exp(logs.min() - below * span)), float(np.exp(logs.max() + above * span))
 

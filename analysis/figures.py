@@ -47,40 +47,37 @@ def of_findings(found: Findings, curves: list[Curve]) -> list[Figure]:
 
 def of_table(table: pd.DataFrame, curves: list[Curve]) -> list[Figure]:
     """The figure of a table that could not be fitted: what was measured, and nothing else."""
-    measured = table.dropna(subset=["L"]) if {"C", "N", "L"} <= set(table.columns) else None
-    if measured is None or measured.empty:
+    if not {"C", "L"} <= set(table.columns):
+        return []
+    measured = table[(table["C"] > 0) & (table["L"] > 0)]
+    if measured.empty:
         return []
     caption = "Each dot is the held-out loss of a run; no law could be fitted, so no line is drawn."
-    return [
-        Figure(
-            "loss_by_compute",
-            "Loss against compute",
-            caption,
-            (lambda ax: plots.plot_compute(ax, measured, curves, None),),
-        )
-    ]
+    panels: tuple[Draw, ...] = (lambda ax: plots.plot_compute(ax, measured, curves, None),)
+    return [Figure("loss_by_compute", "Loss against compute", caption, panels)]
 
 
 def compute(found: Findings, curves: list[Curve]) -> Figure:
     """Loss against compute with training curves, measured losses and the frontier."""
+    split = found.forecast.track.cost is not None
     band = _band(found, 0.5, 2.0) if found.forecast.track.x == "C" else None
-    thin = (
-        "Each thin line is a training run on its way (training loss, smoothed) and each" if curves else "Each"
-    )
-    best = (
-        "the best loss that the fitted law allows for that compute"
-        if found.forecast.track.cost
-        else "the fitted law"
-    )
-    line = f"; the black line is {best}" if band else ""
-    crosses = "; grey crosses were left out of the fit" if len(found.left_out) else ""
-    caption = f"{thin} dot is the held-out loss at the end of a run, coloured by model size{line}{crosses}."
     left_out = found.left_out if len(found.left_out) else None
+    best = "the best loss that the fitted law allows for that compute" if split else "the fitted law"
+    parts = [
+        "Each thin line is a training run on its way (training loss, smoothed) and each"
+        if curves
+        else "Each",
+        " dot is the held-out loss at the end of a run",
+        ", coloured by model size" if "N" in found.fitted else "",
+        f"; the black line is {best}" if band else "",
+        "; grey crosses were left out of the fit" if left_out is not None else "",
+    ]
+    words = "fitted, compute split at its best\nbetween parameters and tokens" if split else "the fitted law"
 
     def draw(ax: Axes) -> None:
-        plots.plot_compute(ax, found.fitted, curves, band, left_out)
+        plots.plot_compute(ax, found.fitted, curves, band, left_out, words=words)
 
-    return Figure("loss_by_compute", "Loss against compute", caption, (draw,))
+    return Figure("loss_by_compute", "Loss against compute", f"{''.join(parts)}.", (draw,))
 
 
 def budgets(found: Findings) -> Figure:
@@ -127,7 +124,7 @@ def profile(found: Findings) -> Figure:
         f"runs about as well as the best one (under the threshold, {notation.percent(scan['level'])}); "
         f"verdict: {VERDICTS[verdict]}."
     )
-    rise = (np.asarray(scan["objective"]) - scan["best"]) / scan["threshold"]
+    rise = (np.asarray(scan["objective"]) - scan["best"]) / max(scan["threshold"], 1e-200)
 
     def draw(ax: Axes) -> None:
         plots.plot_profile(ax, scan["values"], rise, *ends, words=f"{VERDICTS[verdict]}:\n{allowed}")
@@ -160,7 +157,11 @@ def _allowed(lo: float, hi: float) -> str:
         return f"floors from {notation.interval(lo, hi)} fit"
     if math.isfinite(hi):
         return f"any floor from 0 to {notation.plain(hi)} fits" if hi >= 5e-4 else "no floor but 0 fits"
-    return f"any floor above {notation.plain(lo)} fits" if math.isfinite(lo) else "any floor fits"
+    return (
+        f"any floor above {notation.plain(lo)} fits"
+        if math.isfinite(lo)
+        else "any floor below the losses fits"
+    )
 
 
 def _band(found: Findings, before: float, beyond: float) -> Band:

@@ -125,17 +125,19 @@ def conclude(
     say: Say = print,
 ) -> Findings:
     """Everything that a report shows of a fit."""
-    import pandas as pd
-
     chosen = fit.select(source.table)
-    rest = source.table.drop(index=chosen.frame.index)
-    if "C" not in rest.columns and {"N", "D"} <= set(rest.columns):
-        rest = rest.assign(C=6.0 * rest["N"] * rest["D"])
-    shown = rest.dropna(subset=["C", "L"]) if "C" in rest.columns else pd.DataFrame()
     say("looking beyond the data")
     made = limit.forecast(source.table, fit, boot)
     content = limit.limit(fit, made, at, fit_sha256)
-    return Findings(fit, boot, chosen.frame, shown, made, _predictions(fit, boot, chosen.frame), content)
+    return Findings(
+        fit,
+        boot,
+        chosen.frame,
+        _left_out(source, chosen),
+        made,
+        _predictions(fit, boot, chosen.frame),
+        content,
+    )
 
 
 def too_few(source: Source, options: Options) -> str:
@@ -224,6 +226,18 @@ def _require_same_table(fit: Fit, source: Source, stored: Path) -> None:
             f"{stored} was fitted to a table with SHA-256 {fit.table_sha256}, but {source.table_path} now has "
             f"{source.table_sha256}: the table was changed after its fit; restore it, or fit again with --refit"
         )
+
+
+def _left_out(source: Source, chosen: rows.Rows) -> pd.DataFrame:
+    """Rows that were not fitted and can be shown all the same: those with a loss and a C, 6 N D where there is none."""
+    rest = source.table.drop(index=chosen.frame.index)
+    if "C" not in rest.columns and {"N", "D"} <= set(rest.columns):
+        rest = rest.assign(C=6.0 * rest["N"] * rest["D"])
+    return (
+        rest[(rest["C"] > 0) & (rest["L"] > 0) & np.isfinite(rest["L"])]
+        if "C" in rest.columns
+        else rest.iloc[:0]
+    )
 
 
 def _predictions(fit: Fit, boot: Bootstrap, frame: pd.DataFrame) -> Predictions:

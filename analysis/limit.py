@@ -17,7 +17,7 @@ from analysis.errors import InputError
 from analysis.fit import Fit, solve_batch
 from analysis.frontier import Cost, Frontier, cost
 from analysis.laws import LAWS, Hoffmann, Law
-from analysis.uncertainty import Bootstrap, tails
+from analysis.uncertainty import Bootstrap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,10 @@ class Track:
     def loss(self, law: Law, x: Array) -> Array:
         """Loss at x [k]; a law with a leading axis [R] gives [R, k]."""
         if isinstance(law, Hoffmann) and self.cost is not None:
-            return Frontier(law, self.cost).L_opt(x)
+            with np.errstate(
+                invalid="ignore", over="ignore"
+            ):  # no best split where A or B is 0, but a loss there is
+                return Frontier(law, self.cost).L_opt(x)
         return law(x=x)
 
 
@@ -59,6 +62,8 @@ class Forecast:
     replicates: Law
     floors: Law
     level: float
+    tails: tuple[float, float]
+    """Probabilities of the percentiles that end the bootstrap's intervals."""
     largest: float
     """Largest x of any fitted run."""
 
@@ -69,14 +74,14 @@ class Forecast:
 
     def loss(self, x: Array) -> tuple[Array, Array, Array]:
         """Loss at x [k] with the ends of its interval."""
-        lo, hi = np.quantile(self.track.loss(self.replicates, x), tails(self.level), axis=0)
+        lo, hi = np.quantile(self.track.loss(self.replicates, x), self.tails, axis=0)
         value, spanned = self.track.loss(self.best, x), self.track.loss(self.floors, x)
         return value, np.minimum(lo, spanned.min(axis=0)), np.maximum(hi, spanned.max(axis=0))
 
     def reach(self, share: float) -> tuple[float, float, float]:
         """The x at which the loss is within `share` of the floor, with its interval; infinite where that is never."""
         value = float(self._reach(self.best, share)[0])
-        lo, hi = np.quantile(self._reach(self.replicates, share), tails(self.level), method="nearest")
+        lo, hi = np.quantile(self._reach(self.replicates, share), self.tails, method="nearest")
         spanned = self._reach(self.floors, share)
         return value, float(min(lo, spanned.min())), float(max(hi, spanned.max()))
 
@@ -97,7 +102,9 @@ def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap) -> Forecast:
     x = next(iter(fit.columns.values()))
     track = Track("C", cost(chosen)) if issubclass(LAWS[fit.law], Hoffmann) else Track(x)
     largest = float(np.asarray(chosen.frame[track.x], dtype=np.float64).max())
-    return Forecast(track, fit.curve, boot.law, _floors(chosen, fit), boot.level, largest)
+    return Forecast(
+        track, fit.curve, boot.law, _floors(chosen, fit), boot.level, boot.tails(boot.level), largest
+    )
 
 
 def limit(fit: Fit, made: Forecast, at: Sequence[float] = (), fit_sha256: str = "") -> dict[str, Any]:
@@ -197,7 +204,8 @@ def _best_split(made: Forecast, at: float) -> dict[str, float | None]:
     if not (isinstance(made.best, Hoffmann) and made.track.cost is not None):
         return {}
     frontier = Frontier(made.best, made.track.cost)
-    split = {"N_opt": float(frontier.N_opt(at)), "D_opt": float(frontier.D_opt(at))}
+    with np.errstate(invalid="ignore"):
+        split = {"N_opt": float(frontier.N_opt(at)), "D_opt": float(frontier.D_opt(at))}
     return {name: value if math.isfinite(value) and value > 0 else None for name, value in split.items()}
 
 

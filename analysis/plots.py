@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 
 MOST_SIZES = 8
 """Sizes that are labelled one by one; more of them get a scale of shades."""
+LONGEST_BAR = 1.6
+"""Bars that reach further than this factor from every loss run out of the axes, which would show nothing else."""
 COMPUTE, LOSS = "Training compute C (FLOPs)", "Held-out loss (nats per token)"
 
 
@@ -30,12 +32,15 @@ def plot_compute(
     curves: Sequence[Curve],
     frontier: Band | None,
     left_out: pd.DataFrame | None = None,
+    *,
+    words: str = "fitted",
 ) -> None:
     """Loss against compute: every training curve (thin), every measured L (dots), the fitted frontier (black).
 
-    Rows left out of the fit are grey crosses.
+    Rows left out of the fit are grey crosses; `words` say what the black line is.
     """
-    sizes = Shades([*table["N"], *(curve.N for curve in curves)], MOST_SIZES)
+    given = [*table["N"], *(curve.N for curve in curves)] if "N" in table else [1.0]
+    sizes = Shades(given, MOST_SIZES)
     span = axes.padded(table["C"], 0.06, 0.06)
     reach = [np.asarray(table["L"])]
     for curve in curves:
@@ -47,9 +52,8 @@ def plot_compute(
             alpha=0.55 if curve.is_trunk else 0.9,
         )
         reach.append(curve.loss[curve.compute >= span[0]])
-    ax.scatter(
-        table["C"], table["L"], c=sizes.each(table["N"]), s=26, edgecolor="white", linewidth=0.6, zorder=4
-    )
+    colours = sizes.each(table["N"]) if "N" in table else BLUE
+    ax.scatter(table["C"], table["L"], c=colours, s=26, edgecolor="white", linewidth=0.6, zorder=4)
     if left_out is not None:
         ax.scatter(left_out["C"], left_out["L"], color=MUTED, marker="x", s=20, linewidth=0.9, zorder=3)
         reach.append(np.asarray(left_out["L"]))
@@ -60,9 +64,10 @@ def plot_compute(
     axes.log_axis(ax, "x", *span, axes.compute, spacious=True)
     axes.log_axis(ax, "y", *axes.padded(np.concatenate(reach), 0.14, 0.06), axes.loss)
     if frontier is not None:
-        words = f"black line: compute split at its best between\nN and D, fitted; shaded: {frontier.words}"
-        ax.text(0.03, 0.03, words, transform=ax.transAxes, fontsize=9, va="bottom")
-    _name_sizes(ax, table, sizes)
+        told = f"black line: {words}\nshaded: its {frontier.words}"
+        ax.text(0.03, 0.03, told, transform=ax.transAxes, fontsize=9, va="bottom")
+    if "N" in table:
+        _name_sizes(ax, sizes)
     ax.set_xlabel(COMPUTE)
     ax.set_ylabel("Loss (nats per token)")
 
@@ -70,9 +75,14 @@ def plot_compute(
 def plot_budgets(ax: Axes, table: pd.DataFrame, lines: Sequence[tuple[float, Band]]) -> None:
     """Loss against N, a colour and a fitted line with its interval for each budget D; dots take the nearest budget."""
     budgets = Shades([d for d, _ in lines] or table["D"], len(lines) or MOST_SIZES)
-    reach = [np.asarray(table["L"]), *(band.hi for _, band in lines), *(band.lo for _, band in lines)]
+    losses = np.asarray(table["L"], dtype=np.float64)
+    ends = [
+        np.clip(end, losses.min() / 1.3, losses.max() * 1.3)
+        for _, band in lines
+        for end in (band.lo, band.hi)
+    ]
     axes.log_axis(ax, "x", *axes.padded(table["N"], 0.06, 0.24 if lines else 0.06), notation.count)
-    axes.log_axis(ax, "y", *axes.padded(np.concatenate(reach), 0.05, 0.05), axes.loss)
+    axes.log_axis(ax, "y", *axes.padded(np.concatenate([losses, *ends]), 0.05, 0.05), axes.loss)
     for budget, band in lines:
         _draw_band(ax, band, budgets(budget))
     ax.scatter(
@@ -91,7 +101,8 @@ def plot_budgets(ax: Axes, table: pd.DataFrame, lines: Sequence[tuple[float, Ban
 
 def plot_predictions(ax: Axes, made: Predictions) -> None:
     """Predicted against observed loss; a perfect prediction lies on the line."""
-    limits = axes.padded([*made.observed, *made.lo, *made.hi], 0.04, 0.04)
+    ends = np.clip([made.lo, made.hi], made.observed.min() / LONGEST_BAR, made.observed.max() * LONGEST_BAR)
+    limits = axes.padded([*made.observed, *made.predicted, *ends.ravel()], 0.04, 0.04)
     axes.log_axis(ax, "x", *limits, axes.loss)
     axes.log_axis(ax, "y", *limits, axes.loss)
     ax.plot(limits, limits, color=MUTED, linewidth=0.9)
@@ -99,7 +110,7 @@ def plot_predictions(ax: Axes, made: Predictions) -> None:
     fitted, held = int((~made.held_out).sum()), int(made.held_out.sum())
     ax.text(0.04, 0.97, f"● {fitted} runs fitted", color=BLUE, transform=ax.transAxes, va="top", fontsize=9)
     if held:
-        words = f"◆ {held} larger runs, held out"
+        words = f"◆ {held} larger {'run' if held == 1 else 'runs'}, held out"
         ax.text(0.04, 0.91, words, color=ORANGE, transform=ax.transAxes, va="top", fontsize=9)
     ax.set_xlabel("Observed loss (nats per token)")
     ax.set_ylabel("Predicted loss (nats per token)")
@@ -111,8 +122,10 @@ def plot_errors(ax: Axes, made: Predictions) -> None:
     ax.axhline(0, color=MUTED, linewidth=0.9)
     relative = [100 * (values / made.observed - 1) for values in (made.predicted, made.lo, made.hi)]
     _draw_predictions(ax, made, made.compute, relative)
+    longest = max(100 * (LONGEST_BAR - 1), 1.5 * float(np.abs(relative[0]).max()))
+    low, high = max(ax.get_ylim()[0], -longest), min(ax.get_ylim()[1], longest)
+    ax.set_ylim(low, high)
     if made.held_out.any():
-        low, high = ax.get_ylim()
         ax.set_ylim(low, high + 0.14 * (high - low))
         ax.axvline(made.cut, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         for words, side in (("fitted ", "right"), (" held out", "left")):
@@ -139,8 +152,9 @@ def plot_profile(
     """
     from scipy.interpolate import PchipInterpolator
 
-    values, rise = np.asarray(values, dtype=np.float64), np.maximum(np.asarray(rise, dtype=np.float64), 0.0)
     ceiling = 4.0
+    values = np.asarray(values, dtype=np.float64)
+    rise = np.clip(np.asarray(rise, dtype=np.float64), 0.0, 20 * ceiling)
     left, right = _window(values, rise, ceiling)
     begin, end = (left if np.isnan(lo) else lo), (right if np.isnan(hi) else hi)
     ax.axvspan(begin, end, color=SKY, alpha=BAND, linewidth=0)
@@ -224,7 +238,7 @@ def _window(values: Array, rise: Array, ceiling: float) -> tuple[float, float]:
     )
 
 
-def _name_sizes(ax: Axes, table: pd.DataFrame, sizes: Shades) -> None:
+def _name_sizes(ax: Axes, sizes: Shades) -> None:
     """Name the sizes in the upper right, where falling losses leave room: one by one, or by a scale of shades."""
     if not sizes.few:
         axes.colour_scale(ax, "parameters N", *(notation.count(v) for v in sizes.values[[0, -1]]))

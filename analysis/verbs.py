@@ -118,10 +118,10 @@ def _fitted(table: Path, renamed: dict[str, str], law: str, **options: Any) -> t
     from dataclasses import replace
 
     from analysis.fit import fit as fit_law
-    from scaling import table as tables
+    from scaling.table import read, sha256
 
     path = table / "table.csv" if table.is_dir() else table
-    frame = tables.read(path, renamed)
+    frame = read(path, renamed)
     found = fit_law(frame, law, **options)
     theirs = {
         ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
@@ -130,7 +130,7 @@ def _fitted(table: Path, renamed: dict[str, str], law: str, **options: Any) -> t
         found,
         conventions=found.conventions | theirs,
         table=str(path),
-        table_sha256=tables.sha256(path),
+        table_sha256=sha256(path),
         version=version(),
     )
 

@@ -12,47 +12,44 @@ smaller ones within a few per cent; so small a study does not identify the floor
 from dataclasses import dataclass
 
 from scaling.plan import Recipe, product
-from scaling.spec import Data, Model, Optim, Study
+from scaling.spec import Data, Model, Optim, Run, Study
 
 
 @dataclass(frozen=True)
 class Experiment:
     """The knobs of the quickstart."""
 
-    sizes: tuple[int, ...] = (16, 24, 32, 48, 64)
+    sizes: tuple[int, ...] = (12, 16, 24, 32, 48)
     """Widths of the models."""
     depth: int = 2
     """Blocks of every model."""
     head_dim: int = 16
     """Width of an attention head."""
-    context: int = 128
+    context: int = 64
     """Tokens that a model sees."""
-    budgets: tuple[float, ...] = (0.25e6, 0.5e6, 1e6, 2e6)
+    budgets: tuple[float, ...] = (0.1e6, 0.2e6, 0.4e6, 0.8e6)
     """Training tokens, a decay branch each."""
-    seeds: int = 1
+    seeds: int = 2
     """Seeds of every size and budget."""
-    lr: float = 4e-3
-    """Peak learning rate."""
-    batch_tokens: int = 4096
+    lr: float = 0.028
+    """Peak learning rate at width 32; a model of width w is trained at lr x sqrt(32 / w) (lab book, 2026-11-22)."""
+    batch_tokens: int = 2048
     """Tokens a step."""
-    eval_tokens: int = 131_072
+    eval_tokens: int = 65_536
     """Held-out tokens that L is measured on."""
 
     def study(self) -> Study:
         """Every size at every budget."""
         data = Data(context=self.context, eval_tokens=self.eval_tokens)
-        recipe = Recipe(data=data, optim=Optim(lr=self.lr, batch_tokens=self.batch_tokens))
-        models = [
-            Model(
-                width=width,
-                depth=self.depth,
-                heads=max(1, width // self.head_dim),
-                context=self.context,
-            )
-            for width in self.sizes
-        ]
+        runs: list[Run] = []
+        for width in self.sizes:
+            heads = max(1, width // self.head_dim)
+            model = Model(width=width, depth=self.depth, heads=heads, context=self.context)
+            rate = round(self.lr * (32 / width) ** 0.5, 4)
+            recipe = Recipe(data=data, optim=Optim(lr=rate, batch_tokens=self.batch_tokens))
+            runs += product([model], self.budgets, recipe, range(self.seeds))
         return Study(
             name="quickstart",
             question="How does held-out loss on real code fall with parameters and tokens, and has it a floor?",
-            runs=product(models, self.budgets, recipe, range(self.seeds)),
+            runs=tuple(runs),
         )

@@ -181,8 +181,8 @@ def _warnings(runs: Sequence[Run]) -> Iterable[str]:
         yield f"D = {ratios[0]:.3g} N in every run: alpha and beta cannot be told apart; vary D at fixed N"
     if len({(run.model, run.steps, run.optim) for run in runs}) == len(runs):
         yield "no run is repeated with another seed: the noise between seeds will not be known"
-    if len({run.optim.lr for run in runs}) == 1:
-        yield f"one learning rate ({runs[0].optim.lr:g}) at every size: nothing here shows that it is near the best"
+    if len({(run.model, run.optim.lr) for run in runs}) == len({run.model for run in runs}):
+        yield "every size has one learning rate: nothing in this study shows that it is near the best"
     if max(computes) < 30 * min(computes):
         span = max(computes) / min(computes)
         yield f"compute spans {span:.3g} times: a fit on it will not say much beyond it (30 times or more is better)"

@@ -160,7 +160,7 @@ def test_a_law_of_one_column_is_followed_along_that_column():
 )
 def test_reach_has_a_closed_form(law, expected):
     stacked = Power(*(np.array([value, value]) for value in law.as_dict().values()))
-    made = Forecast(Track("C"), law, stacked, stacked, 0.9, 1e12)
+    made = Forecast(Track("C"), law, stacked, stacked, 0.9, (0.05, 0.95), 1e12)
     assert made.reach(0.01) == pytest.approx(
         (expected,) * 3, rel=1e-6
     )  # the excess loses digits at 1e-3 of E

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from test_page import read
 
 from analysis import answer, record, report
 from analysis.errors import InputError
@@ -20,7 +21,6 @@ from analysis.options import Options
 from analysis.report import write_limit, write_report
 from analysis.source import open_source
 from scaling import table as tables
-from test_page import read
 
 HOSTILE = "<script>alert('gotcha')</script>\"><img src=x onerror=alert(1)> $x^2$"
 OPTIONS = Options(replicates=40)
