@@ -156,8 +156,9 @@ def plot_profile(
     values = np.asarray(values, dtype=np.float64)
     rise = np.clip(np.asarray(rise, dtype=np.float64), 0.0, 20 * ceiling)
     left, right = _window(values, rise, ceiling)
-    begin, end = (left if np.isnan(lo) else lo), (right if np.isnan(hi) else hi)
-    ax.axvspan(begin, end, color=SKY, alpha=BAND, linewidth=0)
+    ax.axvspan(
+        left if np.isnan(lo) else lo, right if np.isnan(hi) else hi, color=SKY, alpha=BAND, linewidth=0
+    )
     ax.axhline(1.0, color=ORANGE, linewidth=1.1, linestyle=(0, (4, 3)))
     fine = np.linspace(values[0], values[-1], 2000)
     ax.plot(fine, PchipInterpolator(values, rise)(fine), color=BLUE, linewidth=1.6)

@@ -14,10 +14,10 @@ from analysis.axes import STYLE
 from analysis.curves import read_curves
 from analysis.errors import InputError
 from analysis.figures import Figure
-from analysis.findings import Findings, conclude, find, of_stored_fit, too_few
+from analysis.findings import Findings, conclude, find, too_few
 from analysis.options import Options
 from analysis.page import Html, element, joined
-from analysis.source import Source, open_source
+from analysis.source import Source, of_stored_fit, open_source
 from analysis.verbs import renames
 
 if TYPE_CHECKING:

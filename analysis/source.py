@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis import record, rows
 from analysis.errors import InputError
+from analysis.options import Options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,6 +83,38 @@ def open_source(path: str | Path, columns: Mapping[str, str] | None = None) -> S
         versions=_versions(results),
         diverged=_diverged(results),
     )
+
+
+def of_stored_fit(path: Path, out: Path | None, asked: Options) -> tuple[Path, Path, Options]:
+    """The table of a fit.json, the folder for what is made of it, and the options that it was made with.
+
+    The table is sought where the fit names it, beside the fit, and beside its folder. Raises InputError where it is not
+    found: a bootstrap needs the rows.
+    """
+    fit = record.read(path)
+    name = Path(fit.table)
+    places = [path.parent / name.name, path.parent.parent / name.name, name]
+    table = next((place for place in places if place.is_file()), None)
+    if table is None:
+        raise InputError(
+            f"{path} is of the table {name.name}, which is not beside it; put it there, or name the table"
+        )
+    level = next((interval["level"] for interval in fit.intervals.values()), asked.level)
+    x = next(iter(fit.columns.values())) if rows.X in fit.columns else asked.x
+    boot = fit.bootstrap
+    options = replace(
+        asked,
+        law=fit.law,
+        where=fit.where or "",
+        x=x,
+        delta=fit.objective.delta,
+        weights=fit.weighted_by or "",
+        replicates=boot.get("replicates", asked.replicates),
+        clusters=str(boot.get("method", asked.clusters)).removeprefix("cluster:"),
+        seed=boot.get("seed", asked.seed),
+        level=level,
+    )
+    return table, out or path.parent, options
 
 
 def _json(path: Path) -> dict[str, Any]:
