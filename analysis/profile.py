@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis import search
 from analysis.errors import InputError
-from analysis.fit import Fit, solve_batch
+from analysis.fit import Fit, solve_batch, vector
 from analysis.problem import Problem
 from analysis.uncertainty import grouping, resample
 
@@ -68,7 +68,7 @@ def profile(
     resampled rows or clusters, each refitted with the parameter free and held at the fit's value. The textbook
     threshold, chi-squared times E psi^2 / E psi', assumes equal and independent noise: on the Chinchilla rows it makes
     the interval of E 0.7 times as wide as its bootstrap says, and with six clusters it covered 50 % where 90 % was
-    claimed. For finite samples the threshold is multiplied by n / (n - P) and by the squared ratio of Student's to the
+    claimed; it is the least that the threshold may be. For finite samples the threshold is multiplied by n / (n - P) and by the squared ratio of Student's to the
     normal quantile, with n - P degrees of freedom for rows and clusters - 1 for clusters.
     """
     if parameter not in fit.params:
@@ -115,10 +115,26 @@ def _threshold(
     free = solve_batch(problem, drawn, grid=grid, starts=1)
     held = solve_batch(problem, drawn, fixed, grid=grid, starts=1)
     rise = float(np.quantile(np.maximum(held.objective - free.objective, 0.0), level))
+    rise = max(rise, _textbook_rise(problem, fit, level, weights))
     rows, paid, units = len(weights), len(fit.params), int(groups.max()) + 1
     freedom = max(rows - paid if units == rows else units - 1, 1)
     tail = 0.5 + level / 2
     return rise * rows / max(rows - paid, 1) * float(stdtrit(freedom, tail) / ndtri(tail)) ** 2
+
+
+def _textbook_rise(problem: Problem, fit: Fit, level: float, weights: Array) -> float:
+    """Chi-squared / 2 times E psi^2 / E psi': the least that the threshold may be.
+
+    Where the fit lies on the edge of its range (E = 0), most resamples lie there too, held or free, and the calibrated
+    rise is zero: resampling is not consistent at a boundary (Andrews 2000, Econometrica 68:399).
+    """
+    from scipy.special import chdtri
+
+    residual = problem.residual(vector(problem, fit.params)[:, None])[0]
+    delta = problem.objective.delta
+    inside = max(float(np.average(np.abs(residual) <= delta, weights=weights)), 1 / len(residual))
+    psi_squared = float(np.average(np.clip(residual, -delta, delta) ** 2, weights=weights))
+    return float(chdtri(1, 1 - level)) / 2 * psi_squared / inside
 
 
 def _first_values(problem: Problem, fit: Fit, parameter: str) -> Array:

@@ -31,9 +31,9 @@ class Experiment:
     """Training tokens, a decay branch each."""
     seeds: int = 2
     """Seeds of every size and budget."""
-    lr: float = 0.028
+    lr: float = 0.01
     """Peak learning rate at width 32; a model of width w is trained at lr x sqrt(32 / w) (lab book, 2026-11-22)."""
-    batch_tokens: int = 2048
+    batch_tokens: int = 512
     """Tokens a step."""
     eval_tokens: int = 65_536
     """Held-out tokens that L is measured on."""
