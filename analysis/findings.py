@@ -224,7 +224,12 @@ def _predictions(fit: Fit, boot: Bootstrap, frame: pd.DataFrame) -> Predictions:
     small = bootstrap(
         seen, refit, replicates=holdout.REPLICATES, clusters=clusters, seed=boot.seed, level=boot.level
     )
-    made = predict(small, refit, frame)
-    return Predictions(
-        compute, observed, made.value, made.lo, made.hi, compute > cut["cut"], cut["cut"], made.level
-    )
+    held_out = compute > cut["cut"]
+    value, lo, hi = (np.empty(len(frame)) for _ in range(3))
+    for part in (
+        held_out,
+        ~held_out,
+    ):  # apart, so that the held-out intervals are those of the rolling origin
+        made = predict(small, refit, frame[part])
+        value[part], lo[part], hi[part] = made.value, made.lo, made.hi
+    return Predictions(compute, observed, value, lo, hi, held_out, cut["cut"], boot.level)

@@ -19,12 +19,12 @@ from scaling.spec import Data, Model, Optim, Run, Study
 class Experiment:
     """The knobs of the quickstart."""
 
-    sizes: tuple[int, ...] = (12, 16, 24, 32, 48)
+    sizes: tuple[int, ...] = (8, 16, 24, 32, 48)
     """Widths of the models."""
     depth: int = 2
     """Blocks of every model."""
-    head_dim: int = 16
-    """Width of an attention head."""
+    heads: int = 2
+    """Attention heads of every model: with a number that changes with width, loss would not fall smoothly with size."""
     context: int = 64
     """Tokens that a model sees."""
     budgets: tuple[float, ...] = (0.1e6, 0.2e6, 0.4e6, 0.8e6)
@@ -43,8 +43,7 @@ class Experiment:
         data = Data(context=self.context, eval_tokens=self.eval_tokens)
         runs: list[Run] = []
         for width in self.sizes:
-            heads = max(1, width // self.head_dim)
-            model = Model(width=width, depth=self.depth, heads=heads, context=self.context)
+            model = Model(width=width, depth=self.depth, heads=self.heads, context=self.context)
             rate = round(self.lr * (32 / width) ** 0.5, 4)
             recipe = Recipe(data=data, optim=Optim(lr=rate, batch_tokens=self.batch_tokens))
             runs += product([model], self.budgets, recipe, range(self.seeds))

@@ -19,6 +19,7 @@ from scaling.training.sharding import place
 from scaling.training.step import Metrics, State
 
 LOG_EVERY = 10
+"""Steps between two records of the log; the loss of a record is the mean over the steps since the one before."""
 
 
 class Interrupted(Exception):
@@ -86,9 +87,13 @@ class Trainer:
     log: MetricsLog
     clock: Clock
     notes: dict[str, Any]
-    """Kept with every checkpoint, the device-seconds brought up to date."""
+    """Kept with every checkpoint, the device-seconds and the losses not yet logged brought up to date."""
     watch: Watch
     _pending: tuple[int, Metrics] | None = None
+    _losses: list[float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._losses = list(self.notes.get("losses", []))
 
     def advance(self, state: State, start: int, stop: int) -> State:
         """Train from step `start` to `stop`, saving there and every so many seconds.
@@ -108,7 +113,7 @@ class Trainer:
             wanted = self.watch.stop_wanted()
             if wanted or done == stop or time.monotonic() - saved > self.watch.checkpoint_seconds:
                 self._settle()
-                notes = self.notes | {"device_seconds": self.clock.device_seconds}
+                notes = self.notes | {"device_seconds": self.clock.device_seconds, "losses": self._losses}
                 self.checkpoints.save(done, state, notes)
                 self.clock.skip()
                 saved = time.monotonic()
@@ -127,5 +132,8 @@ class Trainer:
         self.watch.progress(Progress(step, values["loss"], pace))
         if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
             raise Diverged(step)
+        self._losses.append(values["loss"])
         if step % LOG_EVERY == 0:
+            values["loss"] = math.fsum(self._losses) / len(self._losses)
+            self._losses.clear()
             self.log.write(step, tokens=step * tokens, **values, tokens_per_second=round(pace, 1))
