@@ -95,6 +95,17 @@ def test_profile_of_an_unknown_parameter_is_refused():
         profile(runs, fit(runs), "gamma")
 
 
+def test_a_fit_without_a_floor_still_allows_floors_above_zero():
+    """Resampling fails at the edge of the range, where nearly every refit has the same E = 0."""
+    N, D = wide()[["N", "D"]].to_numpy().T
+    runs = simulated(N, D, 0.05, law=Hoffmann(0.0, 20.0, 0.3, 20.0, 0.4), seed=3)
+    found = fit(runs)
+    assert found.params["E"] == 0
+    made = profile(runs, found)
+    assert np.isnan(made.lo)
+    assert 0.02 * runs.L.min() < made.hi < runs.L.min()
+
+
 def test_profile_interval_is_open_where_the_runs_do_not_bound_the_floor():
     runs = narrow(0.02)
     assert np.isnan(profile(runs, fit(runs)).lo)
