@@ -48,6 +48,10 @@ def floor(found: Findings) -> Html:
     pairs: list[tuple[str, object]] = [
         ("Verdict", element("strong", VERDICTS[verdict["verdict"]])),
         ("Why", verdict["reason"]),
+        (
+            "Range that counts",
+            f"{notation.interval(verdict['lo'], verdict['hi'])}: the wider end of the two below",
+        ),
         ("Range by the profile", how[0]),
         ("Range by the bootstrap", how[1]),
         ("Best loss measured", f"{notation.fixed(float(found.fitted['L'].min()), 3)} nats per token"),

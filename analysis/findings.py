@@ -162,6 +162,7 @@ def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap]:
         found,
         conventions=found.conventions | theirs,
         table=source.table_path.name,
+        renamed=renamed,
         table_sha256=source.table_sha256,
         version=version(),
     )

@@ -79,6 +79,8 @@ class Fit:
     frontier: dict[str, Any] = field(default_factory=dict)
     holdout: tuple[dict[str, Any], ...] = ()
     table: str = ""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Our names of columns -> the table's, where they differ."""
     table_sha256: str = ""
     version: str = ""
 

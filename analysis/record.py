@@ -15,7 +15,8 @@ from analysis.rows import Excluded, law_named
 
 PLAIN = (
     *("law", "columns", "params", "status", "rows", "where", "weighted_by", "conventions"),
-    *("intervals", "bootstrap", "profile", "identification", "frontier", "table", "table_sha256", "version"),
+    *("intervals", "bootstrap", "profile", "identification", "frontier", "table", "renamed"),
+    *("table_sha256", "version"),
 )
 """Fields written as they are; the others have an entry of their own in `to_json`."""
 

@@ -106,6 +106,7 @@ def of_stored_fit(path: Path, out: Path | None, asked: Options) -> tuple[Path, P
         asked,
         law=fit.law,
         where=fit.where or "",
+        columns=tuple(f"{ours}={theirs}" for ours, theirs in fit.renamed.items()),
         x=x,
         delta=fit.objective.delta,
         weights=fit.weighted_by or "",

@@ -36,7 +36,8 @@ def fit(
     Args:
         table: a .csv or .parquet file with a row a run and columns N, D, L, or a study folder with a table.csv
         law: hoffmann (E + A / N^alpha + B / D^beta) or power (E + A / x^alpha)
-        where: fit only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped"
+        where: fit only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped"; renamed
+            columns go by our names
         columns: names of our columns in the table, e.g. N=params D=tokens L=loss
         x: column that the law `power` is in
         delta: relative error at which the Huber loss turns from quadratic to linear
@@ -45,7 +46,7 @@ def fit(
         clusters: what the bootstrap resamples: "auto" (trunks where there are any, else rows), "pairs", or a column
         seed: seed of the resampling
         level: level of all intervals
-        out: where to write fit.json; nothing is written without it
+        out: where to write fit.json; nothing is written without it (`limit` and `report` write it by themselves)
     """
     from analysis import record
     from analysis.evidence import Progress, with_evidence
@@ -130,6 +131,7 @@ def _fitted(table: Path, renamed: dict[str, str], law: str, **options: Any) -> t
         found,
         conventions=found.conventions | theirs,
         table=str(path),
+        renamed=renamed,
         table_sha256=sha256(path),
         version=version(),
     )

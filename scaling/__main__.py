@@ -17,12 +17,17 @@ from scaling.spec import SpecError, Study, count
 DESCRIPTION = """\
 Train the runs of a study and put them in a table.
 
-  plan SPEC      what would be trained, what it costs, and what is doubtful; trains nothing
+  plan SPEC      what would be trained, what it costs, and what is doubtful; prepares the corpus, trains nothing
   run SPEC       train what is not done yet, then write table.csv; killed or stopped, the same command continues
   status STUDY   how far a study is
   collect STUDY  write table.csv from the runs that are done
 
-SPEC is an experiment (.py), a study as JSON, or a study folder. `run SPEC --help` lists the knobs of an experiment.
+SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a study folder, runs/<name>.
+`run SPEC --help` lists the knobs of an experiment and these options:
+
+  --out FOLDER                  where study folders are made (default runs)
+  --data-folder FOLDER          where prepared corpora are kept (default data)
+  --checkpoint-seconds SECONDS  a checkpoint is written that often (default 60)
 """
 
 
@@ -69,7 +74,7 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
 
     study, options = load(spec, knobs, Options, "plan")
     made, warnings = _prepare(study, options)
-    folder = StudyFolder(options.out / made.study.name)
+    folder = _folder(spec, options, made.study)
     pace = measured_pace(folder, made.study.runs) or probed_pace()
     print_plan(made, warnings, folder, pace)
     return 0
@@ -80,7 +85,7 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     from scaling.launching.local import EXIT_INTERRUPTED, check_writable, run_study
 
     study, options = load(spec, knobs, Options, "run")
-    check_writable(options.out)
+    check_writable(Path(spec) if _is_study(spec) else options.out)
     made, warnings = _prepare(study, options)
     folder = StudyFolder(options.out / made.study.name)
     print(
@@ -143,6 +148,15 @@ def _prepare(study: Study, options: Options) -> tuple[Plan, list[str]]:
         for data in {r.data for r in resolved.runs}
     }
     return made, [*made.warnings, *repetition_warnings(resolved, unique)]
+
+
+def _folder(spec: str, options: Options, study: Study) -> StudyFolder:
+    """Where the study lies: a study folder named as the spec stays what it is."""
+    return StudyFolder(Path(spec) if _is_study(spec) else options.out / study.name)
+
+
+def _is_study(spec: str) -> bool:
+    return (Path(spec) / "study.json").is_file()
 
 
 def _no_more(words: Sequence[str]) -> None:

@@ -174,16 +174,16 @@ def _warnings(runs: Sequence[Run]) -> Iterable[str]:
     computes = [training_flops(run.model, run.tokens) for run in runs]
     ratios = [d / n for n, d in zip(sizes, budgets, strict=True)]
     if len(set(sizes)) < 3:
-        yield f"{len(set(sizes))} model size(s): at least 3 are needed to fit how loss falls with N"
+        yield f"too few model sizes ({len(set(sizes))}): at least 3 are needed to fit how loss falls with N"
     if len(set(budgets)) < 3:
-        yield f"{len(set(budgets))} token budget(s): at least 3 are needed to fit how loss falls with D"
+        yield f"too few token budgets ({len(set(budgets))}): at least 3 are needed to fit how loss falls with D"
     if len(set(sizes)) > 1 and max(ratios) < 1.05 * min(ratios):
         yield f"D = {ratios[0]:.3g} N in every run: alpha and beta cannot be told apart; vary D at fixed N"
     if len({(run.model, run.steps, run.optim) for run in runs}) == len(runs):
         yield "no run is repeated with another seed: the noise between seeds will not be known"
     if len({(run.model, run.optim.lr) for run in runs}) == len({run.model for run in runs}):
         yield "every size has one learning rate: nothing in this study shows that it is near the best"
-    if max(computes) < 30 * min(computes):
+    if 1 < len(runs) and max(computes) < 30 * min(computes):
         span = max(computes) / min(computes)
         yield f"compute spans {span:.3g} times: a fit on it will not say much beyond it (30 times or more is better)"
     short = min(run.steps for run in runs)

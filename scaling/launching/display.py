@@ -61,8 +61,8 @@ class PlainDisplay:
 
     def _left(self) -> str:
         elapsed = time.monotonic() - self.started
-        if not self.flops_done:
-            return "time left unknown"
+        if self.flops_done < 0.01 * self.flops_left or elapsed < PLAIN_SECONDS:  # still mostly compiling
+            return "just begun"
         return f"about {duration((self.flops_left - self.flops_done) * elapsed / self.flops_done)} left"
 
 

@@ -40,6 +40,7 @@ def run_study(plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_sec
         if len(before) < len(plan.study.runs):
             interrupted = _train(plan, folder, data_folder, checkpoint_seconds, len(before))
         collect(plan.study, folder)
+        _mention_others(plan, folder)
         results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
         lost = sum(result["status"] == "diverged" for result in results)
         return Outcome(len(results), len(results) - len(before), lost, interrupted)
@@ -71,6 +72,16 @@ def _train(
                 return True
             collect(plan.study, folder)
     return False
+
+
+def _mention_others(plan: Plan, folder: StudyFolder) -> None:
+    """Say that finished runs of an earlier spec lie in the folder: they are kept, and are no rows of this table."""
+    ours = {run.run_id for run in plan.study.runs}
+    others = [path for path in folder.path.glob("*/result.json") if path.parent.name not in ours]
+    if others:
+        print(
+            f"{len(others)} finished runs in {folder.path} are not in this spec: kept, but not in its table"
+        )
 
 
 def _flops_left(plan: Plan, folder: StudyFolder) -> float:

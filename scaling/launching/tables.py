@@ -31,7 +31,10 @@ def print_plan(plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace)
     left = sum(job.flops for job in pending)
     shapes = len({job.runs[0].model for job in pending})
     print(f"question: {plan.study.question}")
-    print(f"{len(plan.study.runs)} runs on {len(plan.jobs)} trunks, {count(_tokens(plan))} tokens")
+    trunks = f"{len(plan.jobs)} trunk{'s' if len(plan.jobs) > 1 else ''}"
+    print(
+        f"{len(plan.study.runs)} runs on {trunks}, {count(_tokens(plan))} tokens, budgets rounded up to whole batches"
+    )
     print(
         f"cost: {plan.flops:.3g} FLOPs, where every run from scratch would cost {plan.flops_from_scratch:.3g}"
     )

@@ -126,7 +126,7 @@ def _advance(
     is_trunk = stop == run.decay_start
     clock = Clock(program.mesh.size, notes["device_seconds"])
     watch = Watch(setting.display.progress, setting.stop_wanted, setting.checkpoint_seconds)
-    setting.display.begin(run.trunk_name if is_trunk else run.name, start, stop, run)
+    setting.display.begin(f"{run.trunk_name} trunk" if is_trunk else run.name, start, stop, run)
     with MetricsLog(checkpoints.folder.parent / "metrics.jsonl") as log:
         trainer = Trainer(
             program, setting.train, run.seed, run.batch_rows, checkpoints, log, clock, notes, watch
