@@ -29,7 +29,7 @@ VERDICTS = {
 }
 ORDINALS = {3.0: "third", 10.0: "tenth", 30.0: "thirtieth"}
 AFTERWORDS = {
-    "identified": "It is a limit for runs like those in the table: of their recipe, on their text, for models of their kind.",
+    "identified": "It is a limit for runs like these: of their recipe, on their text, for models of their kind.",
     "bounded_above_only": "So no single number is given for the limit.",
     "not_identified": "So no number is given for a limit.",
 }

@@ -108,7 +108,8 @@ def verdict(table: pd.DataFrame, fit: Fit, boot: Bootstrap, profile: Profile) ->
         reason = f"The floor lies in {lo:.4g} to {hi:.4g} and the best run at {best:.4g}; a floor of 0 is excluded."
     elif unseen := [name for name, fall in falls.items() if fall < FALL]:
         name = "not_identified"
-        reason = f"The runs span too little: the term of {unseen[0]} falls only {falls[unseen[0]]:.2f} times over them."
+        fall = f"{falls[unseen[0]]:.2f}-fold over them, where {FALL:g}-fold is needed"
+        reason = f"The runs span too little: the term with {unseen[0]} falls only {fall}."
     elif hi < best and _steep_share(problem, boot) <= (1 - boot.level) / 2:
         name = "bounded_above_only"
         reason = f"The floor lies below {hi:.4g} (the best run is at {best:.4g}), but {doubts[0]}."

@@ -12,7 +12,7 @@ from scaling.errors import UserError
 from scaling.experiment import load
 from scaling.folder import StudyFolder
 from scaling.plan import Plan, make_plan, repetition_warnings
-from scaling.spec import SpecError, Study, count
+from scaling.spec import SpecError, Study
 
 DESCRIPTION = """\
 Train the runs of a study and put them in a table.
@@ -87,9 +87,10 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     study, options = load(spec, knobs, Options, "run")
     check_writable(Path(spec) if _is_study(spec) else options.out)
     made, warnings = _prepare(study, options)
-    folder = StudyFolder(options.out / made.study.name)
+    folder = _folder(spec, options, made.study)
+    trunks = f"{len(made.jobs)} trunk{'s' if len(made.jobs) > 1 else ''}"
     print(
-        f"study {made.study.name}: {len(study.runs)} runs on {len(made.jobs)} trunks, {count(made.flops)}FLOPs"
+        f"study {made.study.name}: {len(study.runs)} runs on {trunks}, {made.flops:.3g} FLOPs, in {folder.path}"
     )
     for warning in warnings:
         print(f"warning: {warning}")

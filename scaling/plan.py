@@ -183,7 +183,7 @@ def _warnings(runs: Sequence[Run]) -> Iterable[str]:
         yield "no run is repeated with another seed: the noise between seeds will not be known"
     if len({(run.model, run.optim.lr) for run in runs}) == len({run.model for run in runs}):
         yield "every size has one learning rate: nothing in this study shows that it is near the best"
-    if 1 < len(runs) and max(computes) < 30 * min(computes):
+    if len(runs) > 1 and max(computes) < 30 * min(computes):
         span = max(computes) / min(computes)
         yield f"compute spans {span:.3g} times: a fit on it will not say much beyond it (30 times or more is better)"
     short = min(run.steps for run in runs)
