@@ -79,8 +79,8 @@ def outlook(found: Findings) -> str:
     what = "compute" if found.forecast.track.x == "C" else found.forecast.track.x
     split = ", split at its best between parameters and tokens," if found.forecast.track.cost else ""
     return (
-        f"Within the runs the fitted law is off by {typical} at the median. If it went on holding, a run with {reach} "
-        f"the {what} of the largest one{split} would reach {value(claim)} nats per token "
+        f"Within the runs the fitted law is off by {typical} at the median. If it went on holding, runs with {reach} "
+        f"the {what} of the largest one{split} would be expected at {value(claim)} nats per token "
         f"({notation.percent(claim['level'])} interval {notation.interval(claim['lo'], claim['hi'])})."
     )
 
@@ -100,6 +100,11 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> str:
         f"{notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
         f"{cut['held_out']} fell inside their {notation.percent(cut['level'])} prediction intervals."
     )
+    if cut.get("shared"):
+        text += (
+            f" {cut['shared']} of those share a trunk with a fitted run, which makes the test milder than it would be "
+            "with new trunks."
+        )
     narrow = max(made, key=_surprise)
     if _surprise(narrow) > 2:
         inside = round(narrow["coverage"] * narrow["held_out"])
@@ -107,7 +112,7 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> str:
             f" Beyond a {ORDINALS.get(narrow['factor'], 'part')} of the compute only {inside} of "
             f"{narrow['held_out']} were inside, so these intervals are too narrow: beware of those for larger runs."
         )
-    better = [name for name, skill in (cut["skill"] or {}).items() if math.isfinite(skill) and skill < 0]
+    better = [name for name, skill in (cut["skill"] or {}).items() if skill is not None and skill < 0]
     if better:
         text += f" Simpler forecasts, which know no floor, did better: {', '.join(better)}."
     return text

@@ -127,6 +127,12 @@ def _chosen(source: Source, options: Options) -> rows.Rows:
 
 def _is_of(fit: Fit, source: Source, options: Options) -> bool:
     """Whether a stored fit is what these options would make of the source."""
+    sections = (
+        (fit.profile, {"lo", "hi", "values"}),
+        (fit.identification, {"verdict", "lo", "hi", "falls", "trades"}),
+    )
+    if any(not keys <= section.keys() for section, keys in sections) or not fit.holdout:
+        return False
     frame = _chosen(source, options).frame
     asked = (
         options.law, options.where or None, options.weights or None, options.delta, options.replicates, options.seed,

@@ -38,6 +38,8 @@ class Cut:
     fitted: int
     held_out: int
     skipped: str = ""
+    shared: int = 0
+    """Held-out rows whose trunk has fitted rows as well: not independent of the fit."""
     status: str = ""
     mean_error: float = float("nan")
     """Mean absolute error."""
@@ -113,6 +115,7 @@ def _cut(
         cut=limit,
         fitted=len(seen),
         held_out=len(unseen),
+        shared=_shared_trunks(seen, unseen),
         status=refit.status,
         mean_error=mean,
         max_error=float(np.abs(errors).max()),
@@ -120,8 +123,17 @@ def _cut(
         coverage=float(np.mean((truth >= forecast.lo) & (truth <= forecast.hi))),
         level=level,
         replicates=replicates,
-        skill={name: 1 - mean / naive for name, naive in _naive_errors(fit, seen, unseen).items()},
+        skill={
+            name: 1 - mean / naive if naive > 0 else float("nan")
+            for name, naive in _naive_errors(fit, seen, unseen).items()
+        },
     )
+
+
+def _shared_trunks(seen: pd.DataFrame, unseen: pd.DataFrame) -> int:
+    if "trunk_id" not in seen.columns:
+        return 0
+    return int(unseen["trunk_id"].isin(seen["trunk_id"].dropna()).sum())
 
 
 def _naive_errors(fit: Fit, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, float]:

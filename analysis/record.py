@@ -69,11 +69,24 @@ def from_json(found: Any) -> Fit:
 def write(fit: Fit, path: str | Path) -> None:
     """Write fit.json, whole or not at all."""
     path = Path(path)
+    check_target(path)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(json.dumps(to_json(fit), indent=1, allow_nan=False) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"cannot write {path} ({error.strerror}); name a file in a folder that can be written"
+        ) from None
+
+
+def check_target(path: Path) -> None:
+    """Raise InputError unless fit.json can be a file at `path`; asked before the work is done."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it, e.g. {path / 'fit.json'}")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder, so {path.name} cannot be written there; make it first")
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(to_json(fit), indent=1, allow_nan=False) + "\n")
-    temporary.replace(path)
 
 
 def read(path: str | Path) -> Fit:

@@ -102,8 +102,10 @@ def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
             raise InputError(
                 f"--where {expression!r} names {node.id!r}, which is no column; columns are: {present}"
             )
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            node.value = float(node.value)  # whole numbers grow without end, 9**9**9 for one
     try:
-        result = table.eval(expression, engine="python")
+        result = table.eval(ast.unparse(tree), engine="python")
     except (
         Exception
     ) as error:  # pandas raises many kinds for what the whitelist lets through, e.g. text < number
@@ -159,7 +161,7 @@ def _require_positive(frame: pd.DataFrame, column: str) -> None:
         name = label(frame, frame.index[bad[0]])
         raise InputError(
             f"{column} is {values[bad[0]]} in {name} ({len(bad)} such rows); it must be finite and above 0: correct "
-            f"it, or leave the row out with --where '{column} > 0'"
+            f"it, or leave the row out with --where '0 < {column} < 1e300'"
         )
 
 

@@ -91,7 +91,8 @@ def _holdout(fit: Fit) -> str:
             skipped.append(_wrapped(f"beyond C_max/{cut['factor']:g}: skipped, {cut['skipped']}"))
             continue
         numbers = [f"{100 * cut[key]:.2f}" for key in ("mean_error", "max_error", "bias")]
-        skill = f"{min(cut['skill'].values()):.2f}"
+        known = [value for value in cut["skill"].values() if value is not None and value == value]
+        skill = f"{min(known):.2f}" if known else "-"
         counts = (f"C_max/{cut['factor']:g}", str(cut["fitted"]), str(cut["held_out"]))
         rows.append((*counts, *numbers, f"{cut['coverage']:.0%}", skill))
     if not rows and not skipped:

@@ -53,6 +53,11 @@ def fit(
     from analysis.objective import LogHuber
     from analysis.summary import summary
 
+    Options(
+        law, where, columns, x, delta, weights, replicates, clusters, seed, level
+    )  # checked before the work
+    if out is not None:
+        record.check_target(out)
     options = {"weights": weights or None, "where": where or None, "x": x}
     frame, plain = _fitted(table, renames(columns), law, objective=LogHuber(delta), **options)
     found, _ = with_evidence(

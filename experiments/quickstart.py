@@ -5,9 +5,9 @@ token budgets, each size one trunk with a decay branch a budget (Haegele et al. 
 
 Cost: 2.0e12 FLOPs, under 5 minutes on two CPU cores with the report.
 
-Expected: L falls from 2.5 to 1.6 nats per token along both axes. At these budgets loss falls faster with tokens than a
-power law does, so larger runs come out up to a tenth below what the smaller ones foretell; the floor E is not identified,
-and the report says so.
+Expected: L falls from 2.5 to 1.6 nats per token along both axes. At these budgets loss falls faster with tokens than
+a power law does, so larger runs come out up to a tenth below what the smaller ones foretell; the floor E is not
+identified, and the report says so.
 """
 
 from dataclasses import dataclass

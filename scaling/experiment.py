@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
+from scaling.errors import UserError
 from scaling.spec import SpecError, Study, from_json
 
 O = TypeVar("O")
@@ -54,7 +55,12 @@ def _experiment(path: Path, knobs: Sequence[str], options: type[O], verb: str) -
         ],
     )
     parsed = _parse(both, knobs, f"python -m scaling {verb} {path}", module.__doc__)
-    study = parsed.experiment.study()
+    try:
+        study = parsed.experiment.study()
+    except UserError:
+        raise
+    except Exception as error:  # the user's own code
+        raise _does_not_run(path, error) from None
     if not isinstance(study, Study):
         raise SpecError(
             f"Experiment.study in {path} returned {type(study).__name__}; return a scaling.spec.Study"
@@ -69,14 +75,16 @@ def _module(path: Path) -> ModuleType:
     sys.modules[module.__name__] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except SpecError:
+    except UserError:
         raise
     except Exception as error:  # the user's own code
-        line = _line_of(error, path)
-        raise SpecError(
-            f"{path}{line} does not run ({type(error).__name__}: {error}); mend it and try again"
-        ) from None
+        raise _does_not_run(path, error) from None
     return module
+
+
+def _does_not_run(path: Path, error: Exception) -> SpecError:
+    what = f"{type(error).__name__}: {error}"
+    return SpecError(f"{path}{_line_of(error, path)} does not run ({what}); mend it and try again")
 
 
 def _line_of(error: BaseException, path: Path) -> str:

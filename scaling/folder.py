@@ -48,7 +48,12 @@ class StudyFolder:
     def result(self, run: Run) -> dict[str, Any] | None:
         """What a finished run says of itself, None while it is not finished."""
         path = self.run(run) / "result.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        except ValueError:
+            raise UserError(
+                f"{path} is damaged; delete it, and `run` measures this run again from its last checkpoint"
+            ) from None
 
     def study(self) -> Study:
         """The study last planned here; raises SpecError where there is none."""
@@ -56,7 +61,7 @@ class StudyFolder:
             raise SpecError(
                 f"{self.path} is no study folder (it has no study.json); name one that `run` made"
             )
-        return from_json(Study, self.study_json.read_text(encoding="utf-8"))
+        return from_json(Study, self.study_json.read_bytes().decode("utf-8", errors="replace"))
 
     def write_study(self, study: Study, plan_lines: Iterator[str]) -> None:
         """Write study.json and plan.jsonl, each whole or not at all."""
@@ -69,8 +74,14 @@ class StudyFolder:
 
         The lock goes with its process, however that ends.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.path} ({error.strerror}); mend that, or choose another --out"
+            ) from None
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -29,6 +29,8 @@ def collect(study: Study, folder: StudyFolder) -> int:
     rows = [row(run, results[run], _previous(run, results)) for run in study.runs if run in results]
     if rows:
         write(rows, folder.table_csv)
+    else:
+        folder.table_csv.unlink(missing_ok=True)  # one of another spec must not pass for this study's
     return len(rows)
 
 
@@ -40,6 +42,9 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
     model, tokens = run.model, run.tokens
     size, flops = parameters(model), flops_per_token(model)
     stretch = run.decay_start - (previous.decay_start if previous else 0)
+    spent = stretch + run.decay_steps
+    if result["diverged"]:
+        spent = max(0, min(spent, spent - (run.steps - result["diverged"]["step"])))
     return {
         "run_id": run.run_id,
         "name": run.name,
@@ -53,7 +58,7 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "D": tokens,
         "C": flops.total * tokens,
         "C_6ND": 6 * size.N * tokens,
-        "C_spent": flops.total * (stretch + run.decay_steps) * run.optim.batch_tokens,
+        "C_spent": flops.total * spent * run.optim.batch_tokens,
         **{f"C_{part}": value * tokens for part, value in dataclasses.asdict(flops).items()},
         "lr": run.optim.lr,
         "weight_decay": run.optim.weight_decay,

@@ -51,6 +51,7 @@ class Model:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for name in ("vocab", "context", "depth", "width", "heads"):
             _require_positive("Model", name, getattr(self, name))
         _require(self.mlp in ("gated", "plain"), "Model.mlp", self.mlp, "use 'gated' or 'plain'")
@@ -87,6 +88,7 @@ class Data:
     """Hash of the corpus's documents. Empty in a spec; filled in by planning, so that it is part of `run_id`."""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _require_positive("Data", "context", self.context)
         remedy = f"hold out at least one row of context={self.context} tokens"
         _require(self.eval_tokens >= self.context, "Data.eval_tokens", self.eval_tokens, remedy)
@@ -111,6 +113,7 @@ class Optim:
     """Tokens a step, a multiple of the context."""
 
     def __post_init__(self) -> None:
+        _check_types(self)
         for name in ("lr", "eps", "clip", "batch_tokens"):
             _require_positive("Optim", name, getattr(self, name))
         _require(self.weight_decay >= 0, "Optim.weight_decay", self.weight_decay, "use 0 for none")
@@ -136,6 +139,7 @@ class Run:
     decay_steps: int
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _require_positive("Run", "steps", self.steps)
         _require(self.steps < MAX_STEPS, "Run.steps", self.steps, f"use fewer than {MAX_STEPS} steps")
         _require(0 <= self.seed < 2**31, "Run.seed", self.seed, "use a whole number in [0, 2^31)")
@@ -205,6 +209,7 @@ class Study:
     runs: tuple[Run, ...] = field(default=())
 
     def __post_init__(self) -> None:
+        _check_types(self)
         remedy = "use letters, digits, '.', '_' and '-', beginning with a letter or digit"
         _require(bool(NAME.fullmatch(self.name)), "Study.name", self.name, remedy)
         _require(len(self.runs) > 0, "Study.runs", "()", "give at least one size and one budget")
@@ -278,6 +283,23 @@ def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
         if required and entry.name not in value:
             raise SpecError(f"{where} lacks the field {entry.name!r}: give it a value")
     return kind(**{name: _parse(hints[name], v, f"{where}.{name}") for name, v in value.items()})
+
+
+def _check_types(spec: Any) -> None:
+    """Hold every plain field to its declared type, so that equal specs have equal hashes; a float may be given as 1."""
+    hints = typing.get_type_hints(type(spec))
+    for entry in dataclasses.fields(spec):
+        kind, value = hints[entry.name], getattr(spec, entry.name)
+        where = f"{type(spec).__name__}.{entry.name}"
+        if kind in (int, float, str, bool):
+            object.__setattr__(spec, entry.name, _parse(kind, value, where))
+        elif dataclasses.is_dataclass(kind):
+            assert isinstance(kind, type)
+            _require(isinstance(value, kind), where, value, f"give a {kind.__name__}")
+        elif typing.get_origin(kind) is tuple:
+            inner = typing.get_args(kind)[0]
+            whole = isinstance(value, tuple) and all(isinstance(item, inner) for item in value)
+            _require(whole, where, value, f"give a tuple of {inner.__name__}s")
 
 
 def _require(holds: bool, name: str, value: Any, remedy: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,7 @@ COLUMNS = {
     "D_unique": "different training tokens seen",
     "C": "training FLOPs, counted exactly, as if trained from scratch",
     "C_6ND": "6 N D",
-    "C_spent": "training FLOPs of this row's decay branch alone; the trunk's are shared",
+    "C_spent": "training FLOPs spent for this row: its decay branch and the trunk since the next shorter row left it",
     "C_attention_projections": "part of C: query, key, value and output projections",
     "C_attention_context": "part of C: scores and weighted sums over the context",
     "C_mlp": "part of C: the MLPs' matrix products",
@@ -50,6 +52,7 @@ COLUMNS = {
     "corpus_sha256": "hash of the corpus's documents",
     "decayed": "whether the learning rate was decayed to zero before L was measured",
     "device_seconds": "seconds of training of this row's own branch, times devices",
+    "trunk_device_seconds": "seconds of training of the trunk up to where this row left it, times devices",
     "status": "done or diverged",
 }
 """Every column that `collect` writes, and what it means; a table may carry more."""
@@ -69,9 +72,16 @@ def write(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     frame = pd.DataFrame(list(rows))
     known = [column for column in COLUMNS if column in frame.columns]
     frame = frame[known + [column for column in frame.columns if column not in COLUMNS]]
-    temporary = path.with_name(path.name + ".tmp")
-    frame.to_csv(temporary, index=False)
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        frame.to_csv(temporary, index=False)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise TableError(
+            f"cannot write {path} ({error.strerror}); mend that and run the same command again"
+        ) from None
 
 
 def read(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -110,12 +120,15 @@ def _parse(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, dtype={"run_id": "string", "trunk_id": "string"})
+        frame = pd.read_csv(path, dtype={"run_id": "string", "trunk_id": "string"})
     except pd.errors.EmptyDataError:
         raise TableError(f"{path} is empty; a table needs a header and one row a run") from None
     except (pd.errors.ParserError, UnicodeDecodeError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise TableError(f"{path} cannot be read as a table ({reason}); save it as CSV or Parquet") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first fields for row names
+        raise TableError(f"{path} has rows with more fields than its header; give every column a name")
+    return frame
 
 
 def _rename(frame: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.DataFrame:

@@ -85,7 +85,10 @@ def test_both_forms_of_columns_mean_the_same():
         (["{runs}", "--level", "90"], "level is 90.0"),
         (["{runs}", "--replicates", "0"], "replicates is 0"),
         (["{runs}", "--clusters", "trunk"], "'trunk'"),
+        (["{runs}", "--seed", "-1"], "seed is -1"),
+        (["{runs}", "--where", "9**9**9 > N"], "cannot be evaluated"),
         (["{runs}", "--replicates", "20", "--out", "/nowhere/fit.json"], "no folder"),
+        (["{runs}", "--replicates", "20", "--out", "/tmp"], "is a folder"),
     ],
 )
 def test_error_of_the_user_is_one_sentence_and_exit_code_two(runs, capsys, arguments, words):
@@ -98,13 +101,49 @@ def test_error_of_the_user_is_one_sentence_and_exit_code_two(runs, capsys, argum
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "empty"), ("N,D,L\n", "no rows"), ("N,D,L\n1,2,x\n", "L is 'x', not a number")],
+    [
+        ("", "empty"),
+        ("N,D,L\n", "no rows"),
+        ("N,D,L\n1,2,x\n", "L is 'x', not a number"),
+        ("N,D,L\n1,2,3,4\n1,2,3,4\n", "more fields than its header"),
+        ("N,D,L\n1,2,-3\n", "L is -3"),
+        ("N,D,L\n1,2,3\n2,2,3\n", "2 of 2 rows are left"),
+    ],
 )
 def test_malformed_table_is_refused(tmp_path, capsys, text, words):
     path = tmp_path / "bad.csv"
     path.write_text(text)
     assert main(["fit", str(path)]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_table_of_one_and_the_same_loss_is_fitted_and_judged(tmp_path, capsys):
+    path = tmp_path / "constant.csv"
+    wide().assign(L=2.5).to_csv(path, index=False)
+    assert main(["fit", str(path), "--replicates", "20", "--out", str(tmp_path / "fit.json")]) == 0
+    assert "wrote" in capsys.readouterr().out
+
+
+def test_a_fit_of_renamed_columns_can_be_taken_up_again(tmp_path, capsys):
+    theirs = tmp_path / "theirs.csv"
+    wide(0.003).rename(columns={"N": "params", "D": "tokens", "L": "loss"}).to_csv(theirs, index=False)
+    out = tmp_path / "fit.json"
+    main(
+        [
+            "fit",
+            str(theirs),
+            "--columns",
+            "N=params",
+            "D=tokens",
+            "L=loss",
+            "--replicates",
+            "20",
+            "--out",
+            str(out),
+        ]
+    )
+    assert main(["limit", str(out)]) == 0
+    assert "limit.json" in capsys.readouterr().out
 
 
 def test_error_leaves_no_traceback_in_a_real_process():

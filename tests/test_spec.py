@@ -122,3 +122,22 @@ def test_json_that_is_no_model_is_refused(text, said):
 def test_json_without_a_required_field_is_refused():
     with pytest.raises(SpecError, match="lacks the field 'steps'"):
         from_json(Run, '{"model": {}, "data": {}, "optim": {}, "warmup_steps": 1, "decay_steps": 1}')
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Model(width=64.0), r"Model\.width = 64\.0 .*type int"),
+        (lambda: Model(width="64"), r"Model\.width = '64' .*type int"),
+        (lambda: Optim(lr="fast"), r"Optim\.lr = 'fast' .*type float"),
+        (lambda: run(model=None), r"Run\.model = None .*give a Model"),
+        (lambda: Study(name="s", runs=[run()]), r"Study\.runs .*give a tuple of Runs"),
+    ],
+)
+def test_a_field_of_another_type_is_refused(make, said):
+    with pytest.raises(SpecError, match=said):
+        make()
+
+
+def test_a_whole_number_may_stand_for_a_float():
+    assert to_json(Optim(lr=1)) == to_json(Optim(lr=1.0))

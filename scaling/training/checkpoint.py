@@ -98,12 +98,16 @@ class Checkpoints:
             try:
                 return step, *self._read(step, like)
             except Exception as error:  # whatever a damaged file makes the reader raise
+                _raise_unless_damage(error, step, self.folder)
                 reason = (
                     str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
                 )
-                say(
-                    f"the checkpoint of step {step} in {self.folder} is damaged ({reason}); the one before is used"
+                before = (
+                    "the one before is used"
+                    if step > self.steps()[0]
+                    else "there is no other: starting again"
                 )
+                say(f"the checkpoint of step {step} in {self.folder} is damaged ({reason}); {before}")
                 self._set_aside(step)
         return None
 
@@ -154,6 +158,22 @@ def _quiet_orbax() -> Iterator[None]:
         yield
     finally:
         logging.disable(previous)
+
+
+def _raise_unless_damage(error: Exception, step: int, folder: Path) -> None:
+    """Raise where the files may well be sound: of another shape, not to be opened, or too large for the memory."""
+    text = str(error)
+    if "shape" in text and "compatible" in text:
+        raise CheckpointError(
+            f"the checkpoint of step {step} in {folder} is of another shape of model, made by another version "
+            "of this software; go back to that version, or use another --out"
+        ) from None
+    refused = isinstance(error, PermissionError) or "PERMISSION_DENIED" in text
+    if refused or isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
+        raise CheckpointError(
+            f"the checkpoint of step {step} in {folder} cannot be read ({text.splitlines()[0][:200]}); "
+            "mend that and run the same command again"
+        ) from None
 
 
 def _errno(error: BaseException | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -73,7 +74,9 @@ def train_job(job: Job, setting: Setting) -> None:
                 result = _train_run(run, program, trunk, setting)
             if result["diverged"] and result["diverged"]["part"] == TRUNK:
                 trunk_ended = result["diverged"]["step"]
-            write_whole(setting.folder.run(run) / "result.json", json.dumps(result, indent=1) + "\n")
+            write_whole(
+                setting.folder.run(run) / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n"
+            )
             setting.display.finish(run, result)
 
 
@@ -94,12 +97,15 @@ def _train_run(run: Run, program: Program, trunk: Checkpoints, setting: Setting)
             state, seconds = _advance(run, state, start, run.steps, notes, program, branch, setting)
     except Diverged as error:
         return diverged(run, error.step, part)
+    measured = measure(program, state.parameters, setting.held_out)
+    if not math.isfinite(measured["L"]):  # the last update itself overflowed
+        return diverged(run, run.steps, BRANCH)
     return done(
         run,
         D_unique=unique_tokens(setting.train, run.tokens),
         device_seconds=seconds,
         trunk_device_seconds=notes["trunk_device_seconds"],
-        **measure(program, state.parameters, setting.held_out),
+        **measured,
     )
 
 
