@@ -13,6 +13,10 @@ from scaling.spec import Run, Study
 from scaling.table import write
 
 
+MEASURED = ("D_unique", "L", "L_se", "bpb", "tokens_per_byte", "device_seconds", "trunk_device_seconds")
+"""Columns of the table that a run that was trained to its end has measured; empty for others."""
+
+
 def done(run: Run, **measured: Any) -> dict[str, Any]:
     """The result of a run that was trained to its end and measured."""
     return _result(run, "done", None, measured)
@@ -73,7 +77,7 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "corpus_sha256": run.data.sha256,
         "decayed": True,
         "status": result["status"],
-        **result["measured"],
+        **{name: result["measured"].get(name) for name in MEASURED},
     }
 
 
