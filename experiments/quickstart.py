@@ -25,7 +25,7 @@ class Experiment:
     depth: int = 2
     """Blocks of every model."""
     heads: int = 2
-    """Attention heads of every model: with a number that changes with width, loss would not fall smoothly with size."""
+    """Attention heads of every model, the same at every size (lab book, 2026-11-22)."""
     context: int = 64
     """Tokens that a model sees."""
     budgets: tuple[float, ...] = (0.1e6, 0.2e6, 0.4e6, 0.8e6)
