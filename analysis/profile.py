@@ -68,10 +68,9 @@ def profile(
     resampled rows or clusters, each refitted with the parameter free and held at the fit's value. The textbook
     threshold, chi-squared times E psi^2 / E psi', assumes equal and independent noise: on the Chinchilla rows it makes
     the interval of E 0.7 times as wide as its bootstrap says, and with six clusters it covered 50 % where 90 % was
-    claimed; it is the least that the threshold may be.
-    This rule was settled on the simulated designs that test it. For finite samples the threshold is multiplied by n / (n - P)
-    and by the squared ratio of Student's to the normal quantile, with n - P degrees of freedom for rows and
-    clusters - 1 for clusters.
+    claimed; it is the least that the threshold may be. This rule was settled on the simulated designs that test it.
+    For finite samples the threshold is multiplied by n / (n - P) and by the squared ratio of Student's to the normal
+    quantile, with n - P degrees of freedom for rows and clusters - 1 for clusters.
     """
     if parameter not in fit.params:
         raise InputError(f"the law has no parameter {parameter!r}; it has {', '.join(fit.params)}")
