@@ -190,9 +190,9 @@ class Run:
 
     @property
     def trunk_name(self) -> str:
-        """The trunk in words."""
-        rate = f"-lr{self.optim.lr:g}"
-        return f"w{self.model.width}-d{self.model.depth}{rate}-s{self.seed}"
+        """The trunk in words, with the corpus where it is not the default one."""
+        corpus = "" if self.data.corpus == Data.corpus else re.sub(r"[^A-Za-z0-9.]+", "_", self.data.corpus) + "-"
+        return f"{corpus}w{self.model.width}-d{self.model.depth}-lr{self.optim.lr:g}-s{self.seed}"
 
     @property
     def name(self) -> str:
