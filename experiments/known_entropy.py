@@ -5,18 +5,26 @@ tokens; a ladder of sizes and token budgets is trained on it as on any text, and
 the limits that methods of extrapolation print with the truth.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from scaling.data.languages import language
 from scaling.plan import Recipe, product
 from scaling.spec import Data, Model, Optim, Run, Study
 
 
+LANGUAGES = (
+    *("markov", "markov:vocab=64,zipf=1", "hmm", "hmm:vocab=32,states=8,zipf=2"),
+    *("grammar", "grammar:symbols=10,rules=3", "facts", "facts:zipf=1.2"),
+)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """The knobs of the ladders."""
 
-    languages: tuple[str, ...] = ("markov", "hmm", "grammar", "facts")
+    name: str = "known_entropy"
+    """Of the study."""
+    languages: tuple[str, ...] = LANGUAGES
     """Languages, each with a ladder of its own."""
     sizes: tuple[int, ...] = (8, 12, 16, 24, 32, 48, 64)
     """Widths of the models."""
@@ -31,7 +39,7 @@ class Experiment:
     seeds: int = 2
     """Seeds of every size and budget."""
     lr: tuple[float, ...] = (0.01,)
-    """Peak learning rate at width 32, of each language or of all; a model of width w has lr x sqrt(32 / w)."""
+    """Peak learning rates at width 32, each with runs of its own; a model of width w has lr x sqrt(32 / w)."""
     batch_tokens: int = 512
     """Tokens a step."""
     eval_tokens: int = 131_072
@@ -54,4 +62,6 @@ class Experiment:
                     rate = round(lr * (32 / width) ** 0.5, 5)
                     recipe = Recipe(data=data, optim=Optim(lr=rate, batch_tokens=self.batch_tokens))
                     runs += product([model], self.budgets, recipe, range(self.seeds))
-        return Study(name="known_entropy", question="Does the limit that we print come out right?", runs=tuple(runs))
+        return Study(
+            name=self.name, question="Does the limit that we print come out right?", runs=tuple(runs)
+        )
