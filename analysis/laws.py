@@ -194,7 +194,7 @@ class Coupled(Law):
         "alpha": COARSE_POWER,
         "D0": Exponent(lo=1e2, hi=1e14, count=7),
         "beta": COARSE_POWER,
-        "g": Exponent(lo=0.05, hi=4.0, count=5),
+        "g": Exponent(lo=0.1, hi=4.0, count=5),
     }
 
     @classmethod
