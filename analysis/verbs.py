@@ -114,6 +114,38 @@ def limit(
     print(f"{beyond(found)}\n\nwrote {path}")
 
 
+def known(
+    tables: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    factors: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0),
+    methods: tuple[str, ...] = (),
+    where: str = "",
+    replicates: int = 300,
+    seed: int = 0,
+    level: float = 0.9,
+    out: Path = Path("runs/known"),
+) -> None:
+    """Score ways to extrapolate on languages whose true limit is known: who finds it, from how little of the ladder.
+
+    Args:
+        tables: study folders, or .csv or .parquet files with a row a run and columns N, D, L, C, corpus (the
+            language), entropy (its true limit in nats per token for a model of this context, 0 if the loss falls for
+            ever) and, where it is known, excess (exact nats per token above it: then L is entropy + excess)
+        factors: only runs with C at most C_max / factor are seen; the others are foretold
+        methods: names of the methods to score, e.g. "hoffmann, pairs" coupled; without it all of them
+        where: use only rows for which this expression over columns is true, e.g. "corpus != 'web'"
+        replicates: refits of each bootstrap
+        seed: seed of the resampling
+        level: level of all intervals
+        out: folder for limits.csv, forecasts.csv, scores.csv, known.json and the figure limits.png and .svg
+    """
+    from analysis.benchmark import Settings
+    from analysis.evidence import Progress
+    from analysis.known import write_known
+
+    settings = Settings(factors, replicates, level, seed)
+    print(write_known(tables, settings, methods, where, out, Progress()))
+
+
 def _say(text: str) -> None:
     """A line of progress, apart from what the verb prints as its result."""
     print(text, file=sys.stderr, flush=True)
