@@ -19,7 +19,7 @@ COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#a67c00", SKY, INK, "#7f3c8d")
 """Okabe and Ito's, the yellows darkened to be read on white; a method's place in a group tells it apart as well."""
 GROUP = 0.84
 """Share of the room of a truncation that its bars take."""
-SHOWN = 0.7
+SHOWN = 0.8
 """Share of the intervals that fit into the axes whole; the others end in an arrow."""
 
 
@@ -56,26 +56,26 @@ def plot_key(ax: Axes, methods: list[str]) -> None:
         return Line2D([], [], label=label, **style)
 
     dot: dict[str, Any] = {"linestyle": "none", "color": MUTED, "markersize": 5}
-    of_methods = [
-        entry(name, color=COLOURS[i % len(COLOURS)], marker="o", markersize=5, linewidth=2.4)
-        for i, name in enumerate(methods)
-    ]
-    of_signs = [
-        entry("the true limit", color=INK, linewidth=1.2),
+    handles = [
+        entry("methods, from left to right", linestyle="none"),
+        *(
+            entry(name, color=COLOURS[i % len(COLOURS)], marker="o", markersize=5, linewidth=2.4)
+            for i, name in enumerate(methods)
+        ),
+        entry("", linestyle="none"),
+        entry("what they say", linestyle="none"),
         entry("interval holds the truth", marker="o", **dot),
         entry("interval misses it", marker="X", markerfacecolor="white", **dot | {"markersize": 7}),
         entry("claims a limit (identified)", color=MUTED, linewidth=2.6),
         entry("claims none", color=MUTED, linewidth=0.9),
         entry("goes on beyond the axes", marker="^", **dot),
         entry("no answer", marker="_", **dot),
+        entry("the true limit", color=INK, linewidth=1.2),
     ]
     ax.set_axis_off()
-    first = ax.legend(
-        handles=of_methods, title="methods, from left to right", loc="upper left", frameon=False,
-        fontsize=9, title_fontsize=9, alignment="left", bbox_to_anchor=(0, 1),
-    )  # fmt: skip
-    ax.add_artist(first)
-    ax.legend(handles=of_signs, loc="lower left", frameon=False, fontsize=9, bbox_to_anchor=(0, 0))
+    ax.legend(
+        handles=handles, loc="upper left", frameon=False, fontsize=9, bbox_to_anchor=(0, 1), borderpad=0
+    )
 
 
 def _draw(ax: Axes, x: float, row: pd.Series, colour: str, low: float, high: float) -> None:
@@ -104,10 +104,14 @@ def _window(limits: pd.DataFrame, truth: float) -> tuple[float, float]:
     if answered.empty:
         return truth - 0.1, truth + 0.1
     ends = answered[["lo", "hi"]].to_numpy(dtype=np.float64)
-    below = float(np.quantile(np.maximum(truth - ends[:, 0], 0.0), SHOWN))
-    above = float(np.quantile(np.maximum(ends[:, 1] - truth, 0.0), SHOWN, method="lower"))
+    below, above = (
+        float(np.quantile(np.maximum(away[np.isfinite(away)], 0.0), SHOWN))
+        if np.isfinite(away).any()
+        else 0.0
+        for away in (truth - ends[:, 0], ends[:, 1] - truth)
+    )
     least = 0.15 * max(below, above, 1e-3)
-    return truth - 1.2 * max(below, least), truth + 1.2 * max(above if np.isfinite(above) else least, least)
+    return truth - 1.2 * max(below, least), truth + 1.2 * max(above, least)
 
 
 def _share(factor: float) -> str:

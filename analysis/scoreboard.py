@@ -27,19 +27,19 @@ def conclusion(scores: pd.DataFrame, level: float) -> str:
     """Which methods reach the level, which of them is the narrowest, and who claimed a limit that was wrong."""
     asked = _percent(level - TOLERANCE)
     reach = scores[scores["reaches"]]
-    count = "the one method" if len(scores) == 1 else f"the {len(scores)} methods"
     if reach.empty:
-        said = [f"None of {count} holds the truth in {asked} of its answers"]
+        said = [f"None of the methods ({len(scores)}) holds the truth in {asked} of its answers"]
         nearest = scores[scores["coverage"] == scores["coverage"].max()]
         if len(nearest):
             share = _percent(nearest["coverage"].iloc[0])
             said[0] += f"; the nearest, with {share}: {_listed(nearest['method'])}"
     else:
         narrowest = reach.sort_values("median_width").iloc[0]
+        narrow, width = narrowest["method"], _width(narrowest["median_width"])
         said = [
-            f"Of {count}, {len(reach)} {'holds' if len(reach) == 1 else 'hold'} the truth in at least {asked} of the "
-            f"answers: {_listed(reach['method'])}; the narrowest is {narrowest['method']} "
-            f"({_width(narrowest['median_width'])} nats in the median)"
+            f"Of the methods ({len(scores)}), {len(reach)} {'hold' if len(reach) > 1 else 'holds'} the truth in at "
+            f"least {asked} of the answers: {_listed(reach['method'])}; the narrowest is {narrow} ({width} nats in the "
+            "median)"
         ]
     wrong = scores[scores["confident_wrong"] > 0]
     told = [f"{row.method} {row.confident_wrong} of {row.claims}" for row in wrong.itertuples()]
