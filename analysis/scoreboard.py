@@ -28,7 +28,7 @@ def conclusion(scores: pd.DataFrame, level: float) -> str:
     asked = _percent(level - TOLERANCE)
     reach = scores[scores["reaches"]]
     if reach.empty:
-        said = [f"None of the methods ({len(scores)}) holds the truth in {asked} of its answers"]
+        said = [f"None of {len(scores)} methods holds the truth in {asked} of its answers"]
         nearest = scores[scores["coverage"] == scores["coverage"].max()]
         if len(nearest):
             share = _percent(nearest["coverage"].iloc[0])
@@ -37,7 +37,7 @@ def conclusion(scores: pd.DataFrame, level: float) -> str:
         narrowest = reach.sort_values("median_width").iloc[0]
         narrow, width = narrowest["method"], _width(narrowest["median_width"])
         said = [
-            f"Of the methods ({len(scores)}), {len(reach)} {'hold' if len(reach) > 1 else 'holds'} the truth in at "
+            f"{len(reach)} of {len(scores)} methods {'hold' if len(reach) > 1 else 'holds'} the truth in at "
             f"least {asked} of the answers: {_listed(reach['method'])}; the narrowest is {narrow} ({width} nats in the "
             "median)"
         ]

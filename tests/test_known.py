@@ -126,14 +126,14 @@ def test_scores_are_those_counted_by_hand(by_hand, method, expected):
 
 def test_conclusion_names_who_reaches_the_level_and_who_was_wrong(by_hand):
     words = " ".join(conclusion(by_hand.reset_index(), 0.9).split())
-    assert "1 holds the truth in at least 88 % of the answers: wide; the narrowest is wide" in words
+    assert "1 of 2 methods holds the truth in at least 88 % of the answers: wide; the narrowest is wide" in words
     assert "Limits claimed that were wrong: bold 2 of 2" in words
     assert "a loss that falls for ever was claimed by bold" in words
     assert "Without an answer: bold 1 of 3" in words
     none = by_hand.loc[["bold"]].reset_index().assign(reaches=False, confident_wrong=0, endless_claims=0)
     words = " ".join(conclusion(none, 0.9).split())
     assert (
-        "None of the methods (1) holds the truth in 88 % of its answers; the nearest, with 0 %: bold" in words
+        "None of 1 methods holds the truth in 88 % of its answers; the nearest, with 0 %: bold" in words
     )
     assert "No method claimed a wrong limit" in words
 
@@ -264,7 +264,7 @@ def test_command_line_writes_tables_scores_and_figure_and_says_how_far_it_is(tab
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.replace(str(out), "").splitlines())) <= 80
-    assert "the methods (2)" in done.stdout
+    assert "of 2 methods" in done.stdout
     names = {path.name for path in out.iterdir()}
     assert names == {
         "limits.csv", "forecasts.csv", "scores.csv", "known.json", "limits.png", "limits.svg"
