@@ -46,6 +46,10 @@ def conclusion(scores: pd.DataFrame, level: float) -> str:
     said.append(
         f"Limits claimed that were wrong: {'; '.join(told)}" if told else "No method claimed a wrong limit"
     )
+    bounds = scores[scores["wrong_bounds"] > 0]
+    if len(bounds):
+        counts = [f"{row.method} {row.wrong_bounds} of {row.bounds}" for row in bounds.itertuples()]
+        said.append(f"Upper bounds (bounded_above_only) that the truth lies above: {'; '.join(counts)}")
     if scores["endless_cells"].max() > 0:
         fooled = scores[scores["endless_claims"] > 0]["method"]
         said.append(
@@ -119,7 +123,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if math.isfinite(share) else notation.MISSING
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%" if math.isfinite(share) else notation.MISSING
 
 
 def _width(nats: float) -> str:
