@@ -35,7 +35,7 @@ def plot_limits(ax: Axes, limits: pd.DataFrame, truth: float) -> None:
     ax.set_xlim(-0.5, len(factors) - 0.5)
     ax.set_ylim(low, high)
     for divide in range(1, len(factors)):
-        ax.axvline(divide - 0.5, color=GRID, linewidth=0.8)
+        ax.axvline(divide - 0.5, color=GRID, linewidth=0.8, zorder=0)
     ax.axhline(truth, color=INK, linewidth=1.2, zorder=1)
     step = GROUP / len(methods)
     for _, row in limits.iterrows():
@@ -83,15 +83,16 @@ def _draw(ax: Axes, x: float, row: pd.Series, colour: str, low: float, high: flo
         ax.plot(x, 0.02, marker="_", color=MUTED, markersize=5, transform=ax.get_xaxis_transform())
         return
     pad = 0.025 * (high - low)
-    lo, hi, E = (float(np.clip(row[name], low + pad, high - pad)) for name in ("lo", "hi", "E"))
+    lo, hi = (float(np.clip(row[name], low + pad, high - pad)) for name in ("lo", "hi"))
+    E = float(
+        np.clip(row["E"], low + 2.5 * pad, high - 2.5 * pad)
+    )  # beside an arrow, where it lies beyond the axes
     thick = 2.4 if row["verdict"] == "identified" else 0.9
     ax.plot([x, x], [lo, hi], color=colour, linewidth=thick, solid_capstyle="butt", zorder=2)
     if row["lo"] < low:
         ax.plot(x, lo, marker="v", color=colour, markersize=4.5, zorder=3)
     if row["hi"] > high:
         ax.plot(x, hi, marker="^", color=colour, markersize=4.5, zorder=3)
-    if not low <= row["E"] <= high:
-        return
     if row["hit"]:
         ax.plot(x, E, marker="o", color=colour, markersize=4.5, zorder=4)
     else:

@@ -28,7 +28,7 @@ def conclusion(scores: pd.DataFrame, level: float) -> str:
     asked = _percent(level - TOLERANCE)
     reach = scores[scores["reaches"]]
     if reach.empty:
-        said = [f"None of the methods ({len(scores)}) holds the truth in {asked} of its answers"]
+        said = [f"None of {len(scores)} methods holds the truth in {asked} of its answers"]
         nearest = scores[scores["coverage"] == scores["coverage"].max()]
         if len(nearest):
             share = _percent(nearest["coverage"].iloc[0])
@@ -37,7 +37,7 @@ def conclusion(scores: pd.DataFrame, level: float) -> str:
         narrowest = reach.sort_values("median_width").iloc[0]
         narrow, width = narrowest["method"], _width(narrowest["median_width"])
         said = [
-            f"Of the methods ({len(scores)}), {len(reach)} {'hold' if len(reach) > 1 else 'holds'} the truth in at "
+            f"{len(reach)} of {len(scores)} methods {'hold' if len(reach) > 1 else 'holds'} the truth in at "
             f"least {asked} of the answers: {_listed(reach['method'])}; the narrowest is {narrow} ({width} nats in the "
             "median)"
         ]
@@ -46,6 +46,10 @@ def conclusion(scores: pd.DataFrame, level: float) -> str:
     said.append(
         f"Limits claimed that were wrong: {'; '.join(told)}" if told else "No method claimed a wrong limit"
     )
+    bounds = scores[scores["wrong_bounds"] > 0]
+    if len(bounds):
+        counts = [f"{row.method} {row.wrong_bounds} of {row.bounds}" for row in bounds.itertuples()]
+        said.append(f"Upper bounds (bounded_above_only) that the truth lies above: {'; '.join(counts)}")
     if scores["endless_cells"].max() > 0:
         fooled = scores[scores["endless_claims"] > 0]["method"]
         said.append(
@@ -119,7 +123,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if math.isfinite(share) else notation.MISSING
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%" if math.isfinite(share) else notation.MISSING
 
 
 def _width(nats: float) -> str:

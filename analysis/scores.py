@@ -27,7 +27,7 @@ def interval_score(lo: ArrayLike, hi: ArrayLike, truth: ArrayLike, level: float)
 def scores(limits: pd.DataFrame, forecasts: pd.DataFrame, level: float) -> pd.DataFrame:
     """A row a method, in the order in which they appear.
 
-    limits: a row a language, truncation and method, with columns method, truth, answered, lo, width, score, hit,
+    limits: a row a language, truncation and method, with columns method, truth, answered, lo, hi, width, score, hit,
     verdict. forecasts: a row for every horizon of these, with method, horizon, runs, answered, inside, error (the mean
     absolute relative error of its runs).
 
@@ -51,6 +51,7 @@ def scores(limits: pd.DataFrame, forecasts: pd.DataFrame, level: float) -> pd.Da
 
 def _scored(name: str, limits: pd.DataFrame, forecasts: pd.DataFrame) -> dict[str, object]:
     answered = limits[limits["answered"]]
+    bounded = answered["verdict"] == "bounded_above_only"
     hits, claimed = int(answered["hit"].sum()), answered["verdict"] == "identified"
     endless = limits["truth"] == 0
     row: dict[str, object] = {
@@ -66,6 +67,8 @@ def _scored(name: str, limits: pd.DataFrame, forecasts: pd.DataFrame) -> dict[st
         "not_identified": float((answered["verdict"] == "not_identified").mean()),
         "claims": int(claimed.sum()),
         "confident_wrong": int((claimed & ~answered["hit"].astype(bool)).sum()),
+        "bounds": int(bounded.sum()),
+        "wrong_bounds": int((bounded & (answered["hi"] < answered["truth"])).sum()),
         "endless_cells": int(endless.sum()),
         "endless_claims": int((claimed & endless[limits["answered"]] & (answered["lo"] > 0)).sum()),
     }

@@ -68,7 +68,7 @@ def test_interval_score_is_the_width_and_twenty_times_the_miss(truth, score):
 def limit(method, truth, lo, hi, verdict, answered=True):
     width, score = hi - lo, float(interval_score(lo, hi, truth, 0.9))
     return {
-        "method": method, "truth": truth, "answered": answered, "lo": lo, "verdict": verdict,
+        "method": method, "truth": truth, "answered": answered, "lo": lo, "hi": hi, "verdict": verdict,
         "hit": lo <= truth <= hi, "width": width, "score": score,
     }  # fmt: skip
 
@@ -102,7 +102,8 @@ def by_hand():
             {
                 "cells": 3, "answers": 3, "no_answers": 0, "hits": 3, "coverage": 1.0, "coverage_of_all": 1.0,
                 "mean_interval_score": 2 / 3, "median_width": 0.6, "relative_width": 1.0, "not_identified": 1 / 3,
-                "claims": 1, "confident_wrong": 0, "endless_cells": 1, "endless_claims": 0, "reaches": True,
+                "claims": 1, "confident_wrong": 0, "bounds": 1, "wrong_bounds": 0,
+                "endless_cells": 1, "endless_claims": 0, "reaches": True,
                 "runs_3x": 5, "coverage_3x": 0.8, "error_3x": 0.2, "coverage_10x": 0.5, "error_10x": 0.2,
             },
         ),
@@ -126,15 +127,15 @@ def test_scores_are_those_counted_by_hand(by_hand, method, expected):
 
 def test_conclusion_names_who_reaches_the_level_and_who_was_wrong(by_hand):
     words = " ".join(conclusion(by_hand.reset_index(), 0.9).split())
-    assert "1 holds the truth in at least 88 % of the answers: wide; the narrowest is wide" in words
+    assert (
+        "1 of 2 methods holds the truth in at least 88 % of the answers: wide; the narrowest is wide" in words
+    )
     assert "Limits claimed that were wrong: bold 2 of 2" in words
     assert "a loss that falls for ever was claimed by bold" in words
     assert "Without an answer: bold 1 of 3" in words
     none = by_hand.loc[["bold"]].reset_index().assign(reaches=False, confident_wrong=0, endless_claims=0)
     words = " ".join(conclusion(none, 0.9).split())
-    assert (
-        "None of the methods (1) holds the truth in 88 % of its answers; the nearest, with 0 %: bold" in words
-    )
+    assert "None of 1 methods holds the truth in 88 % of its answers; the nearest, with 0 %: bold" in words
     assert "No method claimed a wrong limit" in words
 
 
@@ -163,6 +164,13 @@ def test_every_method_sees_the_runs_up_to_the_cut_and_never_the_truth():
     assert (
         [len(frame) for frame in seen] == [30, (ladder()["C"] <= largest / 10).sum()] == list(limits["runs"])
     )
+
+
+def test_bound_below_the_truth_is_counted_and_said():
+    limits, forecasts = run(ladder(), {"low": says(0.0, 1.1, "bounded_above_only")}, factors=(1.0,))
+    found = scores(limits, forecasts, 0.9)
+    assert (found["bounds"][0], found["wrong_bounds"][0], found["confident_wrong"][0]) == (1, 1, 0)
+    assert "that the truth lies above: low 1 of 1" in " ".join(conclusion(found, 0.9).split())
 
 
 def test_forecasts_reach_no_further_than_the_ladder():
@@ -264,7 +272,7 @@ def test_command_line_writes_tables_scores_and_figure_and_says_how_far_it_is(tab
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.replace(str(out), "").splitlines())) <= 80
-    assert "the methods (2)" in done.stdout
+    assert "of 2 methods" in done.stdout
     names = {path.name for path in out.iterdir()}
     assert names == {
         "limits.csv", "forecasts.csv", "scores.csv", "known.json", "limits.png", "limits.svg"
