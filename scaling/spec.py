@@ -191,7 +191,9 @@ class Run:
     @property
     def trunk_name(self) -> str:
         """The trunk in words, with the corpus where it is not the default one."""
-        corpus = "" if self.data.corpus == Data.corpus else re.sub(r"[^A-Za-z0-9.]+", "_", self.data.corpus) + "-"
+        corpus = (
+            "" if self.data.corpus == Data.corpus else re.sub(r"[^A-Za-z0-9.]+", "_", self.data.corpus) + "-"
+        )
         return f"{corpus}w{self.model.width}-d{self.model.depth}-lr{self.optim.lr:g}-s{self.seed}"
 
     @property

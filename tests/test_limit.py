@@ -21,7 +21,7 @@ AT_BEST = Frontier(TRUTH, Cost())
 
 
 def evidence(table, law="hoffmann"):
-    found, boot = with_evidence(table, fit(table, law), replicates=60)
+    found, boot, _ = with_evidence(table, fit(table, law), replicates=60, laws=())
     return record.from_json(record.to_json(found)), boot
 
 

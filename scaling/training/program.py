@@ -69,9 +69,7 @@ class Program:
 
 def program_of(run: Run) -> Program:
     """The program of `run`'s shape: rates, decay, seed and budget are no part of it."""
-    return _program(
-        run.model, dataclasses.replace(run.optim, lr=1.0, weight_decay=0.0), scored_of(run.data)
-    )
+    return _program(run.model, dataclasses.replace(run.optim, lr=1.0, weight_decay=0.0), scored_of(run.data))
 
 
 @functools.cache
