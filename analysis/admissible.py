@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted")
+IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted", "stretched")
 """Laws that are admitted beside each other; a law in one column is admitted alone."""
 WITHIN = (math.inf, 30.0)
 """Ranges of runs: those within this factor of the largest compute."""

@@ -139,6 +139,7 @@ METHODS: dict[str, Method] = {
     "tied": Bootstrapped("tied"),
     "coupled": Bootstrapped("coupled"),
     "shifted": Bootstrapped("shifted"),
+    "stretched": Bootstrapped("stretched"),
     "hoffmann, profile": Profiled("hoffmann"),
     "admissible": Combined(),
 }

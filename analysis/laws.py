@@ -46,6 +46,9 @@ POWER_OF_A_COLUMN = Exponent(lo=0.02, hi=2.0, count=14)
 # Laws of four shape parameters scan a product of four grids, so each is coarser: steps of 1.93.
 COARSE_POWER = replace(POWER_OF_A_COLUMN, count=8)
 
+# Of a stretched exponential: below 0.1 it is a power of its column over any range of runs, at 1 an exponential.
+STRETCH = Exponent(lo=0.1, hi=1.0, count=4, nested=True)
+
 
 @dataclass(frozen=True)
 class Law:
@@ -268,10 +271,59 @@ class Shifted(Law):
         return 0.0, -alpha * np.log(columns["N"] + N0), -beta * np.log(columns["D"] + D0)
 
 
+@dataclass(frozen=True)
+class Stretched(Law):
+    """L = E + A exp(-(N / N0)^alpha) + B exp(-(D / D0)^beta): stretched exponentials (Kohlrausch 1854).
+
+    The local exponent, alpha (N / N0)^alpha, grows without end: the gap to the floor falls faster than every power of
+    N, as where a model becomes large enough to be exact. Where alpha is small it grows so slowly that the term is
+    nearly a power of N, of an exponent up to alpha 200^alpha by the range of N0.
+    """
+
+    E: ArrayLike
+    A: ArrayLike
+    N0: ArrayLike
+    alpha: ArrayLike
+    B: ArrayLike
+    D0: ArrayLike
+    beta: ArrayLike
+
+    equation = "E + A exp(-(N / N0)^alpha) + B exp(-(D / D0)^beta)"
+    columns = ("N", "D")
+    amplitudes = ("E", "A", "B")
+    exponents: ClassVar = {
+        "N0": Exponent(lo=1e2, hi=1e10, count=6),
+        "alpha": STRETCH,
+        "D0": Exponent(lo=1e4, hi=1e12, count=6),
+        "beta": STRETCH,
+    }
+
+    @classmethod
+    def ranges(cls, columns: dict[str, Array]) -> dict[str, Exponent]:
+        """Scales from 1/200 of the largest run, where its term is e^-200 at alpha 1, to ten times it."""
+        scales = {"N0": columns["N"], "D0": columns["D"]}
+        return cls.exponents | {
+            name: replace(cls.exponents[name], lo=float(values.max()) / 200, hi=float(values.max()) * 10)
+            for name, values in scales.items()
+        }
+
+    def __call__(self, **columns: ArrayLike) -> Array:
+        """E + A exp(-(N / N0)^alpha) + B exp(-(D / D0)^beta)."""
+        (E, A, N0, alpha, B, D0, beta), (N, D) = self._outer(columns["N"], columns["D"])
+        return E + A * np.exp(-((N / N0) ** alpha)) + B * np.exp(-((D / D0) ** beta))
+
+    @staticmethod
+    def log_basis(exponents: dict[str, Array], columns: dict[str, Array]) -> tuple[Any, ...]:
+        """(0, -(N / N0)^alpha, -(D / D0)^beta)."""
+        N0, alpha, D0, beta = (exponents[name] for name in ("N0", "alpha", "D0", "beta"))
+        return 0.0, -((columns["N"] / N0) ** alpha), -((columns["D"] / D0) ** beta)
+
+
 LAWS: dict[str, type[Law]] = {
     "hoffmann": Hoffmann,
     "power": Power,
     "tied": Tied,
     "coupled": Coupled,
     "shifted": Shifted,
+    "stretched": Stretched,
 }

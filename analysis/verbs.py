@@ -36,7 +36,7 @@ def fit(
 
     Args:
         table: a .csv or .parquet file with a row a run and columns N, D, L, or a study folder with a table.csv
-        law: hoffmann (E + A / N^alpha + B / D^beta), tied (alpha = beta), coupled, shifted, or power (E + A / x^alpha)
+        law: hoffmann (E + A / N^alpha + B / D^beta), tied (alpha = beta), coupled, shifted, stretched or power
         where: fit only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped"; renamed
             columns go by our names
         columns: names of our columns in the table, e.g. N=params D=tokens L=loss

@@ -41,6 +41,10 @@ class Experiment:
     """Peak learning rates at width 32, each with runs of its own; a model of width w has lr x sqrt(32 / w)."""
     batch_tokens: int = 512
     """Tokens a step."""
+    decay: float = 0.2
+    """Share of each budget over which the rate is decayed to zero."""
+    weight_decay: float = 0.0
+    """None: it would hold the weights, and so the limit of the recipe, away from the truth."""
     eval_tokens: int = 131_072
     """Held-out tokens that L is measured on."""
 
@@ -59,7 +63,8 @@ class Experiment:
                         vocab=language(name).vocab,
                     )
                     rate = round(lr * (32 / width) ** 0.5, 5)
-                    recipe = Recipe(data=data, optim=Optim(lr=rate, batch_tokens=self.batch_tokens))
+                    optim = Optim(lr=rate, weight_decay=self.weight_decay, batch_tokens=self.batch_tokens)
+                    recipe = Recipe(data=data, optim=optim, decay=self.decay)
                     runs += product([model], self.budgets, recipe, range(self.seeds))
         return Study(
             name=self.name, question="Does the limit that we print come out right?", runs=tuple(runs)

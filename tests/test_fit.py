@@ -22,7 +22,7 @@ from known import (
 from analysis import polish, quadratic, record, search
 from analysis.errors import InputError
 from analysis.fit import condition_number, fit, solve_batch, vector
-from analysis.laws import LAWS, Coupled, Hoffmann, Shifted, Tied
+from analysis.laws import LAWS, Coupled, Hoffmann, Shifted, Stretched, Tied
 from analysis.objective import LogHuber
 from analysis.problem import Problem
 from scaling import table
@@ -73,6 +73,12 @@ def test_change_of_units_moves_only_the_amplitude():
             ["N0"],
             ["E", "alpha", "B", "D0", "beta"],
         ),
+        (
+            "stretched",
+            Stretched(1.7, 4.0, 1e8, 0.3, 3.0, 1e11, 0.3),
+            ["N0"],
+            ["E", "A", "alpha", "B", "D0", "beta"],
+        ),
         ("coupled", Coupled(1.0, 2.0, 0.34, 3e7, 0.37, 0.6), [], ["E", "alpha", "beta", "g"]),
     ],
 )
@@ -88,7 +94,7 @@ def test_change_of_the_unit_of_n_moves_only_amplitudes_and_scales(name, law, sca
         assert moved[parameter] * 1e2 == pytest.approx(base[parameter], rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["coupled", "shifted"])
+@pytest.mark.parametrize("name", ["coupled", "shifted", "stretched"])
 def test_search_of_four_exponents_finds_what_many_random_starts_find(name):
     runs = wide(0.01, seed=2)
     problem = problem_of(runs, LAWS[name])

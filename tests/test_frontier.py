@@ -7,7 +7,7 @@ from known import CHINCHILLA_240, TRUTH, needs_reference_data, reference, wide
 from analysis.errors import InputError
 from analysis.fit import fit
 from analysis.frontier import Cost, Frontier, cost
-from analysis.laws import Coupled, Hoffmann, Shifted, Tied
+from analysis.laws import Coupled, Hoffmann, Shifted, Stretched, Tied
 from analysis.uncertainty import bootstrap
 from scaling import table
 
@@ -32,6 +32,7 @@ OTHERS = [
     Coupled(1.0, 2.0, 0.34, 3e7, 0.37, 0.6),
     Coupled(1.0, 2.0, 0.34, 3e7, 0.27, 2.5),
     Shifted(1.7, 4000.0, 3e6, 0.5, 2000.0, 1e8, 0.4),
+    Stretched(1.7, 4.0, 1e8, 0.3, 3.0, 1e10, 0.3),
 ]
 
 

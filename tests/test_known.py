@@ -300,7 +300,7 @@ def test_command_line_writes_tables_scores_and_figure_and_says_how_far_it_is(tab
         (lambda t: t.iloc[:5], "language pcfg: 5 of 5 rows are left .* needs 8"),
         (lambda t: t.assign(status="diverged"), "language pcfg: 0 of 30 rows are left"),
         (lambda t: t.assign(N=-t.N), "language pcfg: N is -"),
-        (lambda t: t.assign(excess="much"), "excess holds 'much'"),
+        (lambda t: t.assign(excess="much"), "excess is 'much', not a number"),
     ],
 )
 def test_tables_that_cannot_be_scored_are_refused(tmp_path, capsys, change, words):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from known import VALUES
 
-from analysis.laws import LAWS, Coupled, Hoffmann, Shifted, Tied
+from analysis.laws import LAWS, Coupled, Hoffmann, Shifted, Stretched, Tied
 
 COLUMNS = {name: np.geomspace(1e6, 1e10, 5) * (1 + i) for i, name in enumerate(("N", "D", "x"))}
 
@@ -91,6 +91,13 @@ def test_hoffmanns_law_is_a_case_of_the_others(nested, same):
 def test_coupled_terms_of_small_g_are_the_larger_of_the_two():
     law = Coupled(0.0, 1.0, 0.5, 1e8, 0.5, 0.01)
     assert float(law(N=1e8, D=1e9)) == pytest.approx(max(1e-2**0.5, 1e-1**0.5), rel=1e-9)
+
+
+def test_local_exponent_of_the_stretched_law_grows_without_end():
+    law = Stretched(0.0, 1.0, 1e7, 0.5, 0.0, 1e7, 0.5)
+    for N in (1e5, 1e7, 1e9):
+        slope = np.log(law(N=N * 1.0001, D=1e9) / law(N=N, D=1e9)) / np.log(1.0001)
+        assert slope == pytest.approx(-0.5 * (N / 1e7) ** 0.5, rel=1e-3)  # a difference over 1e-4
 
 
 def test_local_exponent_of_the_shifted_law_grows_to_its_exponent():
