@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from scaling.data.batches import host_slice
 from scaling.models import build
 from scaling.spec import Model, Optim, Run
 from scaling.training.schedule import Scalar, Schedule, branch_schedule, trunk_schedule
@@ -50,7 +51,8 @@ class Program:
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             padded = np.pad(part, ((0, size - len(part)), (0, 0)))
-            losses.append(np.asarray(self.evaluate(parameters, place(padded, self.mesh)))[: len(part)])
+            mine = padded[host_slice(size, jax.process_index(), jax.process_count())]
+            losses.append(np.asarray(self.evaluate(parameters, place(mine, self.mesh)))[: len(part)])
         return np.concatenate(losses).astype(np.float64)
 
 
