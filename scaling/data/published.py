@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import importlib
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from typing import Any
 
 from scaling.data.sources import CorpusError, Found, Part
 
-PARTS, TOGETHER = 1024, 32
-"""Parts of a data set, about, and documents that are fetched at a time."""
+PART_BYTES, PARTS, TOGETHER = 32 * 2**20, 1024, 32
+"""Size of the parts, about; how many parts a split has at most; and documents that are fetched at a time."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Published:
         parts: list[Part] = []
         for split in sorted(info.splits):
             count, size = info.splits[split].num_examples, info.splits[split].num_bytes
-            step = max(1, count // min(PARTS, 1 + size // 2**25))
+            step = max(1, count // min(PARTS, 1 + size // PART_BYTES))
             for start in range(0, count, step):
                 stop = min(start + step, count)
                 parts.append(
@@ -106,15 +107,7 @@ def _builder(name: str) -> Any:
             raise CorpusError(f"{name!r} is no TFDS data set ({_first_line(error)}): {remedy}") from None
     if name.startswith("huggingface:") and not importlib.util.find_spec("datasets"):
         raise CorpusError(f"the data set {name!r} needs the package `datasets`: pip install datasets")
-    try:
-        folder = os.environ.get("TFDS_DATA_DIR")
-        builder = tfds.builder(name, file_format="array_record", data_dir=folder)
-    except tfds.core.DatasetNotFoundError:
-        raise _unknown(name, tfds) from None
-    except Exception as error:  # from the code of any data set, and from the network
-        raise CorpusError(
-            f"TFDS cannot look up the data set {name!r} ({_first_line(error)}): mend the name, or the network"
-        ) from None
+    builder = _looked_up(name, tfds)
     if not builder.is_prepared():
         try:
             config = tfds.download.DownloadConfig(try_download_gcs=False)
@@ -126,6 +119,22 @@ def _builder(name: str) -> Any:
                 f" {builder.data_path}"
             ) from None
     return builder
+
+
+def _looked_up(name: str, tfds: Any) -> Any:
+    options = {"file_format": "array_record", "data_dir": os.environ.get("TFDS_DATA_DIR")}
+    try:
+        try:
+            return tfds.builder(name, **options)
+        except tfds.core.DatasetNotFoundError:
+            importlib.import_module("tensorflow_datasets.text")  # the data sets that are known only then
+            return tfds.builder(name, **options)
+    except tfds.core.DatasetNotFoundError:
+        raise _unknown(name, tfds) from None
+    except Exception as error:  # from the code of any data set, and from the network
+        raise CorpusError(
+            f"TFDS cannot look up the data set {name!r} ({_first_line(error)}): mend the name, or the network"
+        ) from None
 
 
 def _unknown(name: str, tfds: Any) -> CorpusError:

@@ -67,15 +67,18 @@ def documents(runs: Sequence[Path], part: int, parts: int) -> Iterator[tuple[byt
         records.append(np.array(of_run[first:last]))
     together, content = np.concatenate(records), b"".join(texts)
     texts.clear()
-    ends = np.cumsum(_sizes(together))
-    order = np.argsort(together["digest"], kind="stable")
+    order = np.argsort(together["digest"], kind="stable").tolist()
+    hashes = np.ascontiguousarray(
+        together["digest"]
+    ).tobytes()  # indexing NumPy's strings drops zeros at their ends
+    ends, text_sizes = np.cumsum(_sizes(together)).tolist(), together["text_size"].tolist()
+    starts = (np.cumsum(_sizes(together)) - _sizes(together)).tolist()
     before = b""
     for i in order:
-        digest = together["digest"][i : i + 1].tobytes()  # indexing one drops zeros at its end
+        digest = hashes[32 * i : 32 * i + 32]
         if digest != before:
-            before, middle = digest, int(ends[i] - together["text_size"][i])
-            begin = middle - int(together["name_size"][i])
-            yield digest, content[begin:middle].decode(), content[middle : int(ends[i])]
+            before, middle = digest, ends[i] - text_sizes[i]
+            yield digest, content[starts[i] : middle].decode(), content[middle : ends[i]]
 
 
 def split_numbers(digests: NDArray[Any]) -> NDArray[np.int64]:
