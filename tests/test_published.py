@@ -9,11 +9,12 @@ import tensorflow_datasets as tfds
 
 from scaling.data import corpora, published
 from scaling.data.builder import Documents
-from scaling.data.corpora import fingerprint, prepare
+from scaling.data.corpora import prepare
 from scaling.data.published import Published
 from scaling.data.rows import prepare_rows
 from scaling.data.sources import CorpusError
 from scaling.data.splits import SPLITS, split_of
+from scaling.data.stdlib import fingerprint
 from scaling.spec import Data
 
 TEXTS = [f"document {i}: " + "é words\n" * (i % 17) for i in range(300)]

@@ -15,10 +15,11 @@ import pytest
 from pyarrow import parquet
 
 from scaling.data import census, corpora, shards, spans, text, workers
-from scaling.data.corpora import fingerprint, prepare
+from scaling.data.corpora import prepare
 from scaling.data.rows import prepare_rows
 from scaling.data.sources import CorpusError, LargeSource, Source
 from scaling.data.splits import SPLITS, split_of
+from scaling.data.stdlib import fingerprint
 from scaling.data.text import TextFolder
 from scaling.spec import Data
 
