@@ -80,7 +80,9 @@ class Data:
     """A corpus, cut into rows of `context + 1` tokens, and the fixed held-out text that L is measured on."""
 
     corpus: str = "python_stdlib"
+    """`python_stdlib`, `text_folder:PATH`, `text_lines:PATH` or `tfds:NAME`."""
     tokenizer: str = "bytes"
+    """`bytes`, `bpe:VOCAB` or `file:PATH`; planning adds the hash of the file."""
     context: int = 256
     eval_tokens: int = 131_072
     """Held-out tokens, at most: whole rows spread evenly over the validation split."""

@@ -70,8 +70,8 @@ def prepare_rows(
 
     They lie in <corpus>-<hash>-<tokenizer>-<context>-v<format>, shared by all runs and processes. With
     `data.sha256`, rows of that very corpus. Raises CorpusError when the corpus is unknown, not the one asked
-    for, too small for the context, or its files are damaged; TokenizerError when the tokenizer is unknown;
-    FolderError when the folder cannot be written.
+    for, too small for the context, or its files are damaged; TokenizerError when the tokenizer is unknown, cannot be
+    read, or wants a larger corpus; FolderError when the folder cannot be written.
     """
     folder = local(folder)
     words = tokenizer(data.tokenizer)

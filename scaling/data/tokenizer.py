@@ -22,7 +22,7 @@ class Tokenizer(Protocol):
 
     @property
     def name(self) -> str:
-        """The identity of the tokenizer: equal names make equal tokens; can be part of a file's name."""
+        """The identity of the tokenizer: on one corpus, equal names make equal tokens."""
 
     @property
     def vocab(self) -> int:
@@ -36,7 +36,7 @@ class Tokenizer(Protocol):
         """Tokens [t] of a text, without `eod`, in the type of `token_dtype(self.vocab)`."""
 
     def decode(self, tokens: ArrayLike) -> bytes:
-        """The text of tokens [t], `eod` left out: decode(encode(text)) == text.
+        """The text of tokens [t], `eod` left out: decode(encode(text)) == text, save for files whose rules lose some.
 
         Raises TokenizerError for a number outside the vocabulary.
         """
