@@ -16,7 +16,12 @@ import tyro  # noqa: E402
 from analysis import verbs  # noqa: E402
 from analysis.errors import InputError  # noqa: E402
 
-VERBS: dict[str, Callable[..., None]] = {"fit": verbs.fit, "limit": verbs.limit, "report": verbs.report}
+VERBS: dict[str, Callable[..., None]] = {
+    "fit": verbs.fit,
+    "limit": verbs.limit,
+    "report": verbs.report,
+    "known": verbs.known,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

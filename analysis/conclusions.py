@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -137,17 +138,17 @@ def outlook(found: Findings) -> Html:
 
 def equation(name: str) -> Html:
     """The law's equation, with Greek letters and raised exponents."""
-    return joined(["L =", *(_raised(word) for word in LAWS[name].equation.split(" "))], " ")
+    parts = re.split(r"\^(\([^()]*\)|\w+)", LAWS[name].equation)
+    plain, raised = parts[::2], [*parts[1::2], ""]
+    shown = [
+        joined([_greek(text), element("sup", _greek(power)) if power else ""], "")
+        for text, power in zip(plain, raised, strict=True)
+    ]
+    return joined(["L = ", *shown], "")
 
 
-def _raised(word: str) -> Html:
-    base, caret, power = word.partition("^")
-    inside = power.rstrip(",.)")
-    return (
-        joined([base, element("sup", GREEK.get(inside, inside)), power[len(inside) :]], "")
-        if caret
-        else joined([GREEK.get(base, base)])
-    )
+def _greek(text: str) -> str:
+    return re.sub("[a-z]+", lambda word: GREEK.get(word[0], word[0]), text)
 
 
 def _cut(cut: Mapping[str, Any]) -> list[Cell | str]:
@@ -182,7 +183,9 @@ def _parameter(found: Findings, name: str) -> list[Cell | str]:
     ends = fit.intervals.get(name)
     value = fit.params[name]
     shown = notation.estimate(value, ends["lo"], ends["hi"]) if ends else notation.plain(value)
-    role = "exponent" if name in kind.exponents else "amplitude"
+    role = "amplitude"
+    if name in kind.exponents:
+        role = "scale" if name[0] in kind.columns else "exponent"
     if name == "E":
         verdict = found.verdict["verdict"]
         role = FLOOR if verdict == "identified" else f"where this fit ended, not a limit: {VERDICTS[verdict]}"

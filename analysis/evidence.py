@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from analysis import frontier, holdout
 from analysis.fit import Fit
 from analysis.identify import verdict
-from analysis.laws import Hoffmann
 from analysis.profile import profile
 from analysis.uncertainty import Bootstrap, bootstrap
 
@@ -62,7 +61,7 @@ def with_evidence(
 
 
 def _frontier(table: pd.DataFrame, fit: Fit, boot: Bootstrap) -> dict[str, object]:
-    if not (isinstance(fit.curve, Hoffmann) and isinstance(boot.law, Hoffmann)):
+    if frontier.two_powers(fit.curve) is None:
         return {}
     cost = frontier.cost(fit.select(table))
     many = frontier.Frontier(boot.law, cost)

@@ -243,6 +243,8 @@ def _statuses(
 ) -> NDArray[np.str_]:
     free = np.array([name not in held for name in problem.names])[:, None]
     lower, upper = problem.lower[:, None], problem.upper[:, None]
+    nested = np.array([False] * problem.terms + [e.nested for e in problem.exponents.values()])[:, None]
+    lower = np.where(nested, -np.inf, lower)  # the law at that end is another good one
     edge = 1 + 1e-9
     bound = (free & ((parameters <= lower * edge) | (parameters * edge >= upper))).any(axis=0)
     choices = ["max_steps", "at_bound", "ill_conditioned"]

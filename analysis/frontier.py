@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.laws import Hoffmann
+from analysis.errors import InputError
+from analysis.laws import Coupled, Hoffmann, Law, Tied
 from analysis.rows import Rows
 
 Array = NDArray[np.float64]
+
+DECADES = 12.0
+"""How far below and above N = sqrt(C / kappa) the best split is sought, where it has no closed form."""
+SCANNED, GOLDEN_STEPS = 97, 48
+"""Sizes looked at first, and golden sections after that, which leave 1e-10 of a step of a quarter of a decade."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,21 @@ class Cost:
         )
 
 
+def two_powers(law: Law) -> Hoffmann | None:
+    """The sum A / N^alpha + B / D^beta whose best split is the law's; None where there is none.
+
+    The loss of `Coupled` rises with such a sum, so both are least at one split.
+    """
+    if isinstance(law, Hoffmann):
+        return law
+    if isinstance(law, Tied):
+        return Hoffmann(law.E, law.A, law.alpha, law.B, law.alpha)
+    if isinstance(law, Coupled):
+        alpha, beta = np.asarray(law.alpha) / np.asarray(law.g), np.asarray(law.beta) / np.asarray(law.g)
+        return Hoffmann(0.0 * alpha, law.N1**alpha, alpha, np.asarray(law.D0) ** beta, beta)
+    return None
+
+
 @dataclass(frozen=True)
 class Frontier:
     """N_opt, D_opt and L_opt at compute C; a law with a leading axis [R] gives results [R, *C.shape].
@@ -39,16 +60,24 @@ class Frontier:
         N_opt^(alpha + rho beta) = alpha A / (rho beta B) (C / kappa)^beta
 
     (Hoffmann et al. 2022, equation 4, is kappa = 6 and rho = 1). Where A or B is 0 the optimum is at N = 0 or D = 0
-    and N_opt is 0 or infinite.
+    and N_opt is 0 or infinite. For a law that is no function of such a sum, N_opt is found by a search; at a C far
+    below the runs the best split of `Shifted`, whose loss is finite at N = 0, can be the search's end.
     """
 
-    law: Hoffmann
+    law: Law
+    """A law in N and D."""
     cost: Cost
+
+    @property
+    def closed(self) -> bool:
+        """Whether the best split has a closed form, and the frontier exponents."""
+        return two_powers(self.law) is not None
 
     @property
     def N_exponent(self) -> Array:
         """a in N_opt ~ C^a, beta / (alpha + rho beta)."""
-        alpha, beta = np.asarray(self.law.alpha), np.asarray(self.law.beta)
+        law = self._powers
+        alpha, beta = np.asarray(law.alpha), np.asarray(law.beta)
         return np.asarray(beta / (alpha + self.cost.rho * beta))
 
     @property
@@ -58,13 +87,15 @@ class Frontier:
 
     @property
     def L_exponent(self) -> Array:
-        """c in L_opt - E ~ C^-c, alpha beta / (alpha + rho beta)."""
-        return np.asarray(np.asarray(self.law.alpha) * self.N_exponent)
+        """c in L_opt - E ~ C^-c, alpha beta / (alpha + rho beta) with the law's own exponents."""
+        return np.asarray(np.asarray(self.law.as_dict()["alpha"]) * self.N_exponent)
 
     def N_opt(self, C: ArrayLike) -> Array:
         """Parameters of the best model at compute C."""
         C = np.asarray(C, dtype=np.float64)
-        _E, A, alpha, B, beta = self._parameters(C.ndim)
+        if not self.closed:
+            return self._searched(C)
+        _E, A, alpha, B, beta = _with_axes(self._powers, C.ndim).values()
         rho = self.cost.rho
         with np.errstate(divide="ignore"):
             log = np.log(alpha * A) - np.log(rho * beta * B) + beta * np.log(C / self.cost.kappa)
@@ -78,15 +109,39 @@ class Frontier:
     def L_opt(self, C: ArrayLike) -> Array:
         """Least loss at compute C, nats per token."""
         C = np.asarray(C, dtype=np.float64)
-        E, A, alpha, B, beta = self._parameters(C.ndim)
-        N, D = self.N_opt(C), self.D_opt(C)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(E + np.where(A > 0, A / N**alpha, 0.0) + np.where(B > 0, B / D**beta, 0.0))
+        return self._loss(C, self.N_opt(C))
 
-    def _parameters(self, axes: int) -> list[Array]:
-        """The law's parameters with trailing axes, so that they broadcast against C."""
-        values = [np.asarray(value, dtype=np.float64) for value in self.law.as_dict().values()]
-        return [value.reshape(value.shape + (1,) * axes) for value in values]
+    def _loss(self, C: Array, N: Array) -> Array:
+        """Loss at compute C spent on models of N parameters, [R, *C.shape] as N; a term of amplitude 0 is 0."""
+        values = _with_axes(self.law, C.ndim)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            terms = type(self.law).log_basis(values, {"N": N, "D": self.cost.tokens(C, N)})
+            amplitudes = (values[name] for name in self.law.amplitudes)
+            parts = [
+                np.where(c > 0, c * np.exp(term), 0.0) for c, term in zip(amplitudes, terms, strict=True)
+            ]
+            return np.asarray(sum(parts))
+
+    def _searched(self, C: Array) -> Array:
+        """N of least loss: the best of a scan over the sizes, then golden sections around it."""
+        middle = 0.5 * np.log(C / self.cost.kappa)
+        places = np.linspace(-DECADES, DECADES, SCANNED) * np.log(10)
+        losses = np.stack([self._loss(C, np.exp(middle + place)) for place in places])
+        best = middle + places[losses.argmin(axis=0)]
+        lo, hi = best - (places[1] - places[0]), best + (places[1] - places[0])
+        golden = (np.sqrt(5) - 1) / 2
+        for _ in range(GOLDEN_STEPS):
+            left, right = hi - golden * (hi - lo), lo + golden * (hi - lo)
+            lower = self._loss(C, np.exp(left)) <= self._loss(C, np.exp(right))
+            lo, hi = np.where(lower, lo, left), np.where(lower, right, hi)
+        return np.asarray(np.exp((lo + hi) / 2))
+
+    @property
+    def _powers(self) -> Hoffmann:
+        law = two_powers(self.law)
+        if law is None:
+            raise InputError(f"the frontier of {type(self.law).__name__} is no power of C; ask for L_opt(C)")
+        return law
 
     def as_dict(self) -> dict[str, Any]:
         """The `frontier` entry of fit.json."""
@@ -99,6 +154,12 @@ class Frontier:
             "D_exponent": float(self.D_exponent),
             "L_exponent": float(self.L_exponent),
         }
+
+
+def _with_axes(law: Law, axes: int) -> dict[str, Array]:
+    """The law's parameters with trailing axes, so that they broadcast against C."""
+    values = {name: np.asarray(value, dtype=np.float64) for name, value in law.as_dict().items()}
+    return {name: value.reshape(value.shape + (1,) * axes) for name, value in values.items()}
 
 
 def cost(rows: Rows) -> Cost:

@@ -139,7 +139,7 @@ def confounded(problem: Problem, fit: Fit) -> tuple[Confounded, ...]:
     alpha and beta only ever enter together, and their values can be exchanged."""
     theta = vector(problem, fit.params)[problem.terms :, None]
     log_basis = problem.log_basis(theta)[:, 0]
-    names = list(problem.law.exponents)
+    names = list(problem.exponents)
     found = []
     for (k, m), (j, other) in combinations(problem.couplings, 2):
         if m == other or k == j or np.ptp(log_basis[k]) == 0 or np.ptp(log_basis[j]) == 0:
@@ -169,7 +169,7 @@ def _ranks(values: Array) -> Array:
 def _steep_share(problem: Problem, boot: Bootstrap) -> float:
     """Share of replicates with an exponent at the upper end of its range."""
     values = boot.law.as_dict()
-    steep = [np.asarray(values[name]) >= e.hi * (1 - 1e-9) for name, e in problem.law.exponents.items()]
+    steep = [np.asarray(values[name]) >= e.hi * (1 - 1e-9) for name, e in problem.exponents.items()]
     return float(np.mean(np.any(steep, axis=0)))
 
 
@@ -178,8 +178,9 @@ def _broken(fit: Fit, boot: Bootstrap, problem: Problem) -> str:
     failed = boot.statuses.get("max_steps", 0) / boot.replicates
     if fit.status == "max_steps":
         return "The optimiser did not converge, so the floor is where it stopped."
-    for name, exponent in problem.law.exponents.items():
-        if not exponent.lo * 1.001 < fit.params[name] < exponent.hi / 1.001:
+    for name, exponent in problem.exponents.items():
+        lowest = 0.0 if exponent.nested else exponent.lo * 1.001
+        if not lowest < fit.params[name] < exponent.hi / 1.001:
             return f"The exponent {name} ended at {fit.params[name]:.4g}, an end of its range: this law does not fit."
     if failed > (1 - boot.level) / 2:
         return (

@@ -16,7 +16,7 @@ from analysis import rows
 from analysis.errors import InputError
 from analysis.fit import Fit, solve_batch
 from analysis.frontier import Cost, Frontier, cost
-from analysis.laws import LAWS, Hoffmann, Law
+from analysis.laws import LAWS, Law
 from analysis.uncertainty import Bootstrap
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ FACTORS = (10.0, 100.0, 1000.0)
 """Multiples of the largest run at which a loss is given where no compute is asked for."""
 SHARES = (0.05, 0.01, 0.001)
 """Distances to the floor, as shares of it."""
+REACHES = 181
+"""Multiples of the largest run, six a decade, between which a distance is interpolated where it has no closed form."""
 FLOORS = 24
 """Floors in the profile's range at which everything else is refitted for the interval."""
 
@@ -41,7 +43,7 @@ class Track:
 
     def loss(self, law: Law, x: Array) -> Array:
         """Loss at x [k]; a law with a leading axis [R] gives [R, k]."""
-        if isinstance(law, Hoffmann) and self.cost is not None:
+        if self.cost is not None:
             with np.errstate(
                 invalid="ignore", over="ignore"
             ):  # no best split where A or B is 0, but a loss there is
@@ -86,21 +88,38 @@ class Forecast:
         return value, float(min(lo, spanned.min())), float(max(hi, spanned.max()))
 
     def _reach(self, law: Law, share: float) -> Array:
-        """x [R] from two points: the loss above E is a power of x, for every law of one column and for L_opt."""
+        """x [R] at which the loss lies `share` of E above E."""
         E = np.atleast_1d(np.asarray(law.as_dict()["E"], dtype=np.float64))
-        points = self.largest * np.array([1.0, 10.0])
-        near, far = (self.track.loss(law, points).reshape(len(E), 2) - E[:, None]).T
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            exponent = np.log10(near / far)
-            x = self.largest * (near / (share * E)) ** (1 / exponent)
-        return np.where((near > 0) & (E > 0) & (exponent > 0), x, np.where(near > 0, np.inf, 0.0))
+        straight = self.track.cost is None or Frontier(law, self.track.cost).closed
+        points = self.largest * (np.array([1.0, 10.0]) if straight else np.geomspace(1e-6, 1e24, REACHES))
+        above = self.track.loss(law, points).reshape(len(E), -1) - E[:, None]
+        if straight:
+            return _straight_reach(points, above, E, share)
+        with np.errstate(divide="ignore"):
+            target = np.log(share * E)
+            logs = np.log(np.maximum(above, 0.0))[:, ::-1]
+        found = [
+            np.interp(t, line, np.log(points)[::-1], right=-np.inf, left=np.inf)
+            for t, line in zip(target, logs, strict=True)
+        ]
+        return np.exp(np.array(found))
+
+
+def _straight_reach(points: Array, above: Array, E: Array, share: float) -> Array:
+    """x [R] from two points [R, 2]: the loss above E is a power of x, for a law of one column and for L_opt of one
+    that has a closed form."""
+    near, far = above.T
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        exponent = np.log10(near / far)
+        x = points[0] * (near / (share * E)) ** (1 / exponent)
+    return np.where((near > 0) & (E > 0) & (exponent > 0), x, np.where(near > 0, np.inf, 0.0))
 
 
 def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap) -> Forecast:
     """What the runs allow beyond themselves, from a fit with its evidence and its bootstrap."""
     chosen = fit.select(table)
     x = next(iter(fit.columns.values()))
-    track = Track("C", cost(chosen)) if issubclass(LAWS[fit.law], Hoffmann) else Track(x)
+    track = Track("C", cost(chosen)) if {"N", "D"} <= set(fit.columns) else Track(x)
     largest = float(np.asarray(chosen.frame[track.x], dtype=np.float64).max())
     return Forecast(
         track, fit.curve, boot.law, _floors(chosen, fit), boot.level, boot.tails(boot.level), largest
@@ -201,7 +220,7 @@ def _loss(made: Forecast, at: float) -> dict[str, Any]:
 
 def _best_split(made: Forecast, at: float) -> dict[str, float | None]:
     """N and D of the best split of a compute; null where a term of the law is absent and the split has no end."""
-    if not (isinstance(made.best, Hoffmann) and made.track.cost is not None):
+    if made.track.cost is None:
         return {}
     frontier = Frontier(made.best, made.track.cost)
     with np.errstate(invalid="ignore"):

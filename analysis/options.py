@@ -13,7 +13,7 @@ class Options:
     """How the table is fitted. Raises InputError for a value that cannot be."""
 
     law: str = "hoffmann"
-    """hoffmann (E + A / N^alpha + B / D^beta) or power (E + A / x^alpha)"""
+    """hoffmann (E + A / N^alpha + B / D^beta), tied (alpha = beta), coupled, shifted, or power (E + A / x^alpha)"""
     where: str = ""
     """fit only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped" """
     columns: tuple[str, ...] = ()

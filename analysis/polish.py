@@ -1,11 +1,11 @@
 """The local half of a fit: damped Newton steps on the true objective, many fits at once.
 
-The Hessian is the exact one of the log-Huber objective in the amplitudes and exponents (the curvature of log phi in
-the exponents, which is zero for powers, is left out). The damping adds a multiple of the matrix of the least-squares
-problem that majorises the objective, which knows which parameters trade against each other; it grows until the sum is
-positive definite and the objective falls. Amplitudes refer to the basis divided by its geometric mean over rows, which
-takes the correlation of an amplitude with its exponent away. Bounds hold by projection: a parameter at its bound whose
-gradient points outwards rests there (Bertsekas 1982).
+The Hessian is the exact one of the log-Huber objective in the amplitudes and exponents. (The curvature of log phi in
+the exponents, which is zero for powers, is left out: other laws come to their last digits slowly.) The damping adds a
+multiple of the matrix of the least-squares problem that majorises the objective, which knows which parameters trade
+against each other; it grows until the sum is positive definite and the objective falls. Amplitudes refer to the basis
+divided by its geometric mean over rows, which takes the correlation of an amplitude with its exponent away. Bounds hold
+by projection: a parameter at its bound whose gradient points outwards rests there (Bertsekas 1982).
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ DECREMENT = 1e-12
 """Converged when a Newton step promises less than this share of the objective: a test that no change of units moves."""
 NOISE_FREE = 1e-22
 """The same per row in absolute terms, for rows that a law fits exactly: there a relative test would never end."""
+
+PATIENCE, STALLED = 50, 1e-8
+"""A law that is no sum of powers has converged, too, when so many steps gained less than this share of the objective,
+or when none can be made and the majorant promises less."""
 
 
 @dataclass(frozen=True)
@@ -115,18 +119,22 @@ def _descend(
     now = _point(problem, x, weights, held)
     damping = np.full(starts, DAMPING_START)
     converged, steps = np.zeros(starts, dtype=bool), np.zeros(starts, dtype=np.intp)
-    live = np.arange(starts)
-    for _ in range(max_steps):
+    live, before = np.arange(starts), np.full(starts, np.inf)
+    for count in range(1, max_steps + 1):
         here, at = now.take(live), x[:, live]
         outward = ((at <= lower) & (here.gradient > 0)) | ((at >= upper) & (here.gradient < 0))
         without_effect = np.einsum("iir->ir", here.majorant) == 0
-        step, used = _newton(here, damping[live], fixed | outward | without_effect)
+        resting = fixed | outward | without_effect
+        step, used = _newton(here, damping[live], resting)
         damping[live] = used
         promise = -(here.gradient * step).sum(axis=0)
         enough = DECREMENT * here.value + NOISE_FREE * len(problem.loss)
         done = (promise <= enough) & (used <= DAMPING_START)
         converged[live[done]] = True
         moving = ~done & (used < DAMPING_MAX)
+        stuck = np.flatnonzero(~done & ~moving)
+        if len(stuck) and not problem.law.log_linear:
+            converged[live[stuck]] = _level(here.take(stuck), resting[:, stuck])
         live, step, at = live[moving], step[:, moving], at[:, moving]
         if not len(live):
             break
@@ -138,6 +146,10 @@ def _descend(
         now.put(live[better], there.take(np.flatnonzero(better)))
         eased = np.maximum(damping[live] / DAMPING_DOWN, DAMPING_MIN)
         damping[live] = np.where(better, eased, damping[live] * DAMPING_UP)
+        if not problem.law.log_linear and count % PATIENCE == 0:
+            stalled = before[live] - now.value[live] <= STALLED * now.value[live]
+            converged[live[stalled]] = True
+            live, before = live[~stalled], now.value.copy()
     x[:terms] /= _centered(problem, x[terms:], held)[2]
     return Polished(x, now.value, converged, steps)
 
@@ -158,6 +170,15 @@ def _newton(here: _Point, damping: Array, resting: Mask) -> tuple[Array, Array]:
         used[left] *= DAMPING_UP
         left = left[used[left] < DAMPING_MAX]
     return step, used
+
+
+def _level(here: _Point, resting: Mask) -> Mask:
+    """Whether the step of the majorant promises next to nothing, for starts that cannot move."""
+    gradient = np.where(resting, 0.0, here.gradient)
+    still = resting[:, None] | resting[None]
+    matrix = np.where(still, np.eye(len(resting))[..., None], here.majorant)
+    step, definite = quadratic.solve(matrix, -gradient)
+    return np.asarray(definite & (-(gradient * step).sum(axis=0) <= STALLED * here.value))
 
 
 def _centered(problem: Problem, theta: Array, held: Sequence[str]) -> tuple[Array, Array, Array]:

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.errors import InputError
-from analysis.laws import Law
+from analysis.laws import Exponent, Law
 from analysis.objective import LogHuber
 
 Array = NDArray[np.float64]
+
+STEP = 1e-4
+"""Of the differences by which slopes are taken: absolute where they are constant, else a share of the exponent."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Problem:
                 "add runs or fit a law with fewer parameters"
             )
 
+    @cached_property
+    def exponents(self) -> dict[str, Exponent]:
+        """The law's exponents and other shape parameters, with their ranges for these columns."""
+        return self.law.ranges(self.columns)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Parameters in the fitter's order: amplitudes, then exponents."""
@@ -54,12 +62,12 @@ class Problem:
     @property
     def lower(self) -> Array:
         """Lower bounds in the fitter's order."""
-        return np.array([0.0] * self.terms + [e.lo for e in self.law.exponents.values()])
+        return np.array([0.0] * self.terms + [e.lo for e in self.exponents.values()])
 
     @property
     def upper(self) -> Array:
         """Upper bounds in the fitter's order."""
-        return np.array([np.inf] * self.terms + [e.hi for e in self.law.exponents.values()])
+        return np.array([np.inf] * self.terms + [e.hi for e in self.exponents.values()])
 
     def log_basis(self, theta: Array) -> Array:
         """log phi_k at exponents theta [M, r], as [K, r, n]."""
@@ -74,7 +82,7 @@ class Problem:
         """
         if self.law.log_linear:
             return self._constant_slopes[:, :, None]
-        return self._differences(theta)
+        return self._differences(theta, STEP * theta)
 
     @cached_property
     def couplings(self) -> list[tuple[int, int]]:
@@ -90,18 +98,19 @@ class Problem:
 
     @cached_property
     def _constant_slopes(self) -> Array:
-        return self._differences(self.lower[self.terms :, None])[:, :, 0]
+        theta = self.lower[self.terms :, None]
+        return self._differences(theta, np.full_like(theta, STEP))[:, :, 0]
 
     def _law_log_basis(self, theta: Array) -> Array:
         exponents = {name: value[:, None] for name, value in zip(self.law.exponents, theta, strict=True)}
         shape = (theta.shape[1], len(self.loss))
         return np.stack([np.broadcast_to(t, shape) for t in self.law.log_basis(exponents, self.columns)])
 
-    def _differences(self, theta: Array) -> Array:
-        step = 1e-4
-        shifts = step * np.eye(len(theta))[:, :, None]
+    def _differences(self, theta: Array, step: Array) -> Array:
+        shifts = np.eye(len(theta))[:, :, None] * step
         pairs = [(self._law_log_basis(theta + s), self._law_log_basis(theta - s)) for s in shifts]
-        return np.stack([(above - below) / (2 * step) for above, below in pairs], axis=1)
+        slopes = [(above - below) / (2 * h)[:, None] for (above, below), h in zip(pairs, step, strict=True)]
+        return np.stack(slopes, axis=1)
 
     def residual(self, parameters: Array) -> Array:
         """log L - log Lhat [r, n] at parameters [P, r] in the fitter's order."""

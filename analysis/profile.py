@@ -141,8 +141,8 @@ def _textbook_rise(problem: Problem, fit: Fit, level: float, weights: Array) -> 
 def _first_values(problem: Problem, fit: Fit, parameter: str) -> Array:
     """Where a profile is looked at first: an exponent over its range; a floor from 0 to just above the least loss, ever
     denser towards it; another amplitude from 0 and over six decades around the fit."""
-    if parameter in problem.law.exponents:
-        bounds = problem.law.exponents[parameter]
+    if parameter in problem.exponents:
+        bounds = problem.exponents[parameter]
         return np.geomspace(bounds.lo, bounds.hi, POINTS)
     index = problem.names.index(parameter)
     least = float(problem.loss.min())

@@ -41,7 +41,7 @@ class Grid:
 
 def scan(problem: Problem) -> Grid:
     """The grid of a problem, with the majoriser of its objective at every point."""
-    axes = [exponent.grid for exponent in problem.law.exponents.values()]
+    axes = [exponent.grid for exponent in problem.exponents.values()]
     theta = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
     log_basis = problem.log_basis(theta)
     center = log_basis.mean(axis=2)
@@ -117,7 +117,7 @@ def _profile(problem: Problem, grid: Grid, weights: Array, fixed: Mapping[str, A
         H[j, k] = H[k, j] = total
     amplitude, value = _amplitudes(problem, grid, H, sums[len(pairs) : -1], fixed)
     value = value + sums[-1]
-    for m, (name, exponent) in enumerate(problem.law.exponents.items()):
+    for m, (name, exponent) in enumerate(problem.exponents.items()):
         if name in fixed:
             nearest = np.abs(np.log(exponent.grid[None] / fixed[name][:, None])).argmin(axis=1)
             value = np.where(grid.theta[m] == exponent.grid[nearest][:, None], value, np.inf)

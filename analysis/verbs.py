@@ -35,7 +35,7 @@ def fit(
 
     Args:
         table: a .csv or .parquet file with a row a run and columns N, D, L, or a study folder with a table.csv
-        law: hoffmann (E + A / N^alpha + B / D^beta) or power (E + A / x^alpha)
+        law: hoffmann (E + A / N^alpha + B / D^beta), tied (alpha = beta), coupled, shifted, or power (E + A / x^alpha)
         where: fit only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped"; renamed
             columns go by our names
         columns: names of our columns in the table, e.g. N=params D=tokens L=loss
@@ -112,6 +112,38 @@ def limit(
 
     found, path = write_limit(study, options, out=out, at=at, refit=refit, say=_say)
     print(f"{beyond(found)}\n\nwrote {path}")
+
+
+def known(
+    tables: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    factors: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0),
+    methods: tuple[str, ...] = (),
+    where: str = "",
+    replicates: int = 300,
+    seed: int = 0,
+    level: float = 0.9,
+    out: Path = Path("runs/known"),
+) -> None:
+    """Score ways to extrapolate on languages whose true limit is known: who finds it, from how little of the ladder.
+
+    Args:
+        tables: study folders, or .csv or .parquet files with a row a run and columns N, D, L, C, corpus (the
+            language), entropy (its true limit in nats per token for a model of this context, 0 if the loss falls for
+            ever) and, where it is known, excess (exact nats per token above it: then L is entropy + excess)
+        factors: only runs with C at most C_max / factor are seen; the others are foretold
+        methods: names of the methods to score, e.g. "hoffmann, pairs" coupled; without it all of them
+        where: use only rows for which this expression over columns is true, e.g. "corpus != 'web'"
+        replicates: refits of each bootstrap
+        seed: seed of the resampling
+        level: level of all intervals
+        out: folder for limits.csv, forecasts.csv, scores.csv, known.json and the figure limits.png and .svg
+    """
+    from analysis.benchmark import Settings
+    from analysis.evidence import Progress
+    from analysis.known import write_known
+
+    settings = Settings(factors, replicates, level, seed)
+    print(write_known(tables, settings, methods, where, out, Progress()))
 
 
 def _say(text: str) -> None:

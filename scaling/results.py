@@ -12,7 +12,10 @@ from scaling.folder import StudyFolder
 from scaling.spec import Run, Study
 from scaling.table import write
 
-MEASURED = ("D_unique", "L", "L_se", "bpb", "tokens_per_byte", "device_seconds", "trunk_device_seconds")
+MEASURED = (
+    *("D_unique", "L", "L_se", "bpb", "tokens_per_byte", "entropy", "excess", "excess_se"),
+    *("device_seconds", "trunk_device_seconds"),
+)
 """Columns of the table that a run that was trained to its end has measured; empty for others."""
 
 

@@ -80,7 +80,7 @@ class Data:
     """A corpus, cut into rows of `context + 1` tokens, and the fixed held-out text that L is measured on."""
 
     corpus: str = "python_stdlib"
-    """`python_stdlib`, `text_folder:PATH`, `text_lines:PATH` or `tfds:NAME`."""
+    """`python_stdlib`, `text_folder:PATH`, `text_lines:PATH`, `tfds:NAME`, or a language of known entropy."""
     tokenizer: str = "bytes"
     """`bytes`, `bpe:VOCAB` or `file:PATH`; planning adds the hash of the file."""
     context: int = 256
@@ -192,9 +192,11 @@ class Run:
 
     @property
     def trunk_name(self) -> str:
-        """The trunk in words."""
-        rate = f"-lr{self.optim.lr:g}"
-        return f"w{self.model.width}-d{self.model.depth}{rate}-s{self.seed}"
+        """The trunk in words, with the corpus where it is not the default one."""
+        corpus = (
+            "" if self.data.corpus == Data.corpus else re.sub(r"[^A-Za-z0-9.]+", "_", self.data.corpus) + "-"
+        )
+        return f"{corpus}w{self.model.width}-d{self.model.depth}-lr{self.optim.lr:g}-s{self.seed}"
 
     @property
     def name(self) -> str:

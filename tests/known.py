@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.laws import Hoffmann, Law, Power
+from analysis.laws import Coupled, Hoffmann, Law, Power, Shifted, Tied
 
 FOLDER = os.environ.get("SCALING_REFERENCE_DATA")
 needs_reference_data = pytest.mark.skipif(not FOLDER, reason="SCALING_REFERENCE_DATA is not set")
@@ -68,10 +68,14 @@ class Value:
 
 
 # Hoffmann et al. 2022 at Chinchilla itself: 406.4 / 70e9^.34 is 0.0835 and 410.7 / 1.4e12^.28 is 0.1632. The power
-# law is made up so that x^alpha is 1000.
+# law is made up so that x^alpha is 1000. Tied: 100 / 1e4 and 1e5 / 1e6. Coupled: 0.08 + (1e-4)^0.5 is 0.09, whose root
+# times 3 is 0.9. Shifted: 5000 / (1e8)^0.5 and 400 / (1e12)^0.25.
 VALUES = [
     Value(Hoffmann(1.69, 406.4, 0.34, 410.7, 0.28), {"N": 70e9, "D": 1.4e12}, 1.9366),
     Value(Power(1.7, 400.0, 0.3), {"x": 1e10}, 2.1),
+    Value(Tied(1.7, 100.0, 0.5, 1e5), {"N": 1e8, "D": 1e12}, 1.81),
+    Value(Coupled(1.5, 3.0, 0.5, 1e7, 0.25, 0.5), {"N": 1.25e7, "D": 1e11}, 2.4),
+    Value(Shifted(1.5, 5000.0, 2e7, 0.5, 400.0, 1e9, 0.25), {"N": 8e7, "D": 9.99e11}, 2.4),
 ]
 
 TRUTH = Hoffmann(E=1.7, A=400.0, alpha=0.34, B=2000.0, beta=0.37)

@@ -22,7 +22,7 @@ from known import (
 from analysis import polish, quadratic, record, search
 from analysis.errors import InputError
 from analysis.fit import condition_number, fit, solve_batch, vector
-from analysis.laws import LAWS, Hoffmann
+from analysis.laws import LAWS, Coupled, Hoffmann, Shifted, Tied
 from analysis.objective import LogHuber
 from analysis.problem import Problem
 from scaling import table
@@ -61,6 +61,50 @@ def test_change_of_units_moves_only_the_amplitude():
     assert moved["A"] * 1e6 ** moved["alpha"] == pytest.approx(base["A"], rel=1e-5)  # 14 times alpha's error
     for name in ("E", "alpha", "B", "beta"):
         assert moved[name] == pytest.approx(base[name], rel=1e-6)  # a decrement of 1e-12 leaves 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "law", "scales", "unmoved"),
+    [
+        ("tied", Tied(1.7, 400.0, 0.34, 2000.0), [], ["E", "alpha", "B"]),
+        (
+            "shifted",
+            Shifted(1.7, 400.0, 3e6, 0.5, 2000.0, 1e8, 0.4),
+            ["N0"],
+            ["E", "alpha", "B", "D0", "beta"],
+        ),
+        ("coupled", Coupled(1.0, 2.0, 0.34, 3e7, 0.37, 0.6), [], ["E", "alpha", "beta", "g"]),
+    ],
+)
+def test_change_of_the_unit_of_n_moves_only_amplitudes_and_scales(name, law, scales, unmoved):
+    runs = simulated(*wide()[["N", "D"]].to_numpy().T, noise=0.01, law=law)
+    # 1e2 and no more: N1 of the coupled law is a number of parameters, and the range of D0 is placed by it
+    base, moved = fit(runs, name).params, fit(runs.assign(N=runs.N / 1e2), name).params
+    for parameter in unmoved:
+        assert moved[parameter] == pytest.approx(base[parameter], rel=1e-4), parameter  # as the next test
+    for parameter in scales:
+        assert moved[parameter] * 1e2 == pytest.approx(base[parameter], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["coupled", "shifted"])
+def test_search_of_four_exponents_finds_what_many_random_starts_find(name):
+    runs = wide(0.01, seed=2)
+    problem = problem_of(runs, LAWS[name])
+    found = fit(runs, name)
+    rng = np.random.default_rng(0)
+    low, high = np.log(problem.lower[problem.terms :]), np.log(problem.upper[problem.terms :])
+    theta = np.exp(rng.uniform(low, high, (60, len(low))).T)
+    amplitudes = np.full((problem.terms, 60), 1.0)
+    amplitudes[1:] = np.exp(-problem.log_basis(theta)[1:].mean(axis=2))
+    tried = polish.polish(problem, np.concatenate([amplitudes, theta]), np.ones((60, len(runs))))
+    assert found.value <= tried.objective.min() * (1 + 1e-9)
+
+
+def test_fit_that_rests_where_a_law_is_the_simpler_one_is_not_at_a_bound():
+    runs = wide(0.01)
+    found = fit(runs, "shifted")
+    assert found.params["N0"] == pytest.approx(runs.N.min() / 100)
+    assert found.status == "converged"
 
 
 def test_order_of_rows_does_not_matter():

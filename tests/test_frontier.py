@@ -4,9 +4,10 @@ import pytest
 import scipy.optimize
 from known import CHINCHILLA_240, TRUTH, needs_reference_data, reference, wide
 
+from analysis.errors import InputError
 from analysis.fit import fit
 from analysis.frontier import Cost, Frontier, cost
-from analysis.laws import Hoffmann
+from analysis.laws import Coupled, Hoffmann, Shifted, Tied
 from analysis.uncertainty import bootstrap
 from scaling import table
 
@@ -26,6 +27,41 @@ def test_frontier_closed_form_equals_numeric_minimum(price, C):
     assert frontier.L_opt(C) - TRUTH.E == pytest.approx(best.fun, rel=1e-11)
 
 
+OTHERS = [
+    Tied(1.7, 400.0, 0.34, 2000.0),
+    Coupled(1.0, 2.0, 0.34, 3e7, 0.37, 0.6),
+    Coupled(1.0, 2.0, 0.34, 3e7, 0.27, 2.5),
+    Shifted(1.7, 4000.0, 3e6, 0.5, 2000.0, 1e8, 0.4),
+]
+
+
+@pytest.mark.parametrize("C", [1e19, 1e22, 1e26])
+@pytest.mark.parametrize("price", COSTS)
+@pytest.mark.parametrize("law", OTHERS, ids=lambda law: type(law).__name__)
+def test_frontier_of_every_law_in_n_and_d_is_its_numeric_minimum(law, price, C):
+    def loss(log_N):
+        return float(law(N=np.exp(log_N), D=price.tokens(C, np.exp(log_N)))) - law.E
+
+    best = scipy.optimize.minimize_scalar(loss, bounds=(1, 60), method="bounded", options={"xatol": 1e-10})
+    # the floor is 1 and the rest of the order of 1e-3 at 1e26: eleven digits of it are left
+    assert Frontier(law, price).L_opt(C) - law.E == pytest.approx(best.fun, rel=1e-9)
+
+
+def test_searched_frontier_is_the_closed_one_where_shifts_vanish():
+    C = np.geomspace(1e15, 1e25, 5)
+    values = {name: np.array([value, value]) for name, value in TRUTH.as_dict().items()}
+    searched = Frontier(Shifted(**values, N0=np.zeros(2), D0=np.zeros(2)), Cost())
+    assert not searched.closed
+    closed = np.broadcast_to(Frontier(TRUTH, Cost()).L_opt(C), (2, 5))
+    np.testing.assert_allclose(searched.L_opt(C), closed, rtol=1e-14)
+    np.testing.assert_allclose(searched.N_opt(C)[0], Frontier(TRUTH, Cost()).N_opt(C), rtol=1e-6)
+
+
+def test_frontier_exponents_are_refused_where_the_frontier_is_no_power():
+    with pytest.raises(InputError, match="no power of C"):
+        _ = Frontier(OTHERS[-1], Cost()).N_exponent
+
+
 @pytest.mark.parametrize("price", COSTS)
 def test_frontier_spends_the_budget(price):
     C = np.geomspace(1e15, 1e25, 5)
@@ -36,12 +72,13 @@ def test_frontier_spends_the_budget(price):
 
 
 @pytest.mark.parametrize("price", COSTS)
-def test_exponents_are_the_slopes_of_the_frontier(price):
-    frontier, C = Frontier(TRUTH, price), np.array([1e18, 1e22])
+@pytest.mark.parametrize("law", [TRUTH, *OTHERS[:3]], ids=lambda law: type(law).__name__)
+def test_exponents_are_the_slopes_of_the_frontier(law, price):
+    frontier, C = Frontier(law, price), np.array([1e18, 1e22])
     for values, slope in (
         (frontier.N_opt(C), frontier.N_exponent),
         (frontier.D_opt(C), frontier.D_exponent),
-        (frontier.L_opt(C) - TRUTH.E, -frontier.L_exponent),
+        (frontier.L_opt(C) - law.E, -frontier.L_exponent),
     ):
         assert np.diff(np.log(values))[0] / np.log(1e4) == pytest.approx(float(slope), rel=1e-9)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from known import VALUES
 
-from analysis.laws import LAWS, Hoffmann
+from analysis.laws import LAWS, Coupled, Hoffmann, Shifted, Tied
 
 COLUMNS = {name: np.geomspace(1e6, 1e10, 5) * (1 + i) for i, name in enumerate(("N", "D", "x"))}
 
@@ -61,3 +61,41 @@ def test_log_basis_of_a_log_linear_law_is_linear_in_its_exponents(law):
 def test_other_columns_are_ignored():
     law = Hoffmann(1.0, 2.0, 0.3, 4.0, 0.5)
     assert law(N=1e9, D=1e10, L=3.0, C=1.0) == law(N=1e9, D=1e10)
+
+
+def test_kaplans_own_law_is_the_coupled_one_without_a_floor():
+    # arXiv 2001.08361, table 2: alpha_N 0.076, alpha_D 0.103, N_c 6.4e13, D_c 1.8e13 in equation 1.5
+    alpha, beta, N_c, D_c = 0.076, 0.103, 6.4e13, 1.8e13
+    law = Coupled(0.0, (N_c / 1e6) ** alpha, alpha, D_c * (1e6 / N_c) ** (alpha / beta), beta, beta)
+    N, D = COLUMNS["N"], COLUMNS["D"]
+    expected = ((N_c / N) ** (alpha / beta) + D_c / D) ** beta
+    np.testing.assert_allclose(law(N=N, D=D), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("nested", "same"),
+    [
+        (Tied(1.7, 400.0, 0.34, 2000.0), Hoffmann(1.7, 400.0, 0.34, 2000.0, 0.34)),
+        (
+            Coupled(1.7, 400.0 / 1e6**0.34, 0.34, (2000.0 / 400.0 * 1e6**0.34) ** (1 / 0.37), 0.37, 1.0),
+            Hoffmann(1.7, 400.0, 0.34, 2000.0, 0.37),
+        ),
+        (Shifted(1.7, 400.0, 0.0, 0.34, 2000.0, 0.0, 0.37), Hoffmann(1.7, 400.0, 0.34, 2000.0, 0.37)),
+    ],
+    ids=lambda law: type(law).__name__,
+)
+def test_hoffmanns_law_is_a_case_of_the_others(nested, same):
+    np.testing.assert_allclose(nested(**COLUMNS), same(**COLUMNS), rtol=1e-13)
+
+
+def test_coupled_terms_of_small_g_are_the_larger_of_the_two():
+    law = Coupled(0.0, 1.0, 0.5, 1e8, 0.5, 0.01)
+    assert float(law(N=1e8, D=1e9)) == pytest.approx(max(1e-2**0.5, 1e-1**0.5), rel=1e-9)
+
+
+def test_local_exponent_of_the_shifted_law_grows_to_its_exponent():
+    law = Shifted(0.0, 1.0, 1e7, 0.5, 0.0, 1e7, 0.5)
+    N = np.geomspace(1e5, 1e10, 6)
+    slopes = -np.diff(np.log(law(N=N, D=1e9))) / np.log(10)
+    assert (np.diff(slopes) > 0).all()
+    assert slopes[0] < 0.05 < 0.49 < slopes[-1] < 0.5

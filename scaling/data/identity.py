@@ -6,13 +6,16 @@ import dataclasses
 import os
 
 from scaling.data.corpora import identify, source
+from scaling.data.languages import fingerprint, is_language, language
 from scaling.data.sources import Progress
 from scaling.data.tokenizer import tokenizer
 from scaling.models import check_kind
 from scaling.spec import Data, Model, SpecError, Study
 
+DEFAULT_TOKENIZER, NO_TOKENIZER = Data().tokenizer, "none"
 
-def resolve(study: Study, folder: str | os.PathLike[str], progress: Progress | None = None) -> Study:
+
+def resolve(study: Study, folder: str | os.PathLike[str] = "data", progress: Progress | None = None) -> Study:
     """The study with the hash of its corpus, and of its tokenizer's file, in every run's Data.
 
     A hash that the spec gives is kept, and held to when the rows are prepared. What is found of a large corpus is
@@ -27,16 +30,36 @@ def resolve(study: Study, folder: str | os.PathLike[str], progress: Progress | N
 
 
 def _with_hash(data: Data, folder: str | os.PathLike[str], progress: Progress | None) -> Data:
+    if is_language(data.corpus):
+        return _with_language(data)
     source(data.corpus)
     sha256 = data.sha256 or identify(data.corpus, folder, progress)
     return dataclasses.replace(data, sha256=sha256, tokenizer=tokenizer(data.tokenizer).name)
 
 
+def _with_language(data: Data) -> Data:
+    """A language's tokens are its own: the tokenizer becomes NO_TOKENIZER."""
+    if data.tokenizer not in (DEFAULT_TOKENIZER, NO_TOKENIZER):
+        raise SpecError(
+            f"Data.tokenizer = {data.tokenizer!r} cannot be: {data.corpus!r} is a language with tokens of its own; "
+            "leave the tokenizer out"
+        )
+    found = fingerprint(data.corpus)
+    if data.sha256 not in ("", found):
+        raise SpecError(
+            f"Data.sha256 = {data.sha256!r} is not that of {data.corpus!r} here, {found}: the spec was planned with "
+            "another version of the language; plan again with an empty Data.sha256"
+        )
+    return dataclasses.replace(data, tokenizer=NO_TOKENIZER, sha256=found)
+
+
 def _check_model(model: Model, data: Data) -> None:
     check_kind(model)
-    has = tokenizer(data.tokenizer).vocab
+    if is_language(data.corpus):
+        what, has = f"language {data.corpus!r}", language(data.corpus).vocab
+    else:
+        what, has = f"tokenizer {data.tokenizer!r}", tokenizer(data.tokenizer).vocab
     if model.vocab != has:
         raise SpecError(
-            f"Model.vocab = {model.vocab} cannot be: the tokenizer {data.tokenizer!r} has {has} tokens; "
-            f"set Model.vocab to {has}"
+            f"Model.vocab = {model.vocab} cannot be: the {what} has {has} tokens; set Model.vocab to {has}"
         )

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from scaling.data import corpora
 from scaling.data.corpora import Corpus
 from scaling.data.folders import local, made_whole, slug
+from scaling.data.languages import fingerprint, is_language
 from scaling.data.packing import pack
+from scaling.data.samples import prepare_samples
 from scaling.data.sources import CorpusError, Progress
 from scaling.data.splits import SPLITS
 from scaling.data.subwords import BytePairs, Subwords
@@ -39,7 +41,7 @@ class Rows:
     """The rows of one split: `tokens` [n, context + 1], and the `document` [n] of each first predicted token.
 
     `tokens_per_byte` counts the tokens of the whole stream, `eod` included, against its bytes of text, so
-    that loss x tokens_per_byte / ln 2 is in bits per byte of text.
+    that loss x tokens_per_byte / ln 2 is in bits per byte of text; None where tokens stand for no text.
     """
 
     tokens: NDArray[np.unsignedinteger] = field(repr=False)
@@ -48,11 +50,15 @@ class Rows:
     vocab: int
     documents: int
     bytes: int
-    tokens_per_byte: float
+    tokens_per_byte: float | None
     split: str = ""
     corpus: str = ""
     tokenizer: str = ""
     sha256: str = ""
+    scored: NDArray[np.bool_] | None = field(default=None, repr=False)
+    """Whether the token after each position is part of the loss, [context]; None where every token is."""
+    entropy: float | None = None
+    """Nats per scored token that no model goes below, where it is known."""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -74,6 +80,8 @@ def prepare_rows(
     read, or wants a larger corpus; FolderError when the folder cannot be written.
     """
     folder = local(folder)
+    if is_language(data.corpus):
+        return _read(prepare_samples(data, folder, progress), fingerprint(data.corpus))
     words = tokenizer(data.tokenizer)
     sha256 = data.sha256
     if not (sha256 and _place(folder, data, words, sha256).is_dir()):
@@ -147,4 +155,6 @@ def _read_split(folder: Path, split: str, meta: dict[str, Any]) -> Rows:
         corpus=meta["corpus"],
         tokenizer=meta["tokenizer"],
         sha256=meta["sha256"],
+        scored=None if meta.get("scored") is None else np.array(meta["scored"], bool),
+        entropy=meta.get("entropy"),
     )

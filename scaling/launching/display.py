@@ -145,6 +145,8 @@ def outcome(result: dict[str, Any]) -> str:
         at = result["diverged"]
         return f"diverged at step {at['step']} of its {at['part']}"
     measured = result["measured"]
+    if measured["bpb"] is None:
+        return f"L = {measured['L']:.4f} nats/token"
     return f"L = {measured['L']:.4f} nats/token  {measured['bpb']:.4f} bits/byte"
 
 

@@ -57,15 +57,16 @@ def _train(
     from scaling.training.loop import Interrupted
 
     keep_compiled_programs(data_folder / "compiled")
-    splits = {}
-    for data in {run.data for run in plan.study.runs}:
+    splits, held_out = {}, {}
+    for data in dict.fromkeys(run.data for run in plan.study.runs):
         splits[data] = prepare_rows(data, data_folder)
+        held_out[data] = HeldOut.of(splits[data]["validation"], data.eval_tokens)
     with stop_on_signals() as stop_wanted, display(plan, finished, _flops_left(plan, folder)) as watcher:
         for job in plan.jobs:
             data = job.runs[0].data
-            rows = splits[data]
-            held = HeldOut.of(rows["validation"], data.eval_tokens)
-            setting = Setting(folder, rows["train"], held, watcher, stop_wanted, checkpoint_seconds)
+            setting = Setting(
+                folder, splits[data]["train"], held_out[data], watcher, stop_wanted, checkpoint_seconds
+            )
             try:
                 train_job(job, setting)
             except Interrupted:

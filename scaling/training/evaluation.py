@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scaling.data.batches import held_out
+from scaling.data.languages import language
 from scaling.data.rows import Rows
 from scaling.training.program import Program
 
@@ -21,32 +22,52 @@ class HeldOut:
     """Tokens [r, t + 1]."""
     document: np.ndarray
     """The document of each row, [r]."""
-    tokens_per_byte: float
+    tokens_per_byte: float | None
+    scored: int
+    """Scored tokens of a row."""
+    entropy: float | None = None
+    """The least loss there can be, where it is known."""
+    probabilities: np.ndarray | None = None
+    """Exact next-token probabilities [r, t, v], where they are known."""
 
     @classmethod
     def of(cls, validation: Rows, tokens: int) -> HeldOut:
         """At most `tokens` tokens of the validation split."""
         rows, document = held_out(validation, tokens)
-        return cls(rows, document, validation.tokens_per_byte)
+        scored = validation.context if validation.scored is None else int(validation.scored.sum())
+        exact = None
+        if validation.entropy is not None:
+            exact = language(validation.corpus).probabilities(rows).astype(np.float32)
+        return cls(rows, document, validation.tokens_per_byte, scored, validation.entropy, exact)
 
 
-def measure(program: Program, parameters: Any, held: HeldOut) -> dict[str, float]:
-    """L in nats per token, its standard error L_se, and bits per byte; the columns of the table.
+def measure(program: Program, parameters: Any, held: HeldOut) -> dict[str, float | None]:
+    """L in nats per token, its standard error L_se, and bits per byte; in a language of known entropy also that and the
+    exact `excess` of the model's loss over it. The columns of the table."""
+    mean, error = _mean(program.held_out_losses(parameters, held.rows), held)
+    per_byte = held.tokens_per_byte
+    found = {
+        "L": mean,
+        "L_se": error,
+        "bpb": None if per_byte is None else mean * per_byte / math.log(2),
+        "tokens_per_byte": per_byte,
+    }
+    if held.probabilities is not None:
+        excess = program.held_out_excess(parameters, held.rows, held.probabilities)
+        found |= dict(zip(("excess", "excess_se"), _mean(excess, held), strict=True))
+        found["entropy"] = held.entropy
+    return found
+
+
+def _mean(losses: np.ndarray, held: HeldOut) -> tuple[float, float]:
+    """Mean per scored token of losses summed by row [r], and its standard error.
 
     Losses within a document are correlated, so the standard error is that of a ratio of sums over documents (Cochran
     1977, section 6.3). It tells of the choice of text alone: models measured on the same rows share it.
     """
-    context = held.rows.shape[1] - 1
-    losses = program.held_out_losses(parameters, held.rows)
-    tokens = len(losses) * context
+    tokens = len(losses) * held.scored
     mean = float(losses.sum() / tokens)
-    residual = np.bincount(held.document, weights=losses - mean * context)
+    residual = np.bincount(held.document, weights=losses - mean * held.scored)
     clusters = np.unique(held.document).size
     correction = clusters / (clusters - 1) if clusters > 1 else math.nan
-    error = math.sqrt(correction * float(np.square(residual).sum())) / tokens
-    return {
-        "L": mean,
-        "L_se": error,
-        "bpb": mean * held.tokens_per_byte / math.log(2),
-        "tokens_per_byte": held.tokens_per_byte,
-    }
+    return mean, math.sqrt(correction * float(np.square(residual).sum())) / tokens

@@ -13,11 +13,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 from scaling.data.batches import host_slice
+from scaling.data.languages import scored_of
 from scaling.models import build
 from scaling.spec import Model, Optim, Run
+from scaling.training.loss import Scored
 from scaling.training.schedule import Scalar, Schedule, branch_schedule, trunk_schedule
 from scaling.training.sharding import device_mesh, over_data, place, replicated
-from scaling.training.step import Metrics, State, make_evaluate, make_init, make_step
+from scaling.training.step import Metrics, State, make_evaluate, make_excess, make_init, make_step
 
 EVALUATION_TOKENS = 32_768
 
@@ -30,6 +32,7 @@ class Program:
     init: Callable[[Scalar, Schedule, Scalar], State]
     step: Callable[[State, jax.Array], tuple[State, Metrics]]
     evaluate: Callable[[Any, jax.Array], jax.Array]
+    excess: Callable[[Any, jax.Array, jax.Array], jax.Array]
 
     def initial_state(self, run: Run) -> State:
         """The state of `run`'s trunk before its first step."""
@@ -43,26 +46,36 @@ class Program:
         )
 
     def held_out_losses(self, parameters: Any, rows: np.ndarray) -> np.ndarray:
-        """Summed loss of each held-out row, nats: rows [r, t + 1] to float64 [r]."""
+        """Summed loss of each held-out row's scored tokens, nats: rows [r, t + 1] to float64 [r]."""
+        return self._by_parts(lambda part: self.evaluate(parameters, part), rows)
+
+    def held_out_excess(self, parameters: Any, rows: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """Summed divergence from exact probabilities [r, t, v] of each held-out row, nats: float64 [r]."""
+        return self._by_parts(lambda *part: self.excess(parameters, *part), rows, probabilities)
+
+    def _by_parts(self, measure: Callable[..., jax.Array], rows: np.ndarray, *more: np.ndarray) -> np.ndarray:
+        """`measure` of so many rows at a time, of one shape, the last ones padded."""
         devices = self.mesh.shape["data"]
         size = devices * max(1, EVALUATION_TOKENS // ((rows.shape[1] - 1) * devices))
         size = min(size, -(-len(rows) // devices) * devices)
-        losses = []
+        mine = host_slice(size, jax.process_index(), jax.process_count())
+        found = []
         for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            padded = np.pad(part, ((0, size - len(part)), (0, 0)))
-            mine = padded[host_slice(size, jax.process_index(), jax.process_count())]
-            losses.append(np.asarray(self.evaluate(parameters, place(mine, self.mesh)))[: len(part)])
-        return np.concatenate(losses).astype(np.float64)
+            parts = [array[start : start + size] for array in (rows, *more)]
+            missing = size - len(parts[0])
+            padded = [np.pad(part, ((0, missing), *((0, 0),) * (part.ndim - 1))) for part in parts]
+            values = measure(*(place(part[mine], self.mesh) for part in padded))
+            found.append(np.asarray(values)[: size - missing])
+        return np.concatenate(found).astype(np.float64)
 
 
 def program_of(run: Run) -> Program:
     """The program of `run`'s shape: rates, decay, seed and budget are no part of it."""
-    return _program(run.model, dataclasses.replace(run.optim, lr=1.0, weight_decay=0.0))
+    return _program(run.model, dataclasses.replace(run.optim, lr=1.0, weight_decay=0.0), scored_of(run.data))
 
 
 @functools.cache
-def _program(model: Model, optim: Optim) -> Program:
+def _program(model: Model, optim: Optim, scored: Scored) -> Program:
     mesh = device_mesh()
     module = build(model)
     whole, split = replicated(mesh), over_data(mesh)
@@ -70,10 +83,11 @@ def _program(model: Model, optim: Optim) -> Program:
         mesh=mesh,
         init=jax.jit(make_init(module, optim, model.context), out_shardings=whole),
         step=jax.jit(
-            make_step(module, optim),
+            make_step(module, optim, scored),
             in_shardings=(whole, split),
             out_shardings=(whole, whole),
             donate_argnums=0,
         ),
-        evaluate=jax.jit(make_evaluate(module), in_shardings=(whole, split), out_shardings=whole),
+        evaluate=jax.jit(make_evaluate(module, scored), in_shardings=(whole, split), out_shardings=whole),
+        excess=jax.jit(make_excess(module, scored), in_shardings=(whole, split, split), out_shardings=whole),
     )

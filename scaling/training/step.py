@@ -14,7 +14,7 @@ import optax
 
 from scaling.models.transformer import init_parameters
 from scaling.spec import Optim
-from scaling.training.loss import cross_entropy
+from scaling.training.loss import Scored, at_scored, cross_entropy, divergence
 from scaling.training.optimizer import apply_update, direction
 from scaling.training.schedule import Scalar, Schedule, learning_rate
 
@@ -48,16 +48,18 @@ def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Scalar,
     return initial
 
 
-def make_step(model: nn.Module, optim: Optim) -> Callable[[State, Array], tuple[State, Metrics]]:
+def make_step(
+    model: nn.Module, optim: Optim, scored: Scored = None
+) -> Callable[[State, Array], tuple[State, Metrics]]:
     """A pure function (state, batch [b, t + 1]) -> (state, metrics).
 
-    The loss is the sum over tokens divided by their number, so that it stays the mean over tokens on any mesh.
+    The loss is the sum over scored tokens divided by their number, so that it stays the mean over tokens on any mesh.
     """
     transform = direction(optim)
 
     def loss_of(parameters: Any, batch: Array, key: Array) -> Array:
         logits = model.apply({"params": parameters}, batch[:, :-1], train=True, rngs={"dropout": key})
-        losses = cross_entropy(cast(Array, logits), batch[:, 1:])
+        losses = at_scored(cross_entropy(cast(Array, logits), batch[:, 1:]), scored)
         return losses.sum() / losses.size
 
     def step(state: State, batch: Array) -> tuple[State, Metrics]:
@@ -73,11 +75,22 @@ def make_step(model: nn.Module, optim: Optim) -> Callable[[State, Array], tuple[
     return step
 
 
-def make_evaluate(model: nn.Module) -> Callable[[Any, Array], Array]:
-    """A pure function (parameters, rows [b, t + 1]) -> summed loss of each row, nats [b]."""
+def make_evaluate(model: nn.Module, scored: Scored = None) -> Callable[[Any, Array], Array]:
+    """A pure function (parameters, rows [b, t + 1]) -> summed loss of each row's scored tokens, nats [b]."""
 
     def evaluate(parameters: Any, rows: Array) -> Array:
         logits = model.apply({"params": parameters}, rows[:, :-1])
-        return cross_entropy(cast(Array, logits), rows[:, 1:]).sum(axis=-1)
+        return at_scored(cross_entropy(cast(Array, logits), rows[:, 1:]), scored).sum(axis=-1)
 
     return evaluate
+
+
+def make_excess(model: nn.Module, scored: Scored = None) -> Callable[[Any, Array, Array], Array]:
+    """A pure function (parameters, rows [b, t + 1], exact next-token probabilities [b, t, v]) -> what the model loses to
+    them, summed over each row's scored tokens, nats [b]."""
+
+    def excess(parameters: Any, rows: Array, probabilities: Array) -> Array:
+        logits = model.apply({"params": parameters}, rows[:, :-1])
+        return at_scored(divergence(cast(Array, logits), probabilities), scored).sum(axis=-1)
+
+    return excess
