@@ -193,9 +193,8 @@ class Run:
     @property
     def trunk_name(self) -> str:
         """The trunk in words, with the corpus where it is not the default one."""
-        corpus = (
-            "" if self.data.corpus == Data.corpus else re.sub(r"[^A-Za-z0-9.]+", "_", self.data.corpus) + "-"
-        )
+        short = re.sub(r"[^A-Za-z0-9.]+", "_", re.sub(r":.*/", ":", self.data.corpus))  # of a path, its end
+        corpus = "" if self.data.corpus == Data.corpus else f"{short}-"
         return f"{corpus}w{self.model.width}-d{self.model.depth}-lr{self.optim.lr:g}-s{self.seed}"
 
     @property

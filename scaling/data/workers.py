@@ -18,8 +18,8 @@ from scaling.errors import UserError
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST = 8
-"""Processes at most: each holds up to about 150 MB."""
+MOST = 6
+"""Processes at most: each holds about 120 MiB, and together they should stay below 1 GiB."""
 
 WORTH_IT = 32 * 2**20
 """Bytes of text from which other processes pay: starting one takes about a second."""
