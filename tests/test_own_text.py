@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from scaling.__main__ import main
 from scaling.launching.preparing import PlainLines
 from scaling.table import read
 
@@ -94,18 +95,19 @@ def test_byte_pairs_are_planned_with_the_vocabulary_of_their_name(folder):
     ],
     ids=str,
 )
-def test_bad_input_is_one_clear_sentence_and_no_traceback(folder, knobs, said):
+def test_bad_input_is_one_clear_sentence_and_no_traceback(folder, capsys, knobs, said):
     (folder / "empty").mkdir()
     (folder / "bad").mkdir()
     (folder / "bad" / "bad.txt").write_bytes(b"fine\n\xff\n")
     places = {"TEXT": folder / "text", "EMPTY": folder / "empty", "BAD": folder / "bad"}
     for short, path in places.items():
         knobs = [knob.replace(short, str(path)) for knob in knobs]
-    refused = command(folder, "plan", *knobs)
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("error: ")
-    assert said in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
+    places = ("--out", str(folder / "runs"), "--data-folder", str(folder / "data"))
+    assert main(["plan", str(folder / "own.py"), *knobs, *places]) == 2
+    refused = capsys.readouterr().err
+    assert refused.startswith("error: ")
+    assert said in refused
+    assert len(refused.splitlines()) == 1
 
 
 def test_progress_is_a_line_every_ten_seconds(capsys, monkeypatch):
