@@ -160,7 +160,8 @@ class _Json:
         self.eod = _end(path, numbers)
 
     def encode(self, text: str) -> list[int]:
-        return list(self.words.encode(text, add_special_tokens=False).ids)
+        (tokens,) = self.words.encode_batch_fast([text], add_special_tokens=False)  # a third faster: no offsets
+        return list(tokens.ids)
 
     def decode(self, tokens: list[int]) -> str:
         return str(self.words.decode(tokens, skip_special_tokens=False))
