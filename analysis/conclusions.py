@@ -51,10 +51,11 @@ def floor(found: Findings) -> Html:
         ("Why", verdict["reason"]),
         (
             "Range that counts",
-            f"{notation.interval(verdict['lo'], verdict['hi'])}: the wider end of the two below",
+            f"{notation.interval(verdict['lo'], verdict['hi'])}: by all admissible laws together, below",
         ),
-        ("Range by the profile", how[0]),
-        ("Range by the bootstrap", how[1]),
+        ("By this law alone", f"{VERDICTS[verdict['alone']['verdict']]}. {verdict['alone']['reason']}"),
+        ("Range by this law's profile", how[0]),
+        ("Range by this law's bootstrap", how[1]),
         ("Best loss measured", f"{notation.fixed(float(found.fitted['L'].min()), 3)} nats per token"),
         (
             "Condition number",
@@ -66,7 +67,36 @@ def floor(found: Findings) -> Html:
         pairs.append(("E trades against", said))
     falls = ", ".join(f"{name} {notation.times(fall)}" for name, fall in verdict["falls"].items())
     pairs.append(("Fall of each term over the runs", f"{falls} (below 2× a floor cannot be read off)"))
-    return facts("Verdict on the floor and its evidence", pairs)
+    return joined([facts("Verdict on the floor and its evidence", pairs), _candidates(verdict["admissible"])])
+
+
+def _candidates(admissible: Mapping[str, Any]) -> Html:
+    """What each law says on each range of runs, and how much it counts."""
+    columns = [
+        Column("Law", "label"), Column("Runs", "words"), Column("Rows"), Column("E"), Column("Interval"),
+        Column("Error in foretelling larger runs", "words"), Column("Weight"),
+    ]  # fmt: skip
+    rows = [_candidate(found) for found in admissible["candidates"]]
+    note = (
+        "Each law was fitted to all runs and to those of large compute alone, and foretold the runs beyond a third and "
+        "a tenth of the largest from those up to it. It counts by the inverse of that error squared; the range above "
+        "is that of all bootstrap replicates together, each blurred by its law's error."
+    )
+    return joined([element("p", note), table("All admissible laws", columns, rows)])
+
+
+def _candidate(found: Mapping[str, Any]) -> list[Cell | str]:
+    errors = [f"{notation.percent(error)} beyond 1/{cut}" for cut, error in found["errors"].items()]
+    within = found["within"]
+    return [
+        found["law"],
+        "all" if within is None else f"within {within:g} times of the largest",
+        number(found["rows"], str(found["rows"])),
+        number(found["E"], notation.estimate(found["E"], found["lo"], found["hi"])),
+        notation.interval(found["lo"], found["hi"]),
+        ", ".join(errors) or "not tried: too few runs",
+        number(found["weight"], notation.percent(found["weight"])),
+    ]
 
 
 def law(found: Findings) -> Html:

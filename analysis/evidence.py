@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis import frontier, holdout
+from analysis.admissible import IN_N_AND_D, Combination, combine
 from analysis.fit import Fit
 from analysis.identify import verdict
-from analysis.profile import profile
+from analysis.judgement import judge
+from analysis.profile import Profile, profile
 from analysis.uncertainty import Bootstrap, bootstrap
 
 if TYPE_CHECKING:
@@ -26,9 +28,11 @@ def with_evidence(
     clusters: str = "auto",
     seed: int = 0,
     level: float = 0.9,
+    laws: Sequence[str] = IN_N_AND_D,
     say: Callable[[str], None] = lambda text: None,
-) -> tuple[Fit, Bootstrap]:
-    """The fit with its intervals, profile of E, verdict, frontier and rolling origin filled in, and its bootstrap.
+) -> tuple[Fit, Bootstrap, Combination]:
+    """The fit with its intervals, profile of E, verdict, frontier and rolling origin filled in; its bootstrap; and it
+    combined with the other admissible `laws`, by which the verdict is.
 
     say is told, in a few words each, what is being done.
     """
@@ -43,12 +47,13 @@ def with_evidence(
     )
     say("profile of E")
     curve = profile(table, fit, level=level, clusters=clusters, seed=seed)
+    combined = combination(table, fit, laws=laws, clusters=clusters, seed=seed, level=level, say=say)
     found = replace(
         fit,
         intervals={name: interval.as_dict() for name, interval in boot.intervals().items()},
         bootstrap=boot.as_dict(),
         profile=curve.as_dict(),
-        identification=verdict(table, fit, boot, curve).as_dict(),
+        identification=_identification(table, fit, boot, curve, combined),
         frontier=_frontier(table, fit, boot),
         holdout=tuple(
             cut.as_dict()
@@ -57,7 +62,42 @@ def with_evidence(
             )
         ),
     )
-    return found, boot
+    return found, boot, combined
+
+
+def combination(
+    table: pd.DataFrame,
+    fit: Fit,
+    *,
+    laws: Sequence[str] = IN_N_AND_D,
+    clusters: str = "auto",
+    seed: int = 0,
+    level: float = 0.9,
+    say: Callable[[str], None] = lambda text: None,
+) -> Combination:
+    """The fit's law combined with the other admissible laws on the fit's rows, under its objective and weights."""
+    return combine(
+        fit.select(table).frame,
+        law=fit.law,
+        laws=laws,
+        x=next(iter(fit.columns.values())),
+        objective=fit.objective,
+        weights=fit.weighted_by,
+        clusters=clusters,
+        seed=seed,
+        level=level,
+        say=say,
+    )
+
+
+def _identification(
+    table: pd.DataFrame, fit: Fit, boot: Bootstrap, curve: Profile, combined: Combination
+) -> dict[str, object]:
+    """The verdict by all admissible laws, with what this law alone would say, and the evidence of both."""
+    alone = verdict(table, fit, boot, curve).as_dict()
+    said = {name: alone[name] for name in ("verdict", "reason", "E", "lo", "hi")}
+    judged = judge(fit.select(table).frame, combined).as_dict()
+    return alone | judged | {"alone": said, "admissible": combined.as_dict()}
 
 
 def _frontier(table: pd.DataFrame, fit: Fit, boot: Bootstrap) -> dict[str, object]:

@@ -110,6 +110,28 @@ class Profiled:
         return Extrapolation(found.E, found.lo, found.hi, found.verdict, found.reason, predict)
 
 
+@dataclass(frozen=True)
+class Combined:
+    """The project's own: all admissible laws and ranges of runs, weighed by how they foretold larger runs."""
+
+    law: str = "hoffmann"
+    clusters: str = "auto"
+
+    def __call__(self, frame: pd.DataFrame, *, level: float, seed: int, replicates: int) -> Extrapolation:
+        """Fit every candidate, combine and judge."""
+        from analysis.admissible import combine
+        from analysis.judgement import judge
+
+        combined = combine(
+            frame, law=self.law, clusters=self.clusters, replicates=replicates, seed=seed, level=level
+        )
+        found = judge(frame, combined)
+        return Extrapolation(
+            found.E, found.lo, found.hi, found.verdict, found.reason,
+            lambda points: Foretold(*combined.predict(points)),
+        )  # fmt: skip
+
+
 METHODS: dict[str, Method] = {
     "hoffmann, pairs": Bootstrapped("hoffmann", clusters="pairs"),
     "hoffmann, trunks": Bootstrapped("hoffmann"),
@@ -118,6 +140,7 @@ METHODS: dict[str, Method] = {
     "coupled": Bootstrapped("coupled"),
     "shifted": Bootstrapped("shifted"),
     "hoffmann, profile": Profiled("hoffmann"),
+    "admissible": Combined(),
 }
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from analysis import fit as fitting
 from analysis import holdout, limit, record, rows
+from analysis.admissible import Combination, admitted
 from analysis.errors import InputError
-from analysis.evidence import with_evidence
+from analysis.evidence import combination, with_evidence
 from analysis.fit import Fit
 from analysis.limit import Forecast
 from analysis.objective import LogHuber
@@ -64,9 +65,9 @@ class Findings:
 
 def find(
     source: Source, options: Options, stored: Path, *, refit: bool = False, say: Say = print
-) -> tuple[Fit, Bootstrap]:
-    """The fit of the source with its evidence, and its bootstrap: from `stored` (fit.json) where that is of this table
-    and these options, else made and written there.
+) -> tuple[Fit, Bootstrap, Combination]:
+    """The fit of the source with its evidence, its bootstrap, and it combined with the other admissible laws: from
+    `stored` (fit.json) where that is of this table and these options, else made and written there.
 
     Raises InputError where `stored` is of another table, unless `refit`: a table that was edited after its fit must not
     pass for the fitted one.
@@ -76,17 +77,22 @@ def find(
         _require_same_table(fit, source, stored)
         if _is_of(fit, source, options):
             say(f"using {stored.name}: it is of this table and these options")
-            return fit, _bootstrap(source, fit, options)
+            combined = combination(
+                source.table, fit, laws=options.admit, clusters=options.clusters, seed=options.seed,
+                level=options.level, say=say,
+            )  # fmt: skip
+            return fit, _bootstrap(source, fit, options), combined
         say(f"{stored.name} is of this table and other options: fitting again")
-    fit, boot = _fit(source, options, say)
+    fit, boot, combined = _fit(source, options, say)
     record.write(fit, stored)
-    return fit, boot
+    return fit, boot, combined
 
 
 def conclude(
     source: Source,
     fit: Fit,
     boot: Bootstrap,
+    combined: Combination,
     *,
     at: tuple[float, ...] = (),
     fit_sha256: str = "",
@@ -95,7 +101,7 @@ def conclude(
     """Everything that a report shows of a fit."""
     chosen = fit.select(source.table)
     say("looking beyond the data")
-    made = limit.forecast(source.table, fit, boot)
+    made = limit.forecast(source.table, fit, boot, combined)
     content = limit.limit(fit, made, at, fit_sha256)
     return Findings(
         fit,
@@ -129,7 +135,7 @@ def _is_of(fit: Fit, source: Source, options: Options) -> bool:
     """Whether a stored fit is what these options would make of the source."""
     sections = (
         (fit.profile, {"lo", "hi", "values"}),
-        (fit.identification, {"verdict", "lo", "hi", "falls", "trades"}),
+        (fit.identification, {"verdict", "lo", "hi", "falls", "trades", "alone", "admissible"}),
     )
     if any(not keys <= section.keys() for section, keys in sections) or not fit.holdout:
         return False
@@ -137,12 +143,12 @@ def _is_of(fit: Fit, source: Source, options: Options) -> bool:
     asked = (
         options.law, options.where or None, options.weights or None, options.delta, options.replicates, options.seed,
         {options.level}, rows.law_columns(rows.law_named(options.law), options.x),
-        grouping(frame, options.clusters)[1], len(frame), version(),
+        grouping(frame, options.clusters)[1], len(frame), version(), _admitted(options),
     )  # fmt: skip
     stored = (
         fit.law, fit.where, fit.weighted_by, fit.objective.delta, fit.bootstrap.get("replicates"),
         fit.bootstrap.get("seed"), {interval["level"] for interval in fit.intervals.values()}, fit.columns,
-        fit.bootstrap.get("method"), fit.rows, fit.version,
+        fit.bootstrap.get("method"), fit.rows, fit.version, tuple(fit.identification["admissible"]["admitted"]),
     )  # fmt: skip
     return asked == stored and all(
         name in frame and (lo, hi) == (frame[name].min(), frame[name].max())
@@ -150,7 +156,12 @@ def _is_of(fit: Fit, source: Source, options: Options) -> bool:
     )
 
 
-def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap]:
+def _admitted(options: Options) -> tuple[str, ...]:
+    """The laws that the verdict asks."""
+    return admitted(options.law, options.admit)
+
+
+def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Combination]:
     say(f"fitting the law {options.law} to {source.table_path.name}")
     found = fitting.fit(
         source.table,
@@ -172,16 +183,17 @@ def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap]:
         table_sha256=source.table_sha256,
         version=version(),
     )
-    made, boot = with_evidence(
+    made, boot, combined = with_evidence(
         source.table,
         found,
         replicates=options.replicates,
         clusters=options.clusters,
         seed=options.seed,
         level=options.level,
+        laws=options.admit,
         say=say,
     )
-    return record.from_json(record.to_json(made)), boot
+    return record.from_json(record.to_json(made)), boot, combined
 
 
 def _bootstrap(source: Source, fit: Fit, options: Options) -> Bootstrap:

@@ -99,10 +99,10 @@ def verdict(table: pd.DataFrame, fit: Fit, boot: Bootstrap, profile: Profile) ->
     hi = max(np.inf if np.isnan(profile.hi) else profile.hi, percentile.hi)
     best = float(fit.curve(**fit.arguments(frame)).min())
     falls = term_falls(problem, fit)
-    broken = _broken(fit, boot, problem)
+    unreliable = broken(fit, boot, problem)
     doubts = _doubts(fit, boot, lo, hi, best, falls)
-    if broken:
-        name, reason = "not_identified", broken
+    if unreliable:
+        name, reason = "not_identified", unreliable
     elif not doubts:
         name = "identified"
         reason = f"The floor lies in {lo:.4g} to {hi:.4g} and the best run at {best:.4g}; a floor of 0 is excluded."
@@ -173,7 +173,7 @@ def _steep_share(problem: Problem, boot: Bootstrap) -> float:
     return float(np.mean(np.any(steep, axis=0)))
 
 
-def _broken(fit: Fit, boot: Bootstrap, problem: Problem) -> str:
+def broken(fit: Fit, boot: Bootstrap, problem: Problem) -> str:
     """Why the fit cannot be relied on; empty where it can."""
     failed = boot.statuses.get("max_steps", 0) / boot.replicates
     if fit.status == "max_steps":

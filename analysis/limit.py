@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import rows
+from analysis.admissible import Combination
 from analysis.errors import InputError
 from analysis.fit import Fit, solve_batch
 from analysis.frontier import Cost, Frontier, cost
 from analysis.laws import LAWS, Law
-from analysis.uncertainty import Bootstrap
+from analysis.uncertainty import Bootstrap, tails
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,10 +54,12 @@ class Track:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Laws that the runs allow: the fit, its bootstrap replicates, and the best fit at floors over E's profile range.
+    """Laws that the runs allow: the fit, its bootstrap replicates, the best fit at floors over E's profile range, and
+    the other admissible laws.
 
     Percentiles of a bootstrap are too narrow where the floor is not identified, since all replicates may rest at one
-    end (E = 0): an interval here is the wider of the percentiles and of what the profile's fits span.
+    end (E = 0), and they know of one law alone: an interval here is the wider of what the profile's fits span and of
+    the quantiles of all admissible laws together.
     """
 
     track: Track
@@ -68,22 +71,34 @@ class Forecast:
     """Probabilities of the percentiles that end the bootstrap's intervals."""
     largest: float
     """Largest x of any fitted run."""
+    combined: Combination | None = None
+    """All admissible laws; None where the one law stands alone."""
 
     @property
     def method(self) -> str:
         """How an interval was made."""
-        return "bootstrap percentiles, widened to the fits at every floor that the profile allows"
+        base = (
+            "bootstrap percentiles" if self.combined is None else "quantiles of all admissible laws together"
+        )
+        return f"{base}, widened to the fits at every floor that the profile allows"
 
     def loss(self, x: Array) -> tuple[Array, Array, Array]:
         """Loss at x [k] with the ends of its interval."""
-        lo, hi = np.quantile(self.track.loss(self.replicates, x), self.tails, axis=0)
+        if self.combined is None:
+            lo, hi = np.quantile(self.track.loss(self.replicates, x), self.tails, axis=0)
+        else:
+            lo, hi = self.combined.quantiles(lambda c: self.track.loss(c.boot.law, x), tails(self.level))
         value, spanned = self.track.loss(self.best, x), self.track.loss(self.floors, x)
         return value, np.minimum(lo, spanned.min(axis=0)), np.maximum(hi, spanned.max(axis=0))
 
     def reach(self, share: float) -> tuple[float, float, float]:
         """The x at which the loss is within `share` of the floor, with its interval; infinite where that is never."""
         value = float(self._reach(self.best, share)[0])
-        lo, hi = np.quantile(self._reach(self.replicates, share), self.tails, method="nearest")
+        if self.combined is None:
+            lo, hi = np.quantile(self._reach(self.replicates, share), self.tails, method="nearest")
+        else:
+            ends, reach = tails(self.level), lambda c: self._reach(c.boot.law, share)
+            lo, hi = self.combined.quantiles(reach, ends, noise=False)
         spanned = self._reach(self.floors, share)
         return value, float(min(lo, spanned.min())), float(max(hi, spanned.max()))
 
@@ -115,14 +130,22 @@ def _straight_reach(points: Array, above: Array, E: Array, share: float) -> Arra
     return np.where((near > 0) & (E > 0) & (exponent > 0), x, np.where(near > 0, np.inf, 0.0))
 
 
-def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap) -> Forecast:
-    """What the runs allow beyond themselves, from a fit with its evidence and its bootstrap."""
+def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap, combined: Combination | None = None) -> Forecast:
+    """What the runs allow beyond themselves, from a fit with its evidence, its bootstrap, and it combined with the
+    other admissible laws; without these, by the one law alone."""
     chosen = fit.select(table)
     x = next(iter(fit.columns.values()))
     track = Track("C", cost(chosen)) if {"N", "D"} <= set(fit.columns) else Track(x)
     largest = float(np.asarray(chosen.frame[track.x], dtype=np.float64).max())
     return Forecast(
-        track, fit.curve, boot.law, _floors(chosen, fit), boot.level, boot.tails(boot.level), largest
+        track,
+        fit.curve,
+        boot.law,
+        _floors(chosen, fit),
+        boot.level,
+        boot.tails(boot.level),
+        largest,
+        combined,
     )
 
 
@@ -207,7 +230,7 @@ def _floor(identification: Mapping[str, Any], level: float) -> dict[str, Any]:
         "lo": identification["lo"] if verdict == "identified" else None,
         "hi": None if verdict == "not_identified" else identification["hi"],
         "level": level,
-        "method": "bootstrap and profile, the wider",
+        "method": "all admissible laws and ranges of runs, weighed by how they foretold larger runs",
     }
 
 

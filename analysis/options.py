@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from analysis.admissible import IN_N_AND_D
 from analysis.errors import InputError
+from analysis.rows import law_named
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Options:
     """seed of the resampling"""
     level: float = 0.9
     """level of all intervals"""
+    admit: tuple[str, ...] = IN_N_AND_D
+    """laws that the verdict on the floor asks beside --law, where that is one in N and D"""
 
     def __post_init__(self) -> None:
         if self.replicates < 2:
@@ -45,6 +49,12 @@ class Options:
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; use a whole number from 0")
 
+        for name in self.admit:
+            if law_named(name).columns != ("N", "D"):
+                raise InputError(
+                    f"admit names {name!r}, which is no law in N and D; use {', '.join(IN_N_AND_D)}"
+                )
+
     def words(self) -> str:
         """The options that are not the default, as a command line says them."""
         import shlex
@@ -53,6 +63,6 @@ class Options:
         for name, default in vars(Options()).items():
             value = getattr(self, name)
             if value != default:
-                shown = value if isinstance(value, tuple) else (str(value),)
+                shown = tuple(map(str, value)) if isinstance(value, tuple) else (str(value),)
                 parts.append(" ".join([f"--{name}", *(shlex.quote(item) for item in shown)]))
         return " ".join(parts)

@@ -113,9 +113,9 @@ def _job(path: Path, options: Options, out: Path | None, at: Sequence[float], re
 
 def _found(job: Job) -> Findings:
     stored = job.home / "fit.json"
-    fit, boot = find(job.source, job.options, stored, refit=job.refit, say=job.say)
+    fit, boot, combined = find(job.source, job.options, stored, refit=job.refit, say=job.say)
     digest = hashlib.sha256(stored.read_bytes()).hexdigest()
-    found = conclude(job.source, fit, boot, at=job.at, fit_sha256=digest, say=job.say)
+    found = conclude(job.source, fit, boot, combined, at=job.at, fit_sha256=digest, say=job.say)
     limit.write(found.limit, job.home / "limit.json")
     return found
 

@@ -61,8 +61,15 @@ def _floor(fit: Fit) -> str:
     if not found:
         return ""
     trades = ", ".join(f"{name} {value:+.2f}" for name, value in found["trades"].items() if value == value)
+    alone, admissible = found["alone"], found["admissible"]
     ends = f"profile {_span(found['profile'])}, bootstrap {_span(found['bootstrap'])}"
-    lines = [f"floor E: {found['verdict']}. {found['reason']}", f"  {found['profile']['level']:.0%}: {ends}"]
+    level = f"{found['profile']['level']:.0%}"
+    laws = ", ".join(admissible["admitted"])
+    lines = [
+        f"floor E: {found['verdict']}. {found['reason']}",
+        f"  {level} by all admissible laws ({laws}): {_ends(found)}",
+        f"  {fit.law} alone: {alone['verdict']}; {level}: {ends}",
+    ]
     if trades:
         lines.append(f"  rank correlation of E over the refits with {trades}")
     return "\n".join(_wrapped(line) for line in lines)

@@ -29,6 +29,7 @@ def fit(
     clusters: str = "auto",
     seed: int = 0,
     level: float = 0.9,
+    admit: tuple[str, ...] = Options.admit,
     out: Path | None = None,
 ) -> None:
     """Fit a law to a table of runs and say how sure it is.
@@ -46,6 +47,7 @@ def fit(
         clusters: what the bootstrap resamples: "auto" (trunks where there are any, else rows), "pairs", or a column
         seed: seed of the resampling
         level: level of all intervals
+        admit: laws that the verdict on the floor asks beside --law, where that is one in N and D
         out: where to write fit.json; nothing is written without it (`limit` and `report` write it by themselves)
     """
     from analysis import record
@@ -54,14 +56,21 @@ def fit(
     from analysis.summary import summary
 
     Options(
-        law, where, columns, x, delta, weights, replicates, clusters, seed, level
+        law, where, columns, x, delta, weights, replicates, clusters, seed, level, admit
     )  # checked before the work
     if out is not None:
         record.check_target(out)
     options = {"weights": weights or None, "where": where or None, "x": x}
     frame, plain = _fitted(table, renames(columns), law, objective=LogHuber(delta), **options)
-    found, _ = with_evidence(
-        frame, plain, replicates=replicates, clusters=clusters, seed=seed, level=level, say=Progress()
+    found, *_ = with_evidence(
+        frame,
+        plain,
+        replicates=replicates,
+        clusters=clusters,
+        seed=seed,
+        level=level,
+        laws=admit,
+        say=Progress(),
     )
     print(summary(found))
     if out is not None:

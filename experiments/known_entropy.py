@@ -11,7 +11,6 @@ from scaling.data.languages import language
 from scaling.plan import Recipe, product
 from scaling.spec import Data, Model, Optim, Run, Study
 
-
 LANGUAGES = (
     *("markov", "markov:vocab=64,zipf=1", "hmm", "hmm:vocab=32,states=8,zipf=2"),
     *("grammar", "grammar:symbols=10,rules=3", "facts", "facts:zipf=1.2"),

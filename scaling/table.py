@@ -39,8 +39,8 @@ COLUMNS = {
     "bpb": "held-out bits per byte",
     "tokens_per_byte": "tokens per byte of the held-out text",
     "entropy": "true entropy of the language in nats per token, where it is known",
-    "excess": "exact divergence of the model from the language, nats per token: its loss above the entropy, free of the "
-    "noise of which tokens were drawn",
+    "excess": "exact divergence of the model from the language, nats per token: its loss above the entropy, free of "
+    "the noise of which tokens were drawn",
     "excess_se": "standard error of excess from the choice of contexts",
     "lr": "peak learning rate",
     "weight_decay": "decoupled weight decay",

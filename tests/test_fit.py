@@ -81,7 +81,9 @@ def test_change_of_the_unit_of_n_moves_only_amplitudes_and_scales(name, law, sca
     # 1e2 and no more: N1 of the coupled law is a number of parameters, and the range of D0 is placed by it
     base, moved = fit(runs, name).params, fit(runs.assign(N=runs.N / 1e2), name).params
     for parameter in unmoved:
-        assert moved[parameter] == pytest.approx(base[parameter], rel=1e-4), parameter  # as the next test
+        assert moved[parameter] == pytest.approx(base[parameter], rel=1e-4), (
+            parameter
+        )  # a gain of 1e-8 left by the polish
     for parameter in scales:
         assert moved[parameter] * 1e2 == pytest.approx(base[parameter], rel=1e-4)
 

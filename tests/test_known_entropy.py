@@ -47,7 +47,17 @@ def test_the_excess_falls_with_size_and_tokens_and_two_seeds_agree(miniature):
 
 def test_the_printed_limit_holds_the_truth(miniature, tmp_path):
     """At the whole ladder, by the project's own method."""
-    command = [sys.executable, "-m", "analysis", "known", str(miniature), "--factors", "1", "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "analysis",
+        "known",
+        str(miniature),
+        "--factors",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     limits = pd.read_csv(tmp_path / "limits.csv").set_index("method")

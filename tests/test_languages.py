@@ -52,7 +52,9 @@ def test_entropy_is_the_mean_entropy_of_the_exact_predictions(name):
     P = known.probabilities(tokens)[:, known.scored(32)]
     each = -(P * np.log(np.where(P > 0, P, 1))).sum(axis=2).mean(axis=1)
     error = np.hypot(each.std() / np.sqrt(len(each)), known.entropy_error(32))
-    assert abs(each.mean() - known.entropy(32)) <= STANDARD_ERRORS * error + 1e-9  # rounding where each is exact
+    assert (
+        abs(each.mean() - known.entropy(32)) <= STANDARD_ERRORS * error + 1e-9
+    )  # rounding where each is exact
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -118,7 +120,9 @@ def path_sum(model, words):
 def test_hidden_markov_entropy_is_that_of_all_texts_of_a_length():
     model, context = HiddenMarkov(vocab=3, states=2, seed=4), 5
     block = {
-        length: -sum(p * np.log(p) for w in itertools.product(range(3), repeat=length) if (p := path_sum(model, w)))
+        length: -sum(
+            p * np.log(p) for w in itertools.product(range(3), repeat=length) if (p := path_sum(model, w))
+        )
         for length in (1, context + 1)
     }
     exact = (block[context + 1] - block[1]) / context
@@ -130,7 +134,9 @@ def test_hidden_markov_entropy_falls_with_the_context_towards_the_rate():
     model = HiddenMarkov(vocab=16, states=4)
     found = [model.entropy(context) for context in (1, 4, 16, 64)]
     assert found == sorted(found, reverse=True)
-    known_start = conditional_on_state(model, 64)  # Cover and Thomas 2006, theorem 4.5.1: a lower bound of the rate
+    known_start = conditional_on_state(
+        model, 64
+    )  # Cover and Thomas 2006, theorem 4.5.1: a lower bound of the rate
     assert found[0] > found[-1] > known_start - 0.01
 
 

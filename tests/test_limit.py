@@ -13,7 +13,7 @@ from analysis.errors import InputError
 from analysis.evidence import with_evidence
 from analysis.fit import fit
 from analysis.frontier import Cost, Frontier
-from analysis.laws import Hoffmann, Power
+from analysis.laws import Hoffmann, Power, Shifted
 from analysis.limit import Forecast, Track, forecast
 
 TRUTH = Hoffmann(E=1.7, A=400.0, alpha=0.34, B=410.0, beta=0.28)
@@ -21,7 +21,7 @@ AT_BEST = Frontier(TRUTH, Cost())
 
 
 def evidence(table, law="hoffmann"):
-    found, boot = with_evidence(table, fit(table, law), replicates=60)
+    found, boot, _ = with_evidence(table, fit(table, law), replicates=60, laws=())
     return record.from_json(record.to_json(found)), boot
 
 
@@ -164,6 +164,37 @@ def test_reach_has_a_closed_form(law, expected):
     assert made.reach(0.01) == pytest.approx(
         (expected,) * 3, rel=1e-6
     )  # the excess loses digits at 1e-3 of E
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "law", ["tied", pytest.param("coupled", marks=SLOW), pytest.param("shifted", marks=SLOW)]
+)
+def test_every_law_in_n_and_d_goes_the_whole_way_to_a_limit(law):
+    # Hoffmann's truth: tied cannot be it, the others hold it
+    table = a_table(noise=1e-3)
+    found, boot = evidence(table, law)
+    content = limit.limit(found, forecast(table, found, boot))
+    assert [claim["extrapolation"] for claim in content["losses"]] == pytest.approx([10, 100, 1000])
+    assert all(claim["lo"] <= claim["L"] <= claim["hi"] and claim["N_opt"] > 0 for claim in content["losses"])
+    assert bool(found.frontier) == (law != "shifted")
+    if law != "tied":
+        assert content["verdict"] == "identified"
+        assert content["E"]["lo"] <= TRUTH.E <= content["E"]["hi"]
+        assert all(cut["coverage"] > 0.5 for cut in found.holdout)
+
+
+def test_interpolated_reach_is_the_closed_one_where_shifts_vanish():
+    laws = [TRUTH, Shifted(TRUTH.E, TRUTH.A, 0.0, TRUTH.alpha, TRUTH.B, 0.0, TRUTH.beta)]
+    reaches = [
+        Forecast(Track("C", Cost()), law, law, law, 0.9, (0.05, 0.95), 1e22)._reach(law, 0.01)[0]
+        for law in laws
+    ]
+    assert reaches[1] == pytest.approx(
+        reaches[0], rel=1e-6
+    )  # a power is straight between the points in logarithms
 
 
 def test_limit_json_is_whole_and_holds_no_infinity(wide, tmp_path):

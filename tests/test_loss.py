@@ -46,7 +46,12 @@ def facts_run(**optim):
     data = Data(corpus="facts:base=4,digits=1,answers=3,tokens=1000", context=8, eval_tokens=8)
     model = Model(vocab=7, context=8, depth=1, width=16, heads=1)
     return Run(
-        model=model, data=data, optim=Optim(batch_tokens=64, **optim), steps=90, warmup_steps=5, decay_steps=20
+        model=model,
+        data=data,
+        optim=Optim(batch_tokens=64, **optim),
+        steps=90,
+        warmup_steps=5,
+        decay_steps=20,
     )
 
 

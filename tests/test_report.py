@@ -207,11 +207,11 @@ def test_a_table_edited_after_its_fit_is_refused_by_both_hashes(copied, undrawn)
 def test_a_fit_of_this_table_and_these_options_is_used_and_any_other_is_made_again(copied):
     source, said = open_source(copied), []
     before = (copied / "fit.json").read_bytes()
-    fit, boot = find(source, OPTIONS, copied / "fit.json", say=said.append)
+    fit, boot, _ = find(source, OPTIONS, copied / "fit.json", say=said.append)
     assert said == ["using fit.json: it is of this table and these options"]
     assert (copied / "fit.json").read_bytes() == before
     assert boot.as_dict()["standard_errors"] == fit.bootstrap["standard_errors"]
-    other, _ = find(source, replace(OPTIONS, seed=1), copied / "fit.json", say=quiet)
+    other, *_ = find(source, replace(OPTIONS, seed=1), copied / "fit.json", say=quiet)
     assert other.params == fit.params and other.intervals != fit.intervals
 
 

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Facts:
-    """A Santa Fe process (Debowski 2011, IEEE Trans. Inf. Theory 57:4589; arXiv 2302.09049): (K_i, z[K_i]), i = 1, 2, ...
+    """A Santa Fe process (Debowski 2011, IEEE Trans. Inf. Theory 57:4589; arXiv 2302.09049): (K_i, z[K_i]), i = 1, 2 ...
 
     A record asks about one of base^digits facts, number K drawn by Zipf's law and spelled in `digits` tokens, and gives
     its answer z[K], one of `answers` tokens, fixed for ever and drawn at random once. Only the answers are scored: who

@@ -1,4 +1,4 @@
-"""A hierarchical grammar: sentences that are trees, whose distant words depend on each other through their ancestors."""
+"""A hierarchical grammar: sentences are trees, and distant words depend on each other through their ancestors."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ class Grammar:
             below = found[0]
             parents = self._parents[level][below[:, 0::2], below[:, 1::2]]
             if (parents < 0).any():
-                raise ValueError(f"not a sentence of {self}: a pair of level {level + 1} comes from no symbol")
+                raise ValueError(
+                    f"not a sentence of {self}: a pair of level {level + 1} comes from no symbol"
+                )
             found.insert(0, parents)
         return found
 

@@ -77,7 +77,11 @@ def _sample(
     progress: Callable[[str, int, int], None] | None,
 ) -> None:
     block = max(1, BLOCK // context)
-    header = {"descr": dtype_to_descr(np.dtype(np.uint16)), "fortran_order": False, "shape": (rows, context + 1)}
+    header = {
+        "descr": dtype_to_descr(np.dtype(np.uint16)),
+        "fortran_order": False,
+        "shape": (rows, context + 1),
+    }
     with (folder / f"{split}.tokens.npy").open("wb") as file:
         write_array_header_1_0(file, header)
         for start in range(0, rows, block):

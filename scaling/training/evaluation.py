@@ -41,7 +41,7 @@ class HeldOut:
         return cls(rows, document, validation.tokens_per_byte, scored, validation.entropy, exact)
 
 
-def measure(program: Program, parameters: Any, held: HeldOut) -> dict[str, float | None]:
+def measure(program: Program, parameters: Any, held: HeldOut) -> dict[str, Any]:
     """L in nats per token, its standard error L_se, and bits per byte; in a language of known entropy also that and the
     exact `excess` of the model's loss over it. The columns of the table."""
     mean, error = _mean(program.held_out_losses(parameters, held.rows), held)

@@ -20,9 +20,9 @@ def cross_entropy(logits: Array, targets: Array) -> Array:
 
 
 def divergence(logits: Array, probabilities: Array) -> Array:
-    """sum_v p log(p / softmax(logits)) in nats: logits and probabilities p [b t v] to Kullback-Leibler divergences [b t].
+    """sum_v p log(p / softmax(logits)) in nats: logits and probabilities p [b t v] to divergences [b t].
 
-    It is the expected cross-entropy less the entropy, with no noise from which token was drawn.
+    The divergence of Kullback and Leibler is the expected cross-entropy less the entropy, with no noise from which token was drawn.
     """
     log_ratio = jnp.log(jnp.where(probabilities > 0, probabilities, 1.0)) - jax.nn.log_softmax(
         logits.astype(jnp.float32), axis=-1

@@ -86,8 +86,8 @@ def make_evaluate(model: nn.Module, scored: Scored = None) -> Callable[[Any, Arr
 
 
 def make_excess(model: nn.Module, scored: Scored = None) -> Callable[[Any, Array, Array], Array]:
-    """A pure function (parameters, rows [b, t + 1], exact next-token probabilities [b, t, v]) -> what the model loses to
-    them, summed over each row's scored tokens, nats [b]."""
+    """A pure function (parameters, rows [b, t + 1], exact next-token probabilities [b, t, v]) -> what the model loses
+    to them, summed over each row's scored tokens, nats [b]."""
 
     def excess(parameters: Any, rows: Array, probabilities: Array) -> Array:
         logits = model.apply({"params": parameters}, rows[:, :-1])

@@ -1,0 +1,264 @@
+"""The limit by every admissible law and range of runs together: what sampling, law and scale each leave open.
+
+One law's bootstrap knows of the noise between runs alone. That the law itself is only nearly right shows in two other
+places: laws that fit as well end elsewhere, and each of them misses runs larger than those it was fitted to. Here every
+candidate, a law fitted to the runs within some factor of the largest, contributes its bootstrap, blurred by the error
+with which it foretold larger runs, and counts by the inverse of that error squared (Bates and Granger 1969, Operational
+Research Quarterly 20:451).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.errors import InputError
+from analysis.fit import Fit
+from analysis.fit import fit as fit_law
+from analysis.laws import LAWS
+from analysis.uncertainty import Bootstrap, bootstrap, tails
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.objective import LogHuber
+
+Array = NDArray[np.float64]
+
+IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted")
+"""Laws that are admitted beside each other; a law in one column is admitted alone."""
+WITHIN = (math.inf, 30.0)
+"""Ranges of runs: those within this factor of the largest compute."""
+CUTS = (3.0, 10.0)
+"""Origins of the held-out test: the runs beyond 1/cut of the largest compute are foretold by those up to it."""
+REPLICATES = 200
+SPARE = 2
+"""Runs that a candidate needs beyond its parameters."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A law fitted to the runs within a factor of the largest compute."""
+
+    law: str
+    within: float
+    fit: Fit
+    boot: Bootstrap
+    errors: dict[float, float]
+    """Root mean square of log(L / Lhat) over the held-out runs, by cut; empty where none could be made."""
+    error: float = math.nan
+    """By which its forecasts are blurred: root mean square over the cuts, or the worst of any candidate where there is
+    none."""
+    weight: float = math.nan
+    """Share of the combination."""
+
+    @property
+    def residual(self) -> float:
+        """Root mean square of its own log residuals."""
+        return float(np.sqrt(np.mean(np.square(self.boot.residuals))))
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Candidates that sum to one, and what they say together."""
+
+    candidates: tuple[Candidate, ...]
+    level: float
+    seed: int
+    best: float
+    """The least loss of a run, above which no limit lies, raised by the noise of a run."""
+    admitted: tuple[str, ...]
+    """Laws that were asked; one for which there were too few runs is no candidate."""
+
+    @property
+    def first(self) -> Candidate:
+        """The law that was asked for, or the first that could be fitted, on the widest range of runs."""
+        return self.candidates[0]
+
+    @property
+    def tested(self) -> bool:
+        """Whether any candidate could be held to runs larger than those it was fitted to."""
+        return any(candidate.errors for candidate in self.candidates)
+
+    def quantiles(
+        self, values: Callable[[Candidate], Array], probabilities: Sequence[float], noise: bool = True
+    ) -> Array:
+        """Quantiles [q, ...] of a quantity under the weighted candidates, each giving its replicates' values [R, ...];
+        with noise each value is multiplied by the exponential of the candidate's error times a normal number."""
+        rng = np.random.default_rng(self.seed)
+        drawn, weights = [], []
+        for candidate in self.candidates:
+            found = np.asarray(values(candidate), dtype=np.float64)
+            if noise:
+                found = (
+                    found
+                    * np.exp(candidate.error * rng.standard_normal(len(found)))[
+                        (..., *[None] * (found.ndim - 1))
+                    ]
+                )
+            drawn.append(found)
+            weights.append(np.full(len(found), candidate.weight / len(found)))
+        return weighted_quantiles(np.concatenate(drawn), np.concatenate(weights), probabilities)
+
+    def floor(self) -> tuple[float, float, float]:
+        """E in the middle of the candidates, and the ends of its interval: no end is above the best loss seen."""
+        lo, middle, hi = self.quantiles(_floors, [*tails(self.level), 0.5])[[0, 2, 1]]
+        return float(min(middle, self.best)), float(min(lo, self.best)), float(min(hi, self.best))
+
+    def predict(self, points: pd.DataFrame) -> tuple[Array, Array, Array]:
+        """Losses of new runs [n] in the middle of the candidates, and the ends of each one's interval."""
+
+        def losses(candidate: Candidate) -> Array:
+            return candidate.boot.law(**candidate.fit.arguments(points))
+
+        lo, hi, middle = self.quantiles(losses, [*tails(self.level), 0.5])
+        return middle, lo, hi
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: what each candidate says and counts."""
+        return {
+            "candidates": [
+                {
+                    "law": candidate.law,
+                    "within": None if math.isinf(candidate.within) else candidate.within,
+                    "rows": candidate.fit.rows,
+                    "E": candidate.fit.params["E"],
+                    "lo": float(candidate.boot.interval(_floors(candidate)).lo),
+                    "hi": float(candidate.boot.interval(_floors(candidate)).hi),
+                    "errors": {f"{cut:g}": error for cut, error in candidate.errors.items()},
+                    "weight": candidate.weight,
+                }
+                for candidate in self.candidates
+            ],
+            "admitted": list(self.admitted),
+            "best": self.best,
+            "tested": self.tested,
+        }
+
+
+def combine(
+    frame: pd.DataFrame,
+    *,
+    law: str = "hoffmann",
+    laws: Sequence[str] = IN_N_AND_D,
+    x: str = "C",
+    objective: LogHuber | None = None,
+    weights: str | None = None,
+    clusters: str = "auto",
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    level: float = 0.9,
+    say: Callable[[str], None] = lambda text: None,
+) -> Combination:
+    """Fit every candidate to selected rows, hold it to larger ones, and weigh it.
+
+    A law in N and D is joined by `laws`, others in N and D. Raises InputError where no candidate has enough runs.
+    """
+    names = admitted(law, laws)
+    options = {"objective": objective, "weights": weights, "x": x}
+    scale = np.asarray(frame["C" if "C" in frame else x], dtype=np.float64)
+    found, reasons = [], []
+    for within in WITHIN:
+        kept = frame[scale >= scale.max() / within]
+        if math.isfinite(within) and len(kept) == len(frame):
+            continue
+        for name in names:
+            say(f"admissible laws: {name}, {_range(within)}")
+            try:
+                found.append(_candidate(kept, name, within, options, clusters, replicates, seed, level))
+            except InputError as error:
+                reasons.append(str(error))
+    if not found:
+        raise InputError(f"no admissible law can be fitted: {reasons[0]}")
+    return Combination(_weighed(found), level, seed, _best(frame, found), names)
+
+
+def admitted(law: str, laws: Sequence[str]) -> tuple[str, ...]:
+    """The law that is asked for, and beside one in N and D the others."""
+    return tuple(dict.fromkeys((law, *laws) if LAWS[law].columns == ("N", "D") else (law,)))
+
+
+def weighted_quantiles(values: Array, weights: Array, probabilities: Sequence[float]) -> Array:
+    """Quantiles [q, ...] of values [n, ...] that count by weights [n]: each the least value at which the summed weight
+    reaches the probability, so that values may be infinite."""
+    order = np.argsort(values, axis=0, kind="stable")
+    ranked = np.take_along_axis(values, order, axis=0)
+    total = np.cumsum(weights[order], axis=0)
+    below = [(total < p * total[-1] * (1 - 1e-12)).sum(axis=0) for p in probabilities]
+    last = len(values) - 1
+    return np.stack([np.take_along_axis(ranked, np.minimum(n, last)[None], axis=0)[0] for n in below])
+
+
+def _candidate(
+    kept: pd.DataFrame, law: str, within: float, options: Mapping[str, Any], clusters: str, replicates: int,
+    seed: int, level: float,
+) -> Candidate:  # fmt: skip
+    _require_enough(kept, law)
+    fit = fit_law(kept, law, **options)
+    boot = bootstrap(kept, fit, replicates=replicates, clusters=clusters, seed=seed, level=level)
+    return Candidate(law, within, fit, boot, _held_out(kept, law, options))
+
+
+def _held_out(kept: pd.DataFrame, law: str, options: Mapping[str, Any]) -> dict[float, float]:
+    """Errors of the law in foretelling the runs beyond each cut; a cut that leaves too few runs is left out."""
+    scale = np.asarray(kept["C" if "C" in kept else options["x"]], dtype=np.float64)
+    errors = {}
+    for cut in CUTS:
+        seen, unseen = kept[scale <= scale.max() / cut], kept[scale > scale.max() / cut]
+        try:
+            _require_enough(seen, law)
+            fit = fit_law(seen, law, **options)
+        except InputError:
+            continue
+        missed = np.log(np.asarray(unseen["L"], dtype=np.float64) / fit.curve(**fit.arguments(unseen)))
+        errors[cut] = float(np.sqrt(np.mean(missed**2)))
+    return errors
+
+
+def _weighed(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The candidates with errors and weights: at each cut inverse to the squared error, averaged over the cuts."""
+    worst = {
+        cut: max(c.errors[cut] for c in found if cut in c.errors)
+        for cut in CUTS
+        if any(cut in c.errors for c in found)
+    }
+    if not worst:
+        return tuple(replace(c, error=c.residual, weight=1 / len(found)) for c in found)
+    filled = [[c.errors.get(cut, largest) for cut, largest in worst.items()] for c in found]
+    squared = np.square(np.array(filled)) + 1e-16
+    shares = (1 / squared) / (1 / squared).sum(axis=0)
+    weights = shares.mean(axis=1)
+    blur = np.sqrt(squared.mean(axis=1))
+    return tuple(
+        replace(c, error=float(e), weight=float(w)) for c, e, w in zip(found, blur, weights, strict=True)
+    )
+
+
+def _best(frame: pd.DataFrame, found: Sequence[Candidate]) -> float:
+    noise = min(candidate.residual for candidate in found)
+    return float(np.asarray(frame["L"], dtype=np.float64).min() * math.exp(noise))
+
+
+def _floors(candidate: Candidate) -> Array:
+    return np.asarray(candidate.boot.law.as_dict()["E"], dtype=np.float64)
+
+
+def _range(within: float) -> str:
+    return "all runs" if math.isinf(within) else f"runs within {within:g} times of the largest compute"
+
+
+def _require_enough(kept: pd.DataFrame, law: str) -> None:
+    kind = LAWS[law]
+    needed = len(kind.parameters()) + SPARE
+    if len(kept) < needed:
+        raise InputError(f"{len(kept)} runs, and {needed} are needed for the law {law}")
+    for column in kind.columns:
+        if column in kept and kept[column].nunique() < 3:
+            raise InputError(
+                f"{kept[column].nunique()} values of {column}, and 3 are needed for the law {law}"
+            )
