@@ -141,13 +141,15 @@ def _prepare(study: Study, options: Options) -> tuple[Plan, list[str]]:
     """The plan of a study whose data are found, checked and packed, and the warnings about it."""
     from scaling.data.identity import resolve
     from scaling.data.rows import prepare_rows
+    from scaling.launching.preparing import shown
 
-    resolved = resolve(study)
-    made = make_plan(resolved)
-    unique = {
-        data: prepare_rows(data, options.data_folder)["train"].predicted
-        for data in {r.data for r in resolved.runs}
-    }
+    with shown() as progress:
+        resolved = resolve(study, options.data_folder, progress)
+        made = make_plan(resolved)
+        unique = {
+            data: prepare_rows(data, options.data_folder, progress)["train"].predicted
+            for data in {r.data for r in resolved.runs}
+        }
     return made, [*made.warnings, *repetition_warnings(resolved, unique)]
 
 

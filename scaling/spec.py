@@ -80,7 +80,9 @@ class Data:
     """A corpus, cut into rows of `context + 1` tokens, and the fixed held-out text that L is measured on."""
 
     corpus: str = "python_stdlib"
+    """`python_stdlib`, `text_folder:PATH`, `text_lines:PATH`, `tfds:NAME`, or a language of known entropy."""
     tokenizer: str = "bytes"
+    """`bytes`, `bpe:VOCAB` or `file:PATH`; planning adds the hash of the file."""
     context: int = 256
     eval_tokens: int = 131_072
     """Held-out tokens, at most: whole rows spread evenly over the validation split."""
@@ -191,9 +193,8 @@ class Run:
     @property
     def trunk_name(self) -> str:
         """The trunk in words, with the corpus where it is not the default one."""
-        corpus = (
-            "" if self.data.corpus == Data.corpus else re.sub(r"[^A-Za-z0-9.]+", "_", self.data.corpus) + "-"
-        )
+        short = re.sub(r"[^A-Za-z0-9.]+", "_", re.sub(r":.*/", ":", self.data.corpus))  # of a path, its end
+        corpus = "" if self.data.corpus == Data.corpus else f"{short}-"
         return f"{corpus}w{self.model.width}-d{self.model.depth}-lr{self.optim.lr:g}-s{self.seed}"
 
     @property

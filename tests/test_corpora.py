@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from scaling.data import corpora
-from scaling.data.corpora import SPLITS, CorpusError, PythonStdlib, fingerprint, prepare, split_of
+from scaling.data.corpora import SPLITS, CorpusError, PythonStdlib, prepare, split_of
+from scaling.data.stdlib import fingerprint
 from scaling.errors import UserError
 
 ROOT = Path(__file__).parents[1]

@@ -25,12 +25,26 @@ CHUNK = 4096
 _MIX_1, _MIX_2, _HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93), np.uint64(32)
 
 
-def batch(rows: Rows, seed: int, step: int, batch_rows: int) -> NDArray[np.int32]:
+def batch(
+    rows: Rows, seed: int, step: int, batch_rows: int, host: int = 0, hosts: int = 1
+) -> NDArray[np.int32]:
     """Tokens [b, context + 1] of a step: the rows at places step b .. (step + 1) b - 1 of the seed's order.
 
-    Raises ValueError when there is no row, or the step or b is negative.
+    Of several hosts, each reads its own slice [b / hosts, context + 1]; one after the other they are the batch, which
+    does not depend on how many there are. Raises ValueError when there is no row, the step or b is negative, or b is
+    no multiple of the hosts.
     """
-    return _gather(rows, order(len(rows), seed, step * batch_rows, batch_rows))
+    mine = host_slice(batch_rows, host, hosts)
+    return _gather(rows, order(len(rows), seed, step * batch_rows + mine.start, mine.stop - mine.start))
+
+
+def host_slice(count: int, host: int, hosts: int) -> slice:
+    """The rows of a batch of `count` that a host holds; raises ValueError unless every host holds equally many."""
+    if not 0 <= host < hosts or count % hosts:
+        raise ValueError(
+            f"{count} rows, host {host} of {hosts}: give a multiple of the hosts, and a host below them"
+        )
+    return slice(count // hosts * host, count // hosts * (host + 1))
 
 
 def order(rows: int, seed: int, start: int, count: int) -> NDArray[np.int64]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from scaling.data.corpora import SPLITS, Progress, Source, split_of
+from scaling.data.sources import Progress, Source
+from scaling.data.splits import SPLITS, split_of
 
 
 class Documents(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]

@@ -1,6 +1,6 @@
 """Corpora: named sources of documents, prepared as TFDS data sets in ArrayRecord, without TensorFlow.
 
-To add a corpus, write a `Source` and give it a name in `CORPORA`.
+To add a corpus, write a `Source` and give it a name in `CORPORA`, or a `LargeSource` and give it a kind in `KINDS`.
 """
 
 from __future__ import annotations
@@ -9,165 +9,113 @@ import difflib
 import hashlib
 import json
 import os
-import platform
-import sysconfig
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from scaling.data.folders import local, made_whole
-from scaling.errors import UserError
+from scaling.data import runs, shards
+from scaling.data.census import census
+from scaling.data.folders import local, made_whole, slug
+from scaling.data.published import Published
+from scaling.data.sources import CorpusError, LargeSource, Progress, Source
+from scaling.data.splits import SPLITS, split_of
+from scaling.data.stdlib import PythonStdlib
+from scaling.data.text import TextFolder
 
-Progress = Callable[[str, int, int], None]
-"""Called as progress(what, done, total) while something long is being prepared; counts are documents."""
-
-SPLITS = {"train": 90, "validation": 5, "test": 5}
-"""Percent of the documents, by their hash, that fall in each split."""
-
-FORMAT = 1
+FORMAT = 2
 """Raised when the files or the split rule change, so that other folders are not read as this kind."""
 
-OUTSIDE = {"site-packages", "dist-packages", "lib-dynload", "__pycache__", "test", "tests", "idle_test"}
-"""Folders that are left out: packages that were added, and tests, which some distributions do not ship."""
-
-OF_THIS_MACHINE = ("_sysconfigdata", "sitecustomize", "usercustomize")
-"""Beginnings of files that hold paths and settings of one installation."""
-
-
-class CorpusError(UserError):
-    """A corpus that is unknown, too small, damaged or not the one asked for: the message names the remedy."""
-
-
-class Source(Protocol):
-    """Where the documents of a corpus come from."""
-
-    @property
-    def origin(self) -> str:
-        """In words, what the documents are read from; shown where a hash differs from the one asked for."""
-
-    def fingerprint(self) -> str:
-        """The identity of the documents as 64 hexadecimal digits: usually `fingerprint(self.documents())`."""
-
-    def documents(self) -> Iterator[tuple[str, str]]:
-        """Every document as (name, text), in the same order each time; no name and no text comes twice."""
-
-
-@dataclass(frozen=True)
-class PythonStdlib:
-    """The Python sources below `root`, by default the running interpreter's standard library: code and prose.
-
-    Left out are added packages, tests, files of one installation, files that are not UTF-8, and duplicates.
-    """
-
-    root: str = ""
-
-    @property
-    def origin(self) -> str:
-        """The interpreter's version and the folder."""
-        return f"the standard library of Python {platform.python_version()} in {self._root}"
-
-    def fingerprint(self) -> str:
-        """SHA-256 over the sorted hashes of the documents."""
-        return fingerprint(self.documents())
-
-    def documents(self) -> Iterator[tuple[str, str]]:
-        """Each file as (path below the root, text), by path; raises CorpusError when there is none."""
-        seen = set()
-        for name in sorted(self._names()):
-            try:
-                content = (self._root / name).read_bytes()
-                text = content.decode("utf-8")
-            except UnicodeDecodeError:
-                continue
-            except OSError as error:
-                remedy = "mend its permissions"
-                raise CorpusError(f"cannot read {self._root / name} ({error.strerror}): {remedy}") from None
-            if (digest := hashlib.sha256(content).digest()) not in seen:
-                seen.add(digest)
-                yield name, text
-        if not seen:
-            remedy = "use an interpreter that ships its sources"
-            raise CorpusError(f"no Python sources in {str(self._root)!r}: {remedy}")
-
-    @property
-    def _root(self) -> Path:
-        return Path(self.root or sysconfig.get_path("stdlib"))
-
-    def _names(self) -> Iterator[str]:
-        for folder, below, files in os.walk(self._root):
-            below[:] = [name for name in below if name not in OUTSIDE and not name.startswith("config-")]
-            for file in files:
-                if file.endswith(".py") and not file.startswith(OF_THIS_MACHINE):
-                    yield Path(folder, file).relative_to(self._root).as_posix()
-
-
 CORPORA: dict[str, Source] = {"python_stdlib": PythonStdlib()}
-"""Every corpus by name."""
+"""Corpora by name."""
+
+TOGETHER, TOGETHER_BYTES = 512, 2**20
+"""Documents fetched at a time, at most, and about how many bytes: fetched alone, each costs 0.1 ms."""
+
+KINDS: dict[str, Callable[[str], LargeSource]] = {
+    "text_folder": TextFolder,
+    "text_lines": lambda path: TextFolder(path, by_line=True),
+    "tfds": Published,
+}
+"""Corpora by what stands before the colon of `kind:argument`; the argument is a path, or the name of a data set."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A prepared corpus, identified by `sha256`: its documents lie in `folder`.
+    """A prepared corpus, identified by `sha256`: its documents lie in `folder`/`dataset`.
 
-    `sizes` counts the documents of each split, `hashes` are the fingerprints of each split's documents.
+    `sizes` counts the documents of each split, `text_bytes` their text; `checksums` are those of `runs.checksum`.
     """
 
     name: str
     sha256: str
     folder: Path
+    dataset: str
     sizes: Mapping[str, int]
-    hashes: Mapping[str, str]
+    text_bytes: Mapping[str, int]
+    checksums: Mapping[str, str]
 
-    def data_source(self, split: str) -> Sequence[dict[str, Any]]:
+    def data_source(self, split: str) -> Any:
         """The documents of a split in a fixed shuffled order, each {"name": bytes, "text": bytes}."""
         import tensorflow_datasets as tfds
 
-        from scaling.data.builder import Documents
-
-        builder = tfds.builder_from_directory(self.folder / self.name / str(Documents.VERSION))
-        return builder.as_data_source(split)
+        return tfds.builder_from_directory(self.folder / self.dataset).as_data_source(split)
 
     def texts(self, split: str) -> Iterator[bytes]:
         """The texts of `data_source(split)` one by one; raises CorpusError when the files are damaged.
 
         Whether they are the texts that were written is known, and an error, only after the last of them.
         """
-        hashes = []
+        total = 0
+        for text in self.some_texts(split, 0, self.sizes[split]):
+            total += checksum(text)
+            yield text
+        self.check(split, total)
+
+    def some_texts(self, split: str, start: int, stop: int) -> Iterator[bytes]:
+        """Texts `start` to `stop` of a split; raises CorpusError when the files are seen to be damaged."""
         try:
-            for document in self.data_source(split):
-                hashes.append(hashlib.sha256(document["text"]).hexdigest())
-                yield document["text"]
+            documents = self.data_source(split)
+            if len(documents) != self.sizes[split]:
+                raise ValueError(f"{len(documents)} {split} documents, not {self.sizes[split]}")
+            step = max(1, min(TOGETHER, TOGETHER_BYTES * len(documents) // max(self.text_bytes[split], 1)))
+            for first in range(start, stop, step):
+                for document in documents.__getitems__(range(first, min(first + step, stop))):
+                    if not isinstance(document["text"], bytes):
+                        raise ValueError(f"a {split} document is missing")
+                    yield document["text"]
         except ImportError:
             raise
         except Exception as error:  # what TFDS and ArrayRecord raise differs by what is damaged
             raise _damaged(self.folder, str(error)) from error
-        if _combined(hashes) != self.hashes[split]:  # ArrayRecord reads some cut files without complaint
+
+    def check(self, split: str, checksum: int) -> None:
+        """Raise CorpusError unless this is the checksum of the split: ArrayRecord reads some cut files silently."""
+        if runs.shown(checksum) != self.checksums[split]:
             raise _damaged(self.folder, f"the {split} texts are not those that were written")
 
 
-def source(name: str) -> Source:
+def source(name: str) -> Source | LargeSource:
     """The source of the corpus `name`; raises CorpusError that names the known ones."""
     if name in CORPORA:
         return CORPORA[name]
-    near = difflib.get_close_matches(name, CORPORA, n=1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    raise CorpusError(f"there is no corpus {name!r}: {meant}known corpora: {', '.join(sorted(CORPORA))}")
+    kind, colon, argument = name.partition(":")
+    if kind in KINDS and argument:
+        return KINDS[kind](argument)
+    if kind in KINDS:
+        raise CorpusError(
+            f"corpus {name!r} names no text: write its path or name after the colon, {kind}:..."
+        )
+    known = sorted([*CORPORA, *(f"{kind}:..." for kind in KINDS)])
+    near = difflib.get_close_matches(kind, [*CORPORA, *KINDS], n=1)
+    meant = f"did you mean {near[0] + colon + argument!r}? " if near else ""
+    raise CorpusError(f"there is no corpus {name!r}: {meant}known corpora: {', '.join(known)}")
 
 
-def fingerprint(documents: Iterable[tuple[str, str]]) -> str:
-    """SHA-256 over the sorted SHA-256 hashes of the texts, so that neither order nor names matter."""
-    return _combined(hashlib.sha256(text.encode()).hexdigest() for _, text in documents)
-
-
-def split_of(text: str) -> str:
-    """The split that a document belongs to: decided by its own hash, whatever else the corpus holds."""
-    percent = int(hashlib.sha256(text.encode()).hexdigest()[:16], 16) % 100
-    for split, share in SPLITS.items():
-        if percent < share:
-            return split
-        percent -= share
-    raise AssertionError("the shares of SPLITS sum to 100")
+def identify(name: str, folder: str | os.PathLike[str], progress: Progress | None = None) -> str:
+    """The identity of the corpus `name` as it is now, 64 hexadecimal digits; kept in `folder` for a large source."""
+    found = source(name)
+    return found.fingerprint() if isinstance(found, Source) else census(found, local(folder), progress).sha256
 
 
 def prepare(
@@ -182,7 +130,7 @@ def prepare(
     folder = local(folder)
     if sha256 and (prepared := _place(folder, name, sha256)).is_dir():
         return _opened(prepared, name, sha256)
-    found = source(name).fingerprint()
+    found = identify(name, folder, progress)
     if sha256 not in ("", found):
         raise mismatch(name, found, sha256)
     if not (prepared := _place(folder, name, found)).is_dir():
@@ -200,8 +148,9 @@ def mismatch(name: str, found: str, asked: str) -> CorpusError:
     )
 
 
-def _combined(hashes: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+def checksum(text: bytes) -> int:
+    """The SHA-256 of a text as a number: summed over a split, it tells whether all of its texts are there."""
+    return int.from_bytes(hashlib.sha256(text).digest(), "big")
 
 
 def _damaged(folder: Path, reason: str) -> CorpusError:
@@ -209,33 +158,55 @@ def _damaged(folder: Path, reason: str) -> CorpusError:
 
 
 def _place(folder: Path, name: str, sha256: str) -> Path:
-    return folder / f"{name}-{sha256[:12]}"
+    return folder / f"{slug(name)}-{sha256[:12]}"
 
 
 def _write(name: str, sha256: str, folder: Path, progress: Progress | None) -> None:
+    """Write the data set, and `corpus.json`, which says what it is."""
+    found = source(name)
+    write = _write_small if isinstance(found, Source) else _write_large
+    described = write(name, folder, progress)
+    described = {"format": FORMAT, "sha256": sha256, "origin": found.origin, **described}
+    (folder / "corpus.json").write_text(json.dumps(described, indent=1) + "\n")
+
+
+def _write_large(name: str, folder: Path, progress: Progress | None) -> dict[str, Any]:
+    documents = source(name)
+    assert isinstance(documents, LargeSource)
+    taken = census(documents, folder.parent, progress)
+    _check_splits(name, taken.sizes)
+    size = shards.write_dataset(documents, taken, folder, progress)
+    dataset = f"{shards.NAME}/{shards.VERSION}"
+    return {"dataset": dataset, "sizes": taken.sizes, "bytes": size, "checksums": taken.checksums}
+
+
+def _write_small(name: str, folder: Path, progress: Progress | None) -> dict[str, Any]:
     from scaling.data.builder import Documents
 
     documents = source(name)
-    hashes: dict[str, list[str]] = {split: [] for split in SPLITS}
+    assert isinstance(documents, Source)
+    sizes, size, checksums = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
     for _, text in documents.documents():
-        hashes[split_of(text)].append(hashlib.sha256(text.encode()).hexdigest())
-    for split, found in hashes.items():
-        if not found:
-            remedy = "a split takes about one document in twenty, so add documents"
-            raise CorpusError(f"corpus {name!r} has no document in its {split} split: {remedy}")
-    sizes = {split: len(found) for split, found in hashes.items()}
+        split, content = split_of(text), text.encode()
+        sizes[split] += 1
+        size[split] += len(content)
+        checksums[split] += checksum(content)
+    _check_splits(name, sizes)
     try:
         Documents(name, documents, folder, sizes, progress).download_and_prepare()
     except RuntimeError as error:  # so ArrayRecord reports a file that it cannot write
         raise OSError(str(error).partition(";")[0]) from error
-    described = {
-        "format": FORMAT,
-        "sha256": sha256,
-        "origin": documents.origin,
-        "sizes": sizes,
-        "hashes": {split: _combined(found) for split, found in hashes.items()},
-    }
-    (folder / "corpus.json").write_text(json.dumps(described, indent=1) + "\n")
+    sums = {split: runs.shown(number) for split, number in checksums.items()}
+    return {"dataset": f"{name}/{Documents.VERSION}", "sizes": sizes, "bytes": size, "checksums": sums}
+
+
+def _check_splits(name: str, sizes: Mapping[str, int]) -> None:
+    for split in SPLITS:
+        if not sizes[split]:
+            raise CorpusError(
+                f"corpus {name!r} has no document in its {split} split: a split takes about one document in twenty"
+                f" and there are {sum(sizes.values())}, so add documents, or cut the text into smaller ones"
+            )
 
 
 def _opened(folder: Path, name: str, sha256: str) -> Corpus:
@@ -243,9 +214,9 @@ def _opened(folder: Path, name: str, sha256: str) -> Corpus:
     try:
         described = json.loads((folder / "corpus.json").read_text())
         said = (described["format"], described["sha256"])
-        sizes, hashes = dict(described["sizes"]), dict(described["hashes"])
+        if said != (FORMAT, sha256):
+            raise ValueError(f"format and hash are {said}, not {(FORMAT, sha256)}")
+        by_split = (dict(described[key]) for key in ("sizes", "bytes", "checksums"))
+        return Corpus(name, sha256, folder, described["dataset"], *by_split)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, f"corpus.json: {error}") from error
-    if said != (FORMAT, sha256):
-        raise _damaged(folder, f"corpus.json has format and hash {said}, not {(FORMAT, sha256)}")
-    return Corpus(name, sha256, folder, sizes, hashes)

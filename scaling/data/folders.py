@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 import uuid
@@ -28,6 +29,12 @@ def local(folder: str | os.PathLike[str]) -> Path:
             f"data folder {name!r} is an address: rows are memory-mapped, so use a local folder"
         )
     return Path(name).expanduser().absolute()
+
+
+def slug(name: str) -> str:
+    """The name as part of a folder's name: at most 48 letters, digits and . _ -; names may share one."""
+    plain = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
+    return plain if len(plain) <= 48 else f"{plain[:16]}--{plain[-30:]}"
 
 
 @contextlib.contextmanager

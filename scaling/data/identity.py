@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
-from scaling.data.corpora import source
+from scaling.data.corpora import identify, source
 from scaling.data.languages import fingerprint, is_language, language
+from scaling.data.sources import Progress
 from scaling.data.tokenizer import tokenizer
 from scaling.models import check_kind
 from scaling.spec import Data, Model, SpecError, Study
@@ -13,25 +15,26 @@ from scaling.spec import Data, Model, SpecError, Study
 DEFAULT_TOKENIZER, NO_TOKENIZER = Data().tokenizer, "none"
 
 
-def resolve(study: Study) -> Study:
-    """The study with the hash of its corpus in every run's Data.
+def resolve(study: Study, folder: str | os.PathLike[str] = "data", progress: Progress | None = None) -> Study:
+    """The study with the hash of its corpus, and of its tokenizer's file, in every run's Data.
 
-    A hash that the spec gives is kept, and held to when the rows are prepared. Raises SpecError for an unknown kind of
-    model or a vocabulary that the tokenizer does not have, CorpusError or TokenizerError for unknown names.
+    A hash that the spec gives is kept, and held to when the rows are prepared. What is found of a large corpus is
+    remembered in `folder`. Raises SpecError for an unknown kind of model or a vocabulary that the tokenizer does not
+    have, CorpusError or TokenizerError for unknown names and for what cannot be read.
     """
-    resolved = {data: _with_hash(data) for data in {run.data for run in study.runs}}
     for model, data in {(run.model, run.data) for run in study.runs}:
         _check_model(model, data)
+    resolved = {data: _with_hash(data, folder, progress) for data in {run.data for run in study.runs}}
     runs = tuple(dataclasses.replace(run, data=resolved[run.data]) for run in study.runs)
     return dataclasses.replace(study, runs=runs)
 
 
-def _with_hash(data: Data) -> Data:
+def _with_hash(data: Data, folder: str | os.PathLike[str], progress: Progress | None) -> Data:
     if is_language(data.corpus):
         return _with_language(data)
-    tokenizer(data.tokenizer)
-    known = source(data.corpus)
-    return data if data.sha256 else dataclasses.replace(data, sha256=known.fingerprint())
+    source(data.corpus)
+    sha256 = data.sha256 or identify(data.corpus, folder, progress)
+    return dataclasses.replace(data, sha256=sha256, tokenizer=tokenizer(data.tokenizer).name)
 
 
 def _with_language(data: Data) -> Data:

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import dtype_to_descr, write_array_header_1_0
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from scaling.data import corpora
-from scaling.data.corpora import SPLITS, Corpus, CorpusError, Progress
-from scaling.data.folders import local, made_whole
+from scaling.data.corpora import Corpus
+from scaling.data.folders import local, made_whole, slug
 from scaling.data.languages import fingerprint, is_language
+from scaling.data.packing import pack
 from scaling.data.samples import prepare_samples
-from scaling.data.tokenizer import Tokenizer, token_dtype, tokenizer
+from scaling.data.sources import CorpusError, Progress
+from scaling.data.splits import SPLITS
+from scaling.data.subwords import BytePairs, Subwords
+from scaling.data.tokenizer import Tokenizer, tokenizer
 from scaling.spec import Data
 
 FORMAT = 1
@@ -31,9 +34,6 @@ FORMAT = 1
 
 FEWEST_ROWS = 8
 """Rows below which a split says nothing: the loss on it would have no standard error worth the name."""
-
-BLOCK = 4096
-"""Rows copied at a time, which bounds the memory that packing needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,47 +76,41 @@ def prepare_rows(
 
     They lie in <corpus>-<hash>-<tokenizer>-<context>-v<format>, shared by all runs and processes. With
     `data.sha256`, rows of that very corpus. Raises CorpusError when the corpus is unknown, not the one asked
-    for, too small for the context, or its files are damaged; TokenizerError when the tokenizer is unknown;
-    FolderError when the folder cannot be written.
+    for, too small for the context, or its files are damaged; TokenizerError when the tokenizer is unknown, cannot be
+    read, or wants a larger corpus; FolderError when the folder cannot be written.
     """
     folder = local(folder)
     if is_language(data.corpus):
         return _read(prepare_samples(data, folder, progress), fingerprint(data.corpus))
     words = tokenizer(data.tokenizer)
     sha256 = data.sha256
-    if not (sha256 and _place(folder, data, sha256).is_dir()):
+    if not (sha256 and _place(folder, data, words, sha256).is_dir()):
         corpus = corpora.prepare(data.corpus, folder, sha256, progress)
         sha256 = corpus.sha256
-        if not _place(folder, data, sha256).is_dir():
-            with made_whole(_place(folder, data, sha256)) as partial:
+        if not (place := _place(folder, data, words, sha256)).is_dir():
+            if isinstance(words, BytePairs):
+                words = words.trained(corpus, folder, progress)
+            with made_whole(place) as partial:
                 _write(corpus, words, data.context, partial, progress)
-    return _read(_place(folder, data, sha256), sha256)
+    return _read(_place(folder, data, words, sha256), sha256)
 
 
-def _place(folder: Path, data: Data, sha256: str) -> Path:
-    return folder / f"{data.corpus}-{sha256[:12]}-{data.tokenizer}-{data.context}-v{FORMAT}"
+def _place(folder: Path, data: Data, words: Tokenizer, sha256: str) -> Path:
+    name = f"{slug(data.corpus)}-{sha256[:12]}-{slug(words.name)}-{data.context}-v{FORMAT}"
+    return folder / name
 
 
 def _write(corpus: Corpus, words: Tokenizer, context: int, folder: Path, progress: Progress | None) -> None:
     splits = {}
-    for split in SPLITS:
-        stream = folder / f"{split}.stream"
-        lengths, size = _write_stream(stream, corpus, split, words, progress)
-        rows = (sum(lengths) - 1) // context
-        if rows < FEWEST_ROWS:
+    for split in reversed(SPLITS):  # the small ones first: what is too small is known soon
+        splits[split] = pack(corpus, split, words, context, folder, progress)
+        if (rows := splits[split]["rows"]) < FEWEST_ROWS:
             raise CorpusError(
                 f"corpus {corpus.name!r} has {rows} rows of {context} tokens in its {split} split, and needs"
                 f" {FEWEST_ROWS} at least: use a smaller Data.context or a larger corpus"
             )
-        _cut(np.memmap(stream, token_dtype(words.vocab), "r"), context, lengths, folder, split)
-        stream.unlink()
-        splits[split] = {
-            "rows": rows,
-            "documents": len(lengths),
-            "tokens": sum(lengths),
-            "bytes": size,
-            "tokens_per_byte": sum(lengths) / size,
-        }
+    if isinstance(words, Subwords) and words.path.endswith(".json"):
+        shutil.copyfile(words.path, folder / "tokenizer.json")
     meta = {
         "format": FORMAT,
         "corpus": corpus.name,
@@ -124,39 +118,9 @@ def _write(corpus: Corpus, words: Tokenizer, context: int, folder: Path, progres
         "tokenizer": words.name,
         "vocab": words.vocab,
         "context": context,
-        "splits": splits,
+        "splits": {split: splits[split] for split in SPLITS},
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
-
-
-def _write_stream(
-    path: Path, corpus: Corpus, split: str, words: Tokenizer, progress: Progress | None
-) -> tuple[list[int], int]:
-    """Writes raw tokens; gives the tokens of each document, its `eod` included, and all bytes of text."""
-    lengths, size = [], 0
-    end = np.array([words.eod], token_dtype(words.vocab))
-    with path.open("wb") as file:
-        for text in corpus.texts(split):
-            tokens = np.concatenate([words.encode(text), end])
-            file.write(tokens.tobytes())
-            lengths.append(len(tokens))
-            size += len(text)
-            if progress:
-                progress(f"packing {split} documents", len(lengths), corpus.sizes[split])
-    return lengths, size
-
-
-def _cut(stream: NDArray[Any], context: int, lengths: list[int], folder: Path, split: str) -> None:
-    """Writes the rows [n, context + 1] of the stream, and the document [n] that each predicts first."""
-    rows = sliding_window_view(stream, context + 1)[::context]
-    header = {"descr": dtype_to_descr(stream.dtype), "fortran_order": False, "shape": rows.shape}
-    with (folder / f"{split}.tokens.npy").open("wb") as file:  # on a full disk a memory map kills the process
-        write_array_header_1_0(file, header)
-        for start in range(0, len(rows), BLOCK):
-            file.write(rows[start : start + BLOCK].tobytes())
-    first_predicted = np.arange(len(rows)) * context + 1
-    document = np.searchsorted(np.cumsum(lengths), first_predicted, side="right")
-    np.save(folder / f"{split}.document.npy", document.astype(np.int32))
 
 
 def _read(folder: Path, sha256: str) -> dict[str, Rows]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +22,7 @@ class Tokenizer(Protocol):
 
     @property
     def name(self) -> str:
-        """The identity of the tokenizer: equal names make equal tokens; can be part of a file's name."""
+        """The identity of the tokenizer: on one corpus, equal names make equal tokens."""
 
     @property
     def vocab(self) -> int:
@@ -35,7 +36,7 @@ class Tokenizer(Protocol):
         """Tokens [t] of a text, without `eod`, in the type of `token_dtype(self.vocab)`."""
 
     def decode(self, tokens: ArrayLike) -> bytes:
-        """The text of tokens [t], `eod` left out: decode(encode(text)) == text.
+        """The text of tokens [t], `eod` left out: decode(encode(text)) == text, save for files whose rules lose some.
 
         Raises TokenizerError for a number outside the vocabulary.
         """
@@ -65,18 +66,31 @@ class Bytes:
 
 
 TOKENIZERS: dict[str, Tokenizer] = {"bytes": Bytes()}
-"""Every tokenizer by name."""
+"""Every tokenizer that needs neither training nor a file, by name."""
 
 
 def tokenizer(name: str) -> Tokenizer:
-    """The tokenizer `name`; raises TokenizerError that names the known ones."""
+    """The tokenizer `name`: one of TOKENIZERS, `bpe:VOCAB`, or `file:PATH`; raises TokenizerError that names them.
+
+    `bpe:VOCAB` has a vocabulary, and tokens once it is trained. A file is named with its hash in the tokenizer's name.
+    """
+    from scaling.data.subwords import BytePairs, from_file
+
     if name in TOKENIZERS:
         return TOKENIZERS[name]
+    kind, _, argument = name.partition(":")
+    if kind == "bpe" and re.fullmatch("[1-9][0-9]{0,8}", argument):
+        return BytePairs(int(argument))
+    if kind == "file" and argument:
+        return from_file(name)
+    known = [
+        *sorted(TOKENIZERS),
+        "bpe:32000 (any number of tokens)",
+        "file:PATH (tokenizer.json or a SentencePiece model)",
+    ]
     near = difflib.get_close_matches(name, TOKENIZERS, n=1)
     meant = f"did you mean {near[0]!r}? " if near else ""
-    raise TokenizerError(
-        f"there is no tokenizer {name!r}: {meant}known tokenizers: {', '.join(sorted(TOKENIZERS))}"
-    )
+    raise TokenizerError(f"there is no tokenizer {name!r}: {meant}known tokenizers: {', '.join(known)}")
 
 
 def token_dtype(vocab: int) -> type[np.uint16] | type[np.uint32]:

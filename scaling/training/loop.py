@@ -104,7 +104,9 @@ class Trainer:
         self.clock.skip()
         saved = time.monotonic()
         for done in range(start + 1, stop + 1):
-            rows = batch(self.rows, self.seed, done - 1, self.batch_rows)
+            rows = batch(
+                self.rows, self.seed, done - 1, self.batch_rows, jax.process_index(), jax.process_count()
+            )
             state, metrics = self.program.step(state, place(rows, self.program.mesh))
             if done == start + 1:
                 self.clock.skip()  # compiling is not training

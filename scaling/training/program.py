@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from scaling.data.batches import host_slice
 from scaling.data.languages import scored_of
 from scaling.models import build
 from scaling.spec import Model, Optim, Run
@@ -57,12 +58,13 @@ class Program:
         devices = self.mesh.shape["data"]
         size = devices * max(1, EVALUATION_TOKENS // ((rows.shape[1] - 1) * devices))
         size = min(size, -(-len(rows) // devices) * devices)
+        mine = host_slice(size, jax.process_index(), jax.process_count())
         found = []
         for start in range(0, len(rows), size):
             parts = [array[start : start + size] for array in (rows, *more)]
             missing = size - len(parts[0])
             padded = [np.pad(part, ((0, missing), *((0, 0),) * (part.ndim - 1))) for part in parts]
-            values = measure(*(place(part, self.mesh) for part in padded))
+            values = measure(*(place(part[mine], self.mesh) for part in padded))
             found.append(np.asarray(values)[: size - missing])
         return np.concatenate(found).astype(np.float64)
 

@@ -1,0 +1,111 @@
+"""Several hosts: each reads its slice, and together they see the batches, losses and updates of one."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_batches import made
+
+from scaling.data.batches import batch, host_slice
+
+ROOT = Path(__file__).parents[1]
+
+HOST = """
+import json, sys
+import jax
+import numpy as np
+sys.path[:0] = ["tests"]
+host, hosts, port, first, last = map(int, sys.argv[1:])
+if hosts > 1:
+    jax.distributed.initialize(f"127.0.0.1:{port}", hosts, host)
+assert (jax.process_index(), jax.process_count()) == (host, hosts)
+from test_batches import made
+from scaling.data.batches import batch
+from scaling.spec import Data, Model, Optim, Run
+from scaling.training.program import program_of
+from scaling.training.sharding import place
+
+rows = made(101, context=16)
+model = Model(vocab=128, context=16, width=8, depth=1, heads=1)
+optim = Optim(batch_tokens=8 * 16)
+run = Run(model=model, data=Data(context=16), optim=optim, steps=9, warmup_steps=1, decay_steps=1)
+program = program_of(run)
+whole = jax.jit(lambda x: x, out_shardings=jax.NamedSharding(program.mesh, jax.P()))
+state = program.initial_state(run)
+seen, losses = [], []
+for step in range(first, last):
+    mine = batch(rows, 3, step, 8, host, hosts)
+    assert len(mine) == 8 // hosts
+    placed = place(mine, program.mesh)
+    assert placed.shape == (8, 17)
+    seen.append(np.asarray(whole(placed)).tolist())
+    state, metrics = program.step(state, placed)
+    losses.append(float(metrics["loss"]))
+held = program.held_out_losses(state.parameters, np.asarray(rows.tokens[:7], np.int32))
+print(json.dumps([seen, losses, held.tolist()]))
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def on_hosts(hosts, first, last):
+    """What each of so many processes saw at steps first .. last - 1: global batches, losses, held-out losses."""
+    port = free_port()
+    commands = [[sys.executable, "-c", HOST, *map(str, (h, hosts, port, first, last))] for h in range(hosts)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes = [subprocess.Popen(command, cwd=ROOT, text=True, **pipes) for command in commands]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0] * hosts, outputs
+    return [json.loads(out.splitlines()[-1]) for out, _ in outputs]
+
+
+@pytest.fixture(scope="module")
+def alone():
+    (seen,) = on_hosts(1, 0, 6)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def together():
+    return on_hosts(2, 0, 6)
+
+
+@settings(deadline=None)  # other processes share the cores
+@given(hosts=st.integers(1, 5), a_host=st.integers(1, 4), step=st.integers(0, 1000))
+def test_the_slices_of_the_hosts_are_the_batch(hosts, a_host, step):
+    rows, size = made(50), hosts * a_host
+    slices = [batch(rows, 1, step, size, host, hosts) for host in range(hosts)]
+    np.testing.assert_array_equal(np.concatenate(slices), batch(rows, 1, step, size))
+
+
+@pytest.mark.parametrize("arguments", [(8, 0, 3), (8, 2, 2), (8, -1, 2)])
+def test_a_batch_that_does_not_divide_over_the_hosts_is_refused(arguments):
+    with pytest.raises(ValueError, match=r"8 rows, host -?\d of \d: give a multiple of the hosts"):
+        host_slice(*arguments)
+
+
+def test_two_processes_assemble_the_global_batches_of_one(alone, together):
+    expected = [batch(made(101), 3, step, 8).tolist() for step in range(6)]
+    assert [seen for seen, _, _ in (alone, *together)] == [expected] * 3
+
+
+def test_two_processes_compute_the_losses_of_one(alone, together):
+    """Up to float32 sums in another order."""
+    assert together[0] == together[1]
+    np.testing.assert_allclose(together[0][1], alone[1], rtol=1e-5)
+    np.testing.assert_allclose(together[0][2], alone[2], rtol=1e-5)
+
+
+def test_a_run_that_goes_on_with_two_processes_sees_the_batches_it_would_have_seen(alone):
+    before, after = on_hosts(1, 0, 2), on_hosts(2, 2, 6)
+    assert before[0][0] + after[0][0] == before[0][0] + after[1][0] == alone[0]
