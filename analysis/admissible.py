@@ -37,6 +37,8 @@ WITHIN = (math.inf, 30.0)
 CUTS = (3.0, 10.0)
 """Origins of the held-out test: the runs beyond 1/cut of the largest compute are foretold by those up to it."""
 REPLICATES = 200
+EXACT = 1e-8
+"""Errors below this are rounding: laws that foretell exactly count the same."""
 SPARE = 2
 """Runs that a candidate needs beyond its parameters."""
 
@@ -49,18 +51,22 @@ class Candidate:
     within: float
     fit: Fit
     boot: Bootstrap
-    errors: dict[float, float]
-    """Root mean square of log(L / Lhat) over the held-out runs, by cut; empty where none could be made."""
+    missed: dict[float, Array]
+    """log(L / Lhat) of the held-out runs, by cut; empty where none could be made."""
     error: float = math.nan
-    """By which its forecasts are blurred: root mean square over the cuts, or the worst of any candidate where there is
-    none."""
+    """By which its forecasts are blurred: root mean square of what it missed, over the runs of all cuts."""
     weight: float = math.nan
     """Share of the combination."""
 
     @property
+    def errors(self) -> dict[float, float]:
+        """Root mean square of what it missed, by cut."""
+        return {cut: _rms(missed) for cut, missed in self.missed.items()}
+
+    @property
     def residual(self) -> float:
         """Root mean square of its own log residuals."""
-        return float(np.sqrt(np.mean(np.square(self.boot.residuals))))
+        return _rms(self.boot.residuals)
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Combination:
     @property
     def tested(self) -> bool:
         """Whether any candidate could be held to runs larger than those it was fitted to."""
-        return any(candidate.errors for candidate in self.candidates)
+        return any(candidate.missed for candidate in self.candidates)
 
     def quantiles(
         self, values: Callable[[Candidate], Array], probabilities: Sequence[float], noise: bool = True
@@ -204,10 +210,10 @@ def _candidate(
     return Candidate(law, within, fit, boot, _held_out(kept, law, options))
 
 
-def _held_out(kept: pd.DataFrame, law: str, options: Mapping[str, Any]) -> dict[float, float]:
-    """Errors of the law in foretelling the runs beyond each cut; a cut that leaves too few runs is left out."""
+def _held_out(kept: pd.DataFrame, law: str, options: Mapping[str, Any]) -> dict[float, Array]:
+    """What the law misses of the runs beyond each cut; a cut that leaves too few runs below it is left out."""
     scale = np.asarray(kept["C" if "C" in kept else options["x"]], dtype=np.float64)
-    errors = {}
+    missed = {}
     for cut in CUTS:
         seen, unseen = kept[scale <= scale.max() / cut], kept[scale > scale.max() / cut]
         try:
@@ -215,28 +221,28 @@ def _held_out(kept: pd.DataFrame, law: str, options: Mapping[str, Any]) -> dict[
             fit = fit_law(seen, law, **options)
         except InputError:
             continue
-        missed = np.log(np.asarray(unseen["L"], dtype=np.float64) / fit.curve(**fit.arguments(unseen)))
-        errors[cut] = float(np.sqrt(np.mean(missed**2)))
-    return errors
+        missed[cut] = np.log(np.asarray(unseen["L"], dtype=np.float64) / fit.curve(**fit.arguments(unseen)))
+    return missed
 
 
 def _weighed(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The candidates with errors and weights: at each cut inverse to the squared error, averaged over the cuts."""
-    worst = {
-        cut: max(c.errors[cut] for c in found if cut in c.errors)
-        for cut in CUTS
-        if any(cut in c.errors for c in found)
-    }
-    if not worst:
+    """The candidates with errors and weights. At a cut that a candidate could not try it is taken to have missed as
+    much as the worst of those that could; where none could try any, all count the same."""
+    cuts = {cut: max((c.missed[cut] for c in found if cut in c.missed), key=_rms) for cut in _cuts(found)}
+    if not cuts:
         return tuple(replace(c, error=c.residual, weight=1 / len(found)) for c in found)
-    filled = [[c.errors.get(cut, largest) for cut, largest in worst.items()] for c in found]
-    squared = np.square(np.array(filled)) + 1e-16
-    shares = (1 / squared) / (1 / squared).sum(axis=0)
-    weights = shares.mean(axis=1)
-    blur = np.sqrt(squared.mean(axis=1))
-    return tuple(
-        replace(c, error=float(e), weight=float(w)) for c, e, w in zip(found, blur, weights, strict=True)
-    )
+    errors = [_rms(np.concatenate([c.missed.get(cut, worst) for cut, worst in cuts.items()])) for c in found]
+    shares = 1 / (np.square(errors) + EXACT**2)
+    weights = shares / shares.sum()
+    return tuple(replace(c, error=e, weight=float(w)) for c, e, w in zip(found, errors, weights, strict=True))
+
+
+def _cuts(found: Sequence[Candidate]) -> tuple[float, ...]:
+    return tuple(cut for cut in CUTS if any(cut in c.missed for c in found))
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def _best(frame: pd.DataFrame, found: Sequence[Candidate]) -> float:

@@ -92,7 +92,10 @@ def test_weights_sum_to_one_and_go_with_the_inverse_squared_error(combined):
     both = [c for c in found if len(c.errors) == 2]
     assert len(both) > 1
     for c in both:
-        assert c.error == pytest.approx(math.sqrt(np.mean(np.square(list(c.errors.values())))), rel=1e-6)
+        pooled = np.concatenate(list(c.missed.values()))
+        assert c.error == pytest.approx(math.sqrt(np.mean(pooled**2)), rel=1e-9)
+    ratio = both[0].weight / both[1].weight
+    assert ratio == pytest.approx((both[1].error / both[0].error) ** 2, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["hoffmann", "kaplan", "stretched", "slowed"])
