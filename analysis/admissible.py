@@ -1,10 +1,10 @@
 """The limit by every admissible law and range of runs together: what sampling, law and scale each leave open.
 
-One law's bootstrap knows of the noise between runs alone. That the law itself is only nearly right shows in two other
-places: laws that fit as well end elsewhere, and each of them misses runs larger than those it was fitted to. Here every
-candidate, a law fitted to the runs within some factor of the largest, contributes its bootstrap, blurred by the error
-with which it foretold larger runs, and counts by the inverse of that error squared (Bates and Granger 1969, Operational
-Research Quarterly 20:451).
+One law's bootstrap knows of the noise between runs alone. That the law itself is only nearly right shows in three other
+places: laws that fit as well end elsewhere, each of them misses runs larger than those it was fitted to, and what it
+says drifts as the small runs are left out. Here every candidate, a law fitted to all runs or to the upper part of their
+compute, contributes its bootstrap, blurred by the error with which it foretold larger runs and by its law's drift, and
+counts by the inverse of that error squared (Bates and Granger 1969, Operational Research Quarterly 20:451).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.errors import InputError
-from analysis.fit import Fit
+from analysis.fit import Fit, named, solve_batch
 from analysis.fit import fit as fit_law
 from analysis.laws import LAWS
 from analysis.uncertainty import Bootstrap, bootstrap, tails
@@ -32,11 +32,13 @@ Array = NDArray[np.float64]
 
 IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted", "stretched")
 """Laws that are admitted beside each other; a law in one column is admitted alone."""
-WITHIN = (math.inf, 30.0)
-"""Ranges of runs: those within this factor of the largest compute."""
+PARTS = (1.0, 0.5)
+"""Ranges of runs: the upper part of the compute, in its logarithm, that they span."""
 CUTS = (3.0, 10.0)
 """Origins of the held-out test: the runs beyond 1/cut of the largest compute are foretold by those up to it."""
 REPLICATES = 200
+STEPS = 60
+"""Of the optimiser in a refit: the few replicates that need more are on flat ground, where more would change little."""
 EXACT = 1e-8
 """Errors below this are rounding: laws that foretell exactly count the same."""
 SPARE = 2
@@ -45,10 +47,11 @@ SPARE = 2
 
 @dataclass(frozen=True)
 class Candidate:
-    """A law fitted to the runs within a factor of the largest compute."""
+    """A law fitted to the upper part of the runs."""
 
     law: str
-    within: float
+    part: float
+    """Share of the logarithm of compute that the runs fitted span, from the top; 1 is all of them."""
     fit: Fit
     boot: Bootstrap
     missed: dict[float, Array]
@@ -94,27 +97,36 @@ class Combination:
     def quantiles(
         self, values: Callable[[Candidate], Array], probabilities: Sequence[float], noise: bool = True
     ) -> Array:
-        """Quantiles [q, ...] of a quantity under the weighted candidates, each giving its replicates' values [R, ...];
-        with noise each value is multiplied by the exponential of the candidate's error times a normal number."""
+        """Quantiles [q, ...] of a quantity under the weighted candidates, each giving its replicates' values [R, ...].
+
+        With noise each value is multiplied by the exponential of the candidate's error times a normal number, and moved
+        by the drift of its law (the range of its medians over the parts of the runs) times another.
+        """
         rng = np.random.default_rng(self.seed)
+        given = [np.asarray(values(candidate), dtype=np.float64) for candidate in self.candidates]
         drawn, weights = [], []
-        for candidate in self.candidates:
-            found = np.asarray(values(candidate), dtype=np.float64)
+        for candidate, found in zip(self.candidates, given, strict=True):
             if noise:
+                by_error, by_drift = rng.standard_normal((2, len(found), *[1] * (found.ndim - 1)))
                 found = (
-                    found
-                    * np.exp(candidate.error * rng.standard_normal(len(found)))[
-                        (..., *[None] * (found.ndim - 1))
-                    ]
+                    found * np.exp(candidate.error * by_error) + self._drift(candidate.law, given) * by_drift
                 )
             drawn.append(found)
             weights.append(np.full(len(found), candidate.weight / len(found)))
         return weighted_quantiles(np.concatenate(drawn), np.concatenate(weights), probabilities)
 
+    def _drift(self, law: str, given: Sequence[Array]) -> Array:
+        middles = [
+            np.median(found, axis=0)
+            for candidate, found in zip(self.candidates, given, strict=True)
+            if candidate.law == law
+        ]
+        return np.ptp(np.stack(middles), axis=0)
+
     def floor(self) -> tuple[float, float, float]:
         """E in the middle of the candidates, and the ends of its interval: no end is above the best loss seen."""
-        lo, middle, hi = self.quantiles(_floors, [*tails(self.level), 0.5])[[0, 2, 1]]
-        return float(min(middle, self.best)), float(min(lo, self.best)), float(min(hi, self.best))
+        lo, hi, middle = np.clip(self.quantiles(_floors, [*tails(self.level), 0.5]), 0.0, self.best)
+        return float(middle), float(lo), float(hi)
 
     def predict(self, points: pd.DataFrame) -> tuple[Array, Array, Array]:
         """Losses of new runs [n] in the middle of the candidates, and the ends of each one's interval."""
@@ -131,7 +143,7 @@ class Combination:
             "candidates": [
                 {
                     "law": candidate.law,
-                    "within": None if math.isinf(candidate.within) else candidate.within,
+                    "part": candidate.part,
                     "rows": candidate.fit.rows,
                     "E": candidate.fit.params["E"],
                     "lo": float(candidate.boot.interval(_floors(candidate)).lo),
@@ -169,14 +181,12 @@ def combine(
     options = {"objective": objective, "weights": weights, "x": x}
     scale = np.asarray(frame["C" if "C" in frame else x], dtype=np.float64)
     found, reasons = [], []
-    for within in WITHIN:
-        kept = frame[scale >= scale.max() / within]
-        if math.isfinite(within) and len(kept) == len(frame):
-            continue
+    for part in PARTS:
+        kept = frame[np.log(scale.max() / scale) <= part * np.log(scale.max() / scale.min()) * (1 + 1e-9)]
         for name in names:
-            say(f"admissible laws: {name}, {_range(within)}")
+            say(f"admissible laws: {name}, {_range(part)}")
             try:
-                found.append(_candidate(kept, name, within, options, clusters, replicates, seed, level))
+                found.append(_candidate(kept, name, part, options, clusters, replicates, seed, level))
             except InputError as error:
                 reasons.append(str(error))
     if not found:
@@ -201,27 +211,31 @@ def weighted_quantiles(values: Array, weights: Array, probabilities: Sequence[fl
 
 
 def _candidate(
-    kept: pd.DataFrame, law: str, within: float, options: Mapping[str, Any], clusters: str, replicates: int,
+    kept: pd.DataFrame, law: str, part: float, options: Mapping[str, Any], clusters: str, replicates: int,
     seed: int, level: float,
 ) -> Candidate:  # fmt: skip
     _require_enough(kept, law)
     fit = fit_law(kept, law, **options)
-    boot = bootstrap(kept, fit, replicates=replicates, clusters=clusters, seed=seed, level=level)
-    return Candidate(law, within, fit, boot, _held_out(kept, law, options))
+    boot = bootstrap(
+        kept, fit, replicates=replicates, clusters=clusters, seed=seed, level=level, max_steps=STEPS
+    )
+    return Candidate(law, part, fit, boot, _held_out(kept, fit))
 
 
-def _held_out(kept: pd.DataFrame, law: str, options: Mapping[str, Any]) -> dict[float, Array]:
-    """What the law misses of the runs beyond each cut; a cut that leaves too few runs below it is left out."""
-    scale = np.asarray(kept["C" if "C" in kept else options["x"]], dtype=np.float64)
+def _held_out(kept: pd.DataFrame, fit: Fit) -> dict[float, Array]:
+    """What the fit's law misses of the runs beyond each cut; a cut that leaves too few runs below it is left out."""
+    scale = np.asarray(kept["C" if "C" in kept else next(iter(fit.columns.values()))], dtype=np.float64)
     missed = {}
     for cut in CUTS:
         seen, unseen = kept[scale <= scale.max() / cut], kept[scale > scale.max() / cut]
         try:
-            _require_enough(seen, law)
-            fit = fit_law(seen, law, **options)
+            _require_enough(seen, fit.law)
         except InputError:
             continue
-        missed[cut] = np.log(np.asarray(unseen["L"], dtype=np.float64) / fit.curve(**fit.arguments(unseen)))
+        problem = fit.problem(seen)
+        found = solve_batch(problem, fit.weights(seen)[None], max_steps=STEPS).parameters[:, 0]
+        curve = LAWS[fit.law](**named(problem, found))
+        missed[cut] = np.log(np.asarray(unseen["L"], dtype=np.float64) / curve(**fit.arguments(unseen)))
     return missed
 
 
@@ -254,8 +268,8 @@ def _floors(candidate: Candidate) -> Array:
     return np.asarray(candidate.boot.law.as_dict()["E"], dtype=np.float64)
 
 
-def _range(within: float) -> str:
-    return "all runs" if math.isinf(within) else f"runs within {within:g} times of the largest compute"
+def _range(part: float) -> str:
+    return "all runs" if part == 1 else f"the upper {part:.0%} of their compute"
 
 
 def _require_enough(kept: pd.DataFrame, law: str) -> None:

@@ -78,19 +78,19 @@ def _candidates(admissible: Mapping[str, Any]) -> Html:
     ]  # fmt: skip
     rows = [_candidate(found) for found in admissible["candidates"]]
     note = (
-        "Each law was fitted to all runs and to those of large compute alone, and foretold the runs beyond a third and "
-        "a tenth of the largest from those up to it. It counts by the inverse of that error squared; the range above "
-        "is that of all bootstrap replicates together, each blurred by its law's error."
+        "Each law was fitted to all runs and to the upper half of their compute, and foretold the runs beyond a third "
+        "and a tenth of the largest from those up to it. It counts by the inverse of that error squared; the range "
+        "above is that of all bootstrap replicates together, blurred by each law's error and by its drift from all runs "
+        "to the upper half."
     )
     return joined([element("p", note), table("All admissible laws", columns, rows)])
 
 
 def _candidate(found: Mapping[str, Any]) -> list[Cell | str]:
     errors = [f"{notation.percent(error)} beyond 1/{cut}" for cut, error in found["errors"].items()]
-    within = found["within"]
     return [
         found["law"],
-        "all" if within is None else f"within {within:g} times of the largest",
+        "all" if found["part"] == 1 else f"upper {notation.percent(found['part'])} of compute",
         number(found["rows"], str(found["rows"])),
         number(found["E"], notation.estimate(found["E"], found["lo"], found["hi"])),
         notation.interval(found["lo"], found["hi"]),

@@ -183,11 +183,13 @@ def solve_batch(
     *,
     grid: search.Grid | None = None,
     starts: int = REPLICATE_STARTS,
+    max_steps: int = polish.MAX_STEPS,
 ) -> Batch:
     """The best fit of every replicate, weights [R, n], each searched globally; `fixed` holds parameters at
-    values [R], and a `grid` scanned before is not scanned again."""
+    values [R], and a `grid` scanned before is not scanned again. The few that have not converged after `max_steps`
+    are the slowest of all, and are as good as they are by then."""
     points, owner = search.starts(problem, grid or search.scan(problem), weights, starts, fixed)
-    done = polish.polish(problem, points, weights[owner], held=tuple(fixed or ()))
+    done = polish.polish(problem, points, weights[owner], held=tuple(fixed or ()), max_steps=max_steps)
     order = np.lexsort((done.objective, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
     if len(first) != len(weights):

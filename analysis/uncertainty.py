@@ -14,6 +14,7 @@ from analysis import search
 from analysis.errors import InputError
 from analysis.fit import STATUSES, Fit, solve_batch, vector
 from analysis.laws import LAWS, Law
+from analysis.polish import MAX_STEPS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +138,7 @@ def bootstrap(
     clusters: str = "auto",
     seed: int = 0,
     level: float = 0.9,
+    max_steps: int = MAX_STEPS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bootstrap:
     """Resample the fit's rows with replacement `replicates` times and search every refit globally.
@@ -158,7 +160,7 @@ def bootstrap(
     grid = search.scan(problem)
     parameters, statuses = [], []
     for first in range(0, replicates, CHUNK):
-        batch = solve_batch(problem, weights[first : first + CHUNK], grid=grid)
+        batch = solve_batch(problem, weights[first : first + CHUNK], grid=grid, max_steps=max_steps)
         parameters.append(batch.parameters)
         statuses.append(batch.status)
         if progress:
