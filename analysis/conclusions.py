@@ -80,7 +80,7 @@ def _candidates(admissible: Mapping[str, Any]) -> Html:
     note = (
         "Each law was fitted to all runs and to the upper half of their compute, and foretold the runs beyond a third "
         "and a tenth of the largest from those up to it. It counts by the inverse of that error squared; the range "
-        "above is that of all bootstrap replicates together, blurred by each law's error and by its drift from all runs "
+        "above is that of all bootstrap replicates together, blurred by each law's error and its drift from all runs "
         "to the upper half."
     )
     return joined([element("p", note), table("All admissible laws", columns, rows)])

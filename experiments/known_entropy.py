@@ -6,15 +6,24 @@ the limits that methods of extrapolation print with the truth.
 """
 
 from dataclasses import dataclass
+from itertools import product as product_of
 
 from scaling.data.languages import language
 from scaling.plan import Recipe, product
 from scaling.spec import Data, Model, Optim, Run, Study
 
-LANGUAGES = (
-    *("markov", "markov:vocab=64,zipf=1", "hmm", "hmm:vocab=32,states=8,zipf=2"),
-    *("grammar", "grammar:symbols=10,rules=3", "facts", "facts:zipf=1.2"),
-)
+RATES = {
+    "markov": (0.0094, 1.00),
+    "markov:vocab=64,zipf=1": (0.0112, 1.06),
+    "hmm": (0.0091, 1.02),
+    "hmm:vocab=32,states=8,zipf=2": (0.0049, 1.22),
+    "grammar": (0.0141, 0.89),
+    "grammar:symbols=10,rules=3": (0.0101, 1.13),
+    "facts": (0.0055, 1.25),
+    "facts:zipf=1.2": (0.0063, 1.01),
+}
+"""Peak learning rate at width 32 and the power of 32 / width by which it goes, of each language: lines through the
+optima of a sweep (lab book; `experiments/results/known_entropy/rates.csv`)."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class Experiment:
 
     name: str = "known_entropy"
     """Of the study."""
-    languages: tuple[str, ...] = LANGUAGES
+    languages: tuple[str, ...] = tuple(RATES)
     """Languages, each with a ladder of its own."""
     sizes: tuple[int, ...] = (8, 12, 16, 24, 32, 48, 64)
     """Widths of the models."""
@@ -37,8 +46,9 @@ class Experiment:
     """Training tokens, a decay branch each."""
     seeds: int = 2
     """Seeds of every size and budget."""
-    lr: tuple[float, ...] = (0.01,)
-    """Peak learning rates at width 32, each with runs of its own; a model of width w has lr x sqrt(32 / w)."""
+    rates: tuple[float, ...] = ()
+    """Peak learning rates at width 32 to try, times sqrt(32 / width), each with runs of its own; none is the tuned
+    ones."""
     batch_tokens: int = 512
     """Tokens a step."""
     decay: float = 0.2
@@ -53,19 +63,22 @@ class Experiment:
         runs: list[Run] = []
         for name in self.languages:
             data = Data(corpus=name, context=self.context, eval_tokens=self.eval_tokens)
-            for lr in self.lr:
-                for width in self.sizes:
-                    model = Model(
-                        width=width,
-                        depth=self.depth,
-                        heads=self.heads,
-                        context=self.context,
-                        vocab=language(name).vocab,
-                    )
-                    rate = round(lr * (32 / width) ** 0.5, 5)
-                    optim = Optim(lr=rate, weight_decay=self.weight_decay, batch_tokens=self.batch_tokens)
-                    recipe = Recipe(data=data, optim=optim, decay=self.decay)
-                    runs += product([model], self.budgets, recipe, range(self.seeds))
+            for width, rate in product_of(self.sizes, self.rates or (None,)):
+                lr = tuned(name, width) if rate is None else round(rate * (32 / width) ** 0.5, 5)
+                optim = Optim(lr=lr, weight_decay=self.weight_decay, batch_tokens=self.batch_tokens)
+                recipe = Recipe(data=data, optim=optim, decay=self.decay)
+                runs += product([self._model(name, width)], self.budgets, recipe, range(self.seeds))
         return Study(
             name=self.name, question="Does the limit that we print come out right?", runs=tuple(runs)
         )
+
+    def _model(self, name: str, width: int) -> Model:
+        return Model(
+            width=width, depth=self.depth, heads=self.heads, context=self.context, vocab=language(name).vocab
+        )
+
+
+def tuned(name: str, width: int) -> float:
+    """Peak learning rate of a model on a language; on one that was not swept, that of its kind."""
+    at_32, exponent = RATES.get(name) or RATES[name.partition(":")[0]]
+    return round(at_32 * (32 / width) ** exponent, 5)
