@@ -9,6 +9,7 @@ counts by the inverse of that error squared (Bates and Granger 1969, Operational
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -175,22 +176,22 @@ def combine(
 ) -> Combination:
     """Fit every candidate to selected rows, hold it to larger ones, and weigh it.
 
-    A law in N and D is joined by `laws`, others in N and D. Raises InputError where no candidate has enough runs.
+    A law in N and D is joined by `laws`, others in N and D. Where there are too few runs for any to spare, the law
+    stands alone and untested. Raises InputError where it cannot be fitted at all.
     """
     names = admitted(law, laws)
     options = {"objective": objective, "weights": weights, "x": x}
     scale = np.asarray(frame["C" if "C" in frame else x], dtype=np.float64)
-    found, reasons = [], []
+    found: list[Candidate] = []
     for part in PARTS:
         kept = frame[np.log(scale.max() / scale) <= part * np.log(scale.max() / scale.min()) * (1 + 1e-9)]
         for name in names:
             say(f"admissible laws: {name}, {_range(part)}")
-            try:
-                found.append(_candidate(kept, name, part, options, clusters, replicates, seed, level))
-            except InputError as error:
-                reasons.append(str(error))
+            if _enough(kept, name):
+                with contextlib.suppress(InputError):  # all of these runs are of one cluster
+                    found.append(_candidate(kept, name, part, options, clusters, replicates, seed, level))
     if not found:
-        raise InputError(f"no admissible law can be fitted: {reasons[0]}")
+        found.append(_candidate(frame, law, 1.0, options, clusters, replicates, seed, level))
     return Combination(_weighed(found), level, seed, _best(frame, found), names)
 
 
@@ -214,7 +215,6 @@ def _candidate(
     kept: pd.DataFrame, law: str, part: float, options: Mapping[str, Any], clusters: str, replicates: int,
     seed: int, level: float,
 ) -> Candidate:  # fmt: skip
-    _require_enough(kept, law)
     fit = fit_law(kept, law, **options)
     boot = bootstrap(
         kept, fit, replicates=replicates, clusters=clusters, seed=seed, level=level, max_steps=STEPS
@@ -228,9 +228,7 @@ def _held_out(kept: pd.DataFrame, fit: Fit) -> dict[float, Array]:
     missed = {}
     for cut in CUTS:
         seen, unseen = kept[scale <= scale.max() / cut], kept[scale > scale.max() / cut]
-        try:
-            _require_enough(seen, fit.law)
-        except InputError:
+        if not _enough(seen, fit.law):
             continue
         problem = fit.problem(seen)
         found = solve_batch(problem, fit.weights(seen)[None], max_steps=STEPS).parameters[:, 0]
@@ -272,13 +270,8 @@ def _range(part: float) -> str:
     return "all runs" if part == 1 else f"the upper {part:.0%} of their compute"
 
 
-def _require_enough(kept: pd.DataFrame, law: str) -> None:
+def _enough(runs: pd.DataFrame, law: str) -> bool:
+    """Whether there are runs to spare for a law's parameters, at three values of each of its columns or more."""
     kind = LAWS[law]
-    needed = len(kind.parameters()) + SPARE
-    if len(kept) < needed:
-        raise InputError(f"{len(kept)} runs, and {needed} are needed for the law {law}")
-    for column in kind.columns:
-        if column in kept and kept[column].nunique() < 3:
-            raise InputError(
-                f"{kept[column].nunique()} values of {column}, and 3 are needed for the law {law}"
-            )
+    values = [runs[column].nunique() for column in kind.columns if column in runs]
+    return len(runs) >= len(kind.parameters()) + SPARE and all(count >= 3 for count in values)

@@ -99,7 +99,7 @@ def verdict(table: pd.DataFrame, fit: Fit, boot: Bootstrap, profile: Profile) ->
     hi = max(np.inf if np.isnan(profile.hi) else profile.hi, percentile.hi)
     best = float(fit.curve(**fit.arguments(frame)).min())
     falls = term_falls(problem, fit)
-    unreliable = broken(fit, boot, problem)
+    unreliable = unsound(fit, problem) or _unsteady(boot)
     doubts = _doubts(fit, boot, lo, hi, best, falls)
     if unreliable:
         name, reason = "not_identified", unreliable
@@ -173,15 +173,21 @@ def _steep_share(problem: Problem, boot: Bootstrap) -> float:
     return float(np.mean(np.any(steep, axis=0)))
 
 
-def broken(fit: Fit, boot: Bootstrap, problem: Problem) -> str:
-    """Why the fit cannot be relied on; empty where it can."""
-    failed = boot.statuses.get("max_steps", 0) / boot.replicates
+def unsound(fit: Fit, problem: Problem) -> str:
+    """Why the fit cannot be relied on: its optimiser did not converge, or an exponent is at an end of its range; empty
+    where it can."""
     if fit.status == "max_steps":
         return "The optimiser did not converge, so the floor is where it stopped."
     for name, exponent in problem.exponents.items():
         lowest = 0.0 if exponent.nested else exponent.lo * 1.001
         if not lowest < fit.params[name] < exponent.hi / 1.001:
             return f"The exponent {name} ended at {fit.params[name]:.4g}, an end of its range: this law does not fit."
+    return ""
+
+
+def _unsteady(boot: Bootstrap) -> str:
+    """Why the replicates cannot be relied on; empty where they can."""
+    failed = boot.statuses.get("max_steps", 0) / boot.replicates
     if failed > (1 - boot.level) / 2:
         return (
             f"{failed:.0%} of the bootstrap refits did not converge: the law is not determined by these runs."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#a67c00", SKY, INK, "#7f3c8d")
+COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#a67c00", SKY, "#8c8c8c", "#7f3c8d", INK)
 """Okabe and Ito's, the yellows darkened to be read on white; a method's place in a group tells it apart as well."""
 GROUP = 0.84
 """Share of the room of a truncation that its bars take."""

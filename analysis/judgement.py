@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.admissible import Combination
-from analysis.identify import FALL, PRECISE, broken, term_falls
+from analysis.identify import FALL, PRECISE, term_falls, unsound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def judge(frame: pd.DataFrame, combined: Combination) -> Judgement:
 def _verdict(frame: pd.DataFrame, combined: Combination, E: float, lo: float, hi: float) -> tuple[str, str]:
     first, best = combined.first, combined.best
     problem = first.fit.problem(first.fit.select(frame).frame)
-    if unreliable := broken(first.fit, first.boot, problem):
+    if unreliable := unsound(first.fit, problem):
         return "not_identified", unreliable
     if not combined.tested:
         return (
