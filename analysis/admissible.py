@@ -22,6 +22,7 @@ from analysis.errors import InputError
 from analysis.fit import Fit, named, solve_batch
 from analysis.fit import fit as fit_law
 from analysis.laws import LAWS
+from analysis.rows import law_columns
 from analysis.uncertainty import Bootstrap, bootstrap, tails
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Combination:
     level: float
     seed: int
     best: float
-    """The least loss of a run, above which no limit lies, raised by the noise of a run."""
+    """What no limit lies above: the least loss of a run, raised by how far noise may have put it below its curve."""
     admitted: tuple[str, ...]
     """Laws that were asked; one for which there were too few runs is no candidate."""
 
@@ -96,37 +97,35 @@ class Combination:
         return any(candidate.missed for candidate in self.candidates)
 
     def quantiles(
-        self, values: Callable[[Candidate], Array], probabilities: Sequence[float], noise: bool = True
+        self,
+        values: Callable[[Candidate], Array],
+        probabilities: Sequence[float],
+        noise: bool = True,
+        of: float | None = None,
     ) -> Array:
         """Quantiles [q, ...] of a quantity under the weighted candidates, each giving its replicates' values [R, ...].
 
-        With noise each value is multiplied by the exponential of the candidate's error times a normal number, and moved
-        by the drift of its law (the range of its medians over the parts of the runs) times another.
+        With noise each value is moved by the candidate's error, as a share of the value or of the loss `of`, times a
+        normal number, and by the drift of its law times another.
         """
         rng = np.random.default_rng(self.seed)
         given = [np.asarray(values(candidate), dtype=np.float64) for candidate in self.candidates]
+        drifts = _drifts(self.candidates, given)
         drawn, weights = [], []
         for candidate, found in zip(self.candidates, given, strict=True):
             if noise:
                 by_error, by_drift = rng.standard_normal((2, len(found), *[1] * (found.ndim - 1)))
-                found = (
-                    found * np.exp(candidate.error * by_error) + self._drift(candidate.law, given) * by_drift
-                )
+                moved = candidate.error * by_error
+                found = found * np.exp(moved) if of is None else found + of * moved
+                found = found + drifts[candidate.law] * by_drift
             drawn.append(found)
             weights.append(np.full(len(found), candidate.weight / len(found)))
         return weighted_quantiles(np.concatenate(drawn), np.concatenate(weights), probabilities)
 
-    def _drift(self, law: str, given: Sequence[Array]) -> Array:
-        middles = [
-            np.median(found, axis=0)
-            for candidate, found in zip(self.candidates, given, strict=True)
-            if candidate.law == law
-        ]
-        return np.ptp(np.stack(middles), axis=0)
-
     def floor(self) -> tuple[float, float, float]:
         """E in the middle of the candidates, and the ends of its interval: no end is above the best loss seen."""
-        lo, hi, middle = np.clip(self.quantiles(_floors, [*tails(self.level), 0.5]), 0.0, self.best)
+        found = self.quantiles(_floors, [*tails(self.level), 0.5], of=self.best)
+        lo, hi, middle = np.clip(found, 0.0, self.best)
         return float(middle), float(lo), float(hi)
 
     def predict(self, points: pd.DataFrame) -> tuple[Array, Array, Array]:
@@ -181,18 +180,19 @@ def combine(
     """
     names = admitted(law, laws)
     options = {"objective": objective, "weights": weights, "x": x}
-    scale = np.asarray(frame["C" if "C" in frame else x], dtype=np.float64)
+    scale = np.asarray(frame[_scale(frame, law_columns(LAWS[law], x))], dtype=np.float64)
     found: list[Candidate] = []
     for part in PARTS:
         kept = frame[np.log(scale.max() / scale) <= part * np.log(scale.max() / scale.min()) * (1 + 1e-9)]
+        say(f"fitting {len(names)} admissible laws to {_range(part)}")
         for name in names:
-            say(f"admissible laws: {name}, {_range(part)}")
-            if _enough(kept, name):
+            if _enough(kept, law_columns(LAWS[name], x), name):
                 with contextlib.suppress(InputError):  # all of these runs are of one cluster
                     found.append(_candidate(kept, name, part, options, clusters, replicates, seed, level))
     if not found:
         found.append(_candidate(frame, law, 1.0, options, clusters, replicates, seed, level))
-    return Combination(_weighed(found), level, seed, _best(frame, found), names)
+    weighed = _weighed(found)
+    return Combination(weighed, level, seed, _best(frame, weighed, level), names)
 
 
 def admitted(law: str, laws: Sequence[str]) -> tuple[str, ...]:
@@ -224,11 +224,11 @@ def _candidate(
 
 def _held_out(kept: pd.DataFrame, fit: Fit) -> dict[float, Array]:
     """What the fit's law misses of the runs beyond each cut; a cut that leaves too few runs below it is left out."""
-    scale = np.asarray(kept["C" if "C" in kept else next(iter(fit.columns.values()))], dtype=np.float64)
+    scale = np.asarray(kept[_scale(kept, fit.columns)], dtype=np.float64)
     missed = {}
     for cut in CUTS:
         seen, unseen = kept[scale <= scale.max() / cut], kept[scale > scale.max() / cut]
-        if not _enough(seen, fit.law):
+        if not _enough(seen, fit.columns, fit.law):
             continue
         problem = fit.problem(seen)
         found = solve_batch(problem, fit.weights(seen)[None], max_steps=STEPS).parameters[:, 0]
@@ -257,9 +257,27 @@ def _rms(values: Array) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-def _best(frame: pd.DataFrame, found: Sequence[Candidate]) -> float:
-    noise = min(candidate.residual for candidate in found)
-    return float(np.asarray(frame["L"], dtype=np.float64).min() * math.exp(noise))
+def _best(frame: pd.DataFrame, found: Sequence[Candidate], level: float) -> float:
+    """The least loss of n runs, raised by as much as the least of n is expected below its curve (sqrt(2 ln n) standard
+    deviations) and the level's tail: what no limit lies above."""
+    from scipy.special import ndtri
+
+    noise = sum(candidate.weight * candidate.residual for candidate in found)
+    below = math.sqrt(2 * math.log(len(frame))) + float(ndtri(tails(level)[1]))
+    return float(np.asarray(frame["L"], dtype=np.float64).min() * math.exp(noise * below))
+
+
+def _drifts(candidates: Sequence[Candidate], given: Sequence[Array]) -> dict[str, Array]:
+    """How far each law's median moves over the parts of the runs; that of a law that was fitted to one part alone is
+    not known, and taken to be the largest of the others'."""
+    middles: dict[str, list[Array]] = {}
+    for candidate, values in zip(candidates, given, strict=True):
+        middles.setdefault(candidate.law, []).append(np.median(values, axis=0))
+    known = {law: np.ptp(np.stack(found), axis=0) for law, found in middles.items() if len(found) > 1}
+    largest = (
+        np.max(list(known.values()), axis=0) if known else np.zeros_like(next(iter(middles.values()))[0])
+    )
+    return {law: known.get(law, largest) for law in middles}
 
 
 def _floors(candidate: Candidate) -> Array:
@@ -270,8 +288,12 @@ def _range(part: float) -> str:
     return "all runs" if part == 1 else f"the upper {part:.0%} of their compute"
 
 
-def _enough(runs: pd.DataFrame, law: str) -> bool:
+def _scale(runs: pd.DataFrame, columns: Mapping[str, str]) -> str:
+    """The column by which runs are small or large: C for a law in N and D, else the law's own."""
+    return "C" if len(columns) > 1 and "C" in runs else next(iter(columns.values()))
+
+
+def _enough(runs: pd.DataFrame, columns: Mapping[str, str], law: str) -> bool:
     """Whether there are runs to spare for a law's parameters, at three values of each of its columns or more."""
-    kind = LAWS[law]
-    values = [runs[column].nunique() for column in kind.columns if column in runs]
-    return len(runs) >= len(kind.parameters()) + SPARE and all(count >= 3 for count in values)
+    needed = len(LAWS[law].parameters()) + SPARE
+    return len(runs) >= needed and all(runs[column].nunique() >= 3 for column in columns.values())

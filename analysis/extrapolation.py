@@ -118,13 +118,11 @@ class Combined:
     clusters: str = "auto"
 
     def __call__(self, frame: pd.DataFrame, *, level: float, seed: int, replicates: int) -> Extrapolation:
-        """Fit every candidate, combine and judge."""
+        """Fit every candidate, combine and judge, as `fit` and `limit` do: with their number of replicates."""
         from analysis.admissible import combine
         from analysis.judgement import judge
 
-        combined = combine(
-            frame, law=self.law, clusters=self.clusters, replicates=replicates, seed=seed, level=level
-        )
+        combined = combine(frame, law=self.law, clusters=self.clusters, seed=seed, level=level)
         found = judge(frame, combined)
         return Extrapolation(
             found.E, found.lo, found.hi, found.verdict, found.reason,

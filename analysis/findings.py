@@ -79,7 +79,7 @@ def find(
             say(f"using {stored.name}: it is of this table and these options")
             combined = combination(
                 source.table, fit, laws=options.admit, clusters=options.clusters, seed=options.seed,
-                level=options.level, say=say,
+                level=options.level,
             )  # fmt: skip
             return fit, _bootstrap(source, fit, options), combined
         say(f"{stored.name} is of this table and other options: fitting again")

@@ -99,6 +99,8 @@ def _language(name: str, table: pd.DataFrame) -> Language:
     if "excess" in table.columns:
         rows.require_numbers(table, "excess")
         known = table["excess"].notna()
+        if (least := float(table["excess"].min())) < -1e-4:  # float32 rounding of a divergence of 0
+            raise InputError(f"language {name} has an excess of {least}; a divergence is 0 or more")
         table = table.assign(L=table["L"].where(~known, truth + table["excess"]))
         exact = int(known.sum())
     try:

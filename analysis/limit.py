@@ -57,9 +57,9 @@ class Forecast:
     """Laws that the runs allow: the fit, its bootstrap replicates, the best fit at floors over E's profile range, and
     the other admissible laws.
 
-    Percentiles of a bootstrap are too narrow where the floor is not identified, since all replicates may rest at one
-    end (E = 0), and they know of one law alone: an interval here is the wider of what the profile's fits span and of
-    the quantiles of all admissible laws together.
+    With `combined`, values and intervals are those of all admissible laws together. Without, they are the one law's:
+    percentiles of a bootstrap are too narrow where the floor is not identified, since all replicates may rest at one
+    end (E = 0), so an interval is the wider of these and of what the profile's fits span.
     """
 
     track: Track
@@ -77,28 +77,30 @@ class Forecast:
     @property
     def method(self) -> str:
         """How an interval was made."""
-        base = (
-            "bootstrap percentiles" if self.combined is None else "quantiles of all admissible laws together"
-        )
-        return f"{base}, widened to the fits at every floor that the profile allows"
+        if self.combined is not None:
+            return "quantiles of all admissible laws together"
+        return "bootstrap percentiles, widened to the fits at every floor that the profile allows"
 
     def loss(self, x: Array) -> tuple[Array, Array, Array]:
         """Loss at x [k] with the ends of its interval."""
-        if self.combined is None:
-            lo, hi = np.quantile(self.track.loss(self.replicates, x), self.tails, axis=0)
-        else:
-            lo, hi = self.combined.quantiles(lambda c: self.track.loss(c.boot.law, x), tails(self.level))
+        if self.combined is not None:
+            probabilities = [0.5, *tails(self.level)]
+            value, lo, hi = self.combined.quantiles(lambda c: self.track.loss(c.boot.law, x), probabilities)
+            return value, lo, hi
+        lo, hi = np.quantile(self.track.loss(self.replicates, x), self.tails, axis=0)
         value, spanned = self.track.loss(self.best, x), self.track.loss(self.floors, x)
         return value, np.minimum(lo, spanned.min(axis=0)), np.maximum(hi, spanned.max(axis=0))
 
     def reach(self, share: float) -> tuple[float, float, float]:
         """The x at which the loss is within `share` of the floor, with its interval; infinite where that is never."""
+        if self.combined is not None:
+            probabilities = [0.5, *tails(self.level)]
+            found = self.combined.quantiles(
+                lambda c: self._reach(c.boot.law, share), probabilities, noise=False
+            )
+            return float(found[0]), float(found[1]), float(found[2])
         value = float(self._reach(self.best, share)[0])
-        if self.combined is None:
-            lo, hi = np.quantile(self._reach(self.replicates, share), self.tails, method="nearest")
-        else:
-            ends, reach = tails(self.level), lambda c: self._reach(c.boot.law, share)
-            lo, hi = self.combined.quantiles(reach, ends, noise=False)
+        lo, hi = np.quantile(self._reach(self.replicates, share), self.tails, method="nearest")
         spanned = self._reach(self.floors, share)
         return value, float(min(lo, spanned.min())), float(max(hi, spanned.max()))
 
@@ -242,7 +244,7 @@ def _loss(made: Forecast, at: float) -> dict[str, Any]:
 
 
 def _best_split(made: Forecast, at: float) -> dict[str, float | None]:
-    """N and D of the best split of a compute; null where a term of the law is absent and the split has no end."""
+    """N and D of the fitted law's best split of a compute; null where a term is absent and the split has no end."""
     if made.track.cost is None:
         return {}
     frontier = Frontier(made.best, made.track.cost)

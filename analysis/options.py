@@ -27,7 +27,7 @@ class Options:
     weights: str = ""
     """column by which each row's loss is multiplied"""
     replicates: int = 1000
-    """refits of the bootstrap"""
+    """refits of the law's own bootstrap (the verdict takes 200 of every admissible law)"""
     clusters: str = "auto"
     """what the bootstrap resamples: "auto" (trunks where there are any, else rows), "pairs", or a column"""
     seed: int = 0

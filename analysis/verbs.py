@@ -43,7 +43,7 @@ def fit(
         x: column that the law `power` is in
         delta: relative error at which the Huber loss turns from quadratic to linear
         weights: column by which each row's loss is multiplied
-        replicates: refits of the bootstrap
+        replicates: refits of the law's own bootstrap (the verdict takes 200 of every admissible law)
         clusters: what the bootstrap resamples: "auto" (trunks where there are any, else rows), "pairs", or a column
         seed: seed of the resampling
         level: level of all intervals

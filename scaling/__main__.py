@@ -82,6 +82,7 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
 
 def run(spec: str, knobs: Sequence[str]) -> int:
     """Train what is not done and write table.csv."""
+    from scaling.data.languages import is_language
     from scaling.launching.local import EXIT_INTERRUPTED, check_writable, run_study
 
     study, options = load(spec, knobs, Options, "run")
@@ -102,7 +103,10 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     if outcome.interrupted:
         print("stopped as asked, after a checkpoint; the same command continues from there")
         return EXIT_INTERRUPTED
-    print(f"table: {folder.table_csv}\nnext:  python -m analysis report {folder.path}")
+    known = all(is_language(run.data.corpus) for run in study.runs)
+    print(
+        f"table: {folder.table_csv}\nnext:  python -m analysis {'known' if known else 'report'} {folder.path}"
+    )
     return 0
 
 

@@ -168,12 +168,33 @@ def test_a_law_in_one_column_is_combined_over_ranges_of_runs():
     assert lo <= 1.0 <= hi
 
 
+def saturated(N, D):
+    """At its floor well before the largest run."""
+    return 2.0 + 600.0 / N**1.3 + 1e5 / D**1.3
+
+
+def test_noise_below_the_floor_does_not_cut_the_truth_away():
+    for seed in range(4):
+        table = a_ladder(saturated, noise=3e-3, seed=seed)
+        assert table["L"].min() < 2.0
+        _, lo, hi = combine(table, replicates=60).floor()
+        assert lo <= 2.0 <= hi
+
+
+def test_a_floor_that_every_replicate_puts_at_zero_is_not_certain():
+    table = a_ladder(endless)
+    found = combine(table, laws=(), replicates=60)
+    assert found.floor()[2] > 0.0
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["hoffmann", "kaplan", "stretched", "slowed"])
-def test_coverage_of_simulated_floors(name):
-    """Of 12 ladders, each with its own noise: nominal 90 %; 9 or more is what 88 % gives with probability 0.95."""
+def test_coverage_of_simulated_floors():
+    """Of 50 ladders of five shapes, each with its own noise, at a nominal 90 %: 40 are held with probability 0.97 where
+    88 % would be in the long run, and with 0.08 where 70 % would."""
+    shapes = [hoffmann, kaplan, stretched, slowed, saturated]
     held = []
-    for seed in range(12):
-        _, lo, hi = combine(a_ladder(TRUTHS[name], noise=3e-3, seed=seed), replicates=60).floor()
-        held.append(lo <= 2.0 <= hi)
-    assert sum(held) >= 9
+    for seed in range(10):
+        for shape in shapes:
+            _, lo, hi = combine(a_ladder(shape, noise=3e-3, seed=seed), replicates=60).floor()
+            held.append(lo <= 2.0 <= hi)
+    assert sum(held) >= 40

@@ -246,6 +246,12 @@ def test_learning_exponent_is_that_of_the_exact_curve(exponent):
         ("hmm:zipf=-1", "zipf=-1 cannot be: use a number from 0 to 10"),
         ("grammar:rules=9,symbols=8", "use at most 8 rules"),
         ("facts:base=1000,digits=3", "2^24"),
+        ("facts:base=2,digits=65536", "2^24"),
+        ("facts:base=65530,digits=1", "more than 2^16"),
+        ("grammar:levels=20000", "at most 256 symbols and 16 levels"),
+        ("markov:vocab=65536", "use at most 8192"),
+        ("hmm:vocab=65536", "would not fit in memory"),
+        ("markov:vocab=3,vocab=5", "vocab is given twice"),
     ],
 )
 def test_a_language_that_cannot_be_is_refused(name, words):
@@ -299,6 +305,21 @@ def test_a_spec_that_does_not_fit_its_language_is_refused(vocab, data, words):
     with pytest.raises(SpecError) as error:
         resolve(study_of(vocab, **data))
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "context", "words"),
+    [("facts", 2, "none that is scored"), ("markov:tokens=30", 32, "fewer than 8 rows of 32 tokens")],
+)
+def test_rows_that_would_teach_nothing_are_refused(tmp_path, corpus, context, words):
+    with pytest.raises(CorpusError) as error:
+        prepare_rows(Data(corpus=corpus, context=context, eval_tokens=context), tmp_path)
+    assert words in str(error.value) and not list(tmp_path.glob("[a-z]*"))
+
+
+def test_a_misspelt_language_is_refused_by_name_before_its_vocabulary():
+    with pytest.raises(CorpusError, match=r"no corpus 'fact:zipf=1.2': did you mean 'facts:zipf=1.2'"):
+        resolve(study_of(48, corpus="fact:zipf=1.2"))
 
 
 def test_a_context_that_is_not_whole_sentences_is_refused(tmp_path):

@@ -106,8 +106,10 @@ def source(name: str) -> Source | LargeSource:
         raise CorpusError(
             f"corpus {name!r} names no text: write its path or name after the colon, {kind}:..."
         )
-    known = sorted([*CORPORA, *(f"{kind}:..." for kind in KINDS)])
-    near = difflib.get_close_matches(kind, [*CORPORA, *KINDS], n=1)
+    from scaling.data.languages import LANGUAGES  # which needs this module
+
+    known = sorted([*CORPORA, *LANGUAGES, *(f"{kind}:..." for kind in KINDS)])
+    near = difflib.get_close_matches(kind, [*CORPORA, *LANGUAGES, *KINDS], n=1)
     meant = f"did you mean {near[0] + colon + argument!r}? " if near else ""
     raise CorpusError(f"there is no corpus {name!r}: {meant}known corpora: {', '.join(known)}")
 

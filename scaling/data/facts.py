@@ -33,10 +33,15 @@ class Facts:
     """Another seed is another language of the same kind."""
 
     def __post_init__(self) -> None:
-        if self.count > 2**24:
+        if self.digits > 24 or self.count > 2**24:
             raise CorpusError(
-                f"facts with base={self.base} and digits={self.digits} cannot be: {self.count} facts are more than "
-                "the 2^24 that are kept in memory; use fewer digits"
+                f"facts with base={self.base} and digits={self.digits} cannot be: base^digits is more than the 2^24 "
+                "facts that are kept in memory; use fewer digits"
+            )
+        if self.vocab > 2**16:
+            raise CorpusError(
+                f"facts with base={self.base} and answers={self.answers} cannot be: {self.vocab} tokens are more "
+                "than 2^16; use a smaller base or fewer answers"
             )
 
     @property

@@ -35,6 +35,11 @@ class Grammar:
     """Another seed is another language of the same kind."""
 
     def __post_init__(self) -> None:
+        if self.symbols > 256 or self.levels > 16:
+            raise CorpusError(
+                f"grammar with symbols={self.symbols} and levels={self.levels} cannot be: its tables would not fit in "
+                "memory; use at most 256 symbols and 16 levels"
+            )
         if self.rules > self.symbols:
             raise CorpusError(
                 f"grammar with rules={self.rules} and symbols={self.symbols} cannot be: a pair would be made by "

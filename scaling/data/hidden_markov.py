@@ -9,14 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.data.corpora import CorpusError
 from scaling.data.zipf import draw, shuffled, zipf
 
 Array = NDArray[np.float64]
 
 ENTROPY_TOKENS = 2**20
 """Tokens over which the entropy is averaged."""
-PARTS = 8
-"""In which they are taken, for the memory."""
+PARTS, PART_NUMBERS = 8, 2**25
+"""In which they are taken, at least, and the probabilities of a part, at most: for the memory."""
 ENTROPY_KEY = 7_919
 """Of the text that the entropy is averaged over: a text of its own."""
 
@@ -40,6 +41,13 @@ class HiddenMarkov:
     """Exponent of what follows a state: larger makes states easier to tell from the ones before."""
     seed: int = 0
     """Another seed is another language of the same kind."""
+
+    def __post_init__(self) -> None:
+        if self.states * max(self.vocab, self.states) > 2**22 or self.vocab > 2**13:
+            raise CorpusError(
+                f"hmm with states={self.states} and vocab={self.vocab} cannot be: its tables would not fit in memory; "
+                "use a vocab of at most 8192, and at most 4194304 for states times vocab or states"
+            )
 
     def sample(self, key: int, rows: int, context: int) -> NDArray[np.uint16]:
         """Tokens [rows, context + 1]; every row begins in the stationary distribution."""
@@ -98,8 +106,9 @@ class HiddenMarkov:
 @functools.lru_cache(maxsize=64)
 def _entropy(language: HiddenMarkov, context: int) -> tuple[float, float]:
     parts = []
-    rows = max(2, ENTROPY_TOKENS // (PARTS * context))
-    for part in range(PARTS):
+    total = max(2 * PARTS, ENTROPY_TOKENS // context)
+    rows = min(total // PARTS, max(2, PART_NUMBERS // (context * language.vocab)))
+    for part in range(total // rows):
         tokens = language.sample(ENTROPY_KEY + part, rows, context)
         P = language.probabilities(tokens)
         parts.append(-(P * np.log(P)).sum(axis=2).mean(axis=1))

@@ -58,6 +58,7 @@ def _check_model(model: Model, data: Data) -> None:
     if is_language(data.corpus):
         what, has = f"language {data.corpus!r}", language(data.corpus).vocab
     else:
+        source(data.corpus)
         what, has = f"tokenizer {data.tokenizer!r}", tokenizer(data.tokenizer).vocab
     if model.vocab != has:
         raise SpecError(

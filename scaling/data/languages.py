@@ -96,6 +96,8 @@ def _parsed(name: str) -> tuple[str, dict[str, Any]]:
     values: dict[str, Any] = {}
     for part in filter(None, parameters.split(",")):
         key, equals, value = part.partition("=")
+        if key in values:
+            raise CorpusError(f"corpus {name!r}: {key} is given twice; give it once")
         if key not in fields or not equals:
             near = difflib.get_close_matches(key, fields, n=1)
             meant = f"did you mean {near[0]!r}? " if near else ""

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.data.corpora import CorpusError
 from scaling.data.zipf import draw, zipf
 
 Array = NDArray[np.float64]
@@ -22,8 +23,10 @@ class Markov:
 
     J is the matrix exp(strength g_ij), g standard normal, scaled to the margins pi on both sides (Sinkhorn 1967), so
     that pi is exactly the stationary distribution. Entropy: sum_i pi_i H(P(. | i)) (Cover and Thomas 2006, theorem
-    4.2.4). A learner that counts has unseen contexts of probability n^-(1 - 1 / zipf) after n tokens (Hutter 2021,
-    see `zipf.learning_exponent`).
+    4.2.4). While n tokens are few against 1 / pi of the rarest token, the contexts that a learner by counting has not
+    seen have a probability of about n^-(1 - 1 / zipf) (Hutter 2021, see `zipf.learning_exponent`).
+
+    Raises CorpusError where the table of transitions would take more than half a GiB.
     """
 
     vocab: int = 256
@@ -34,6 +37,13 @@ class Markov:
     """How much a token depends on the one before: 0 for not at all."""
     seed: int = 0
     """Another seed is another language of the same kind."""
+
+    def __post_init__(self) -> None:
+        if self.vocab > 8192:
+            raise CorpusError(
+                f"markov with vocab={self.vocab} cannot be: its table of transitions would not fit in memory; use "
+                "at most 8192"
+            )
 
     def sample(self, key: int, rows: int, context: int) -> NDArray[np.uint16]:
         """Tokens [rows, context + 1]; every row begins in the stationary distribution."""

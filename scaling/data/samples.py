@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
+from scaling.data.corpora import CorpusError
 from scaling.data.folders import made_whole
 from scaling.data.languages import Language, fingerprint, language, training_tokens
 from scaling.spec import Data
+
+FEWEST_ROWS = 8
+"""Rows below which a training split is a mistake."""
 
 HELD_OUT_TOKENS = 2**20
 """Tokens of the validation and of the test split, at least as many as a spec asks to measure on."""
@@ -46,6 +50,15 @@ def _write(
 ) -> None:
     known = language(data.corpus)
     scored = known.scored(data.context)
+    if not scored.any():
+        raise CorpusError(
+            f"a row of {data.context} tokens of {data.corpus!r} has none that is scored: use a larger Data.context"
+        )
+    if tokens["train"] < FEWEST_ROWS * data.context:
+        raise CorpusError(
+            f"corpus {data.corpus!r} has fewer than {FEWEST_ROWS} rows of {data.context} tokens: give it more with "
+            f"tokens={FEWEST_ROWS * data.context} or above, or use a smaller Data.context"
+        )
     counts = {split: -(-total // data.context) for split, total in tokens.items()}
     for number, (split, rows) in enumerate(counts.items()):
         _sample(known, split, number, rows, data.context, folder, progress)

@@ -11,7 +11,13 @@ import numpy as np
 from scaling.data.batches import held_out
 from scaling.data.languages import language
 from scaling.data.rows import Rows
+from scaling.errors import UserError
 from scaling.training.program import Program
+
+EXACT_BYTES = 2**31
+"""Memory for the exact probabilities of held-out text, at most."""
+BLOCK = 512
+"""Rows whose probabilities are computed at a time."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class HeldOut:
         scored = validation.context if validation.scored is None else int(validation.scored.sum())
         exact = None
         if validation.entropy is not None:
-            exact = language(validation.corpus).probabilities(rows).astype(np.float32)
+            exact = _probabilities(validation, rows)
         return cls(rows, document, validation.tokens_per_byte, scored, validation.entropy, exact)
 
 
@@ -56,6 +62,21 @@ def measure(program: Program, parameters: Any, held: HeldOut) -> dict[str, Any]:
         excess = program.held_out_excess(parameters, held.rows, held.probabilities)
         found |= dict(zip(("excess", "excess_se"), _mean(excess, held), strict=True))
         found["entropy"] = held.entropy
+    return found
+
+
+def _probabilities(validation: Rows, rows: np.ndarray) -> np.ndarray:
+    """Exact next-token probabilities [r, t, v] in float32; raises UserError where they would not fit in memory."""
+    known, (count, width) = language(validation.corpus), rows.shape
+    size = count * (width - 1) * known.vocab * 4
+    if size > EXACT_BYTES:
+        raise UserError(
+            f"the exact probabilities of {count * (width - 1)} held-out tokens of {validation.corpus!r} take "
+            f"{size / 2**30:.1f} GiB: set Data.eval_tokens to {EXACT_BYTES // (4 * known.vocab)} or less"
+        )
+    found = np.empty((count, width - 1, known.vocab), np.float32)
+    for start in range(0, count, BLOCK):
+        found[start : start + BLOCK] = known.probabilities(rows[start : start + BLOCK])
     return found
 
 
