@@ -82,7 +82,9 @@ class Combination:
     level: float
     seed: int
     best: float
-    """What no limit lies above: the least loss of a run, raised by how far noise may have put it below its curve."""
+    """The least loss of a run."""
+    ceiling: float
+    """What no limit lies above: the least loss, raised by how far noise may have put it below its curve."""
     admitted: tuple[str, ...]
     """Laws that were asked; one for which there were too few runs is no candidate."""
 
@@ -125,7 +127,7 @@ class Combination:
     def floor(self) -> tuple[float, float, float]:
         """E in the middle of the candidates, and the ends of its interval: no end is above the best loss seen."""
         found = self.quantiles(_floors, [*tails(self.level), 0.5], of=self.best)
-        lo, hi, middle = np.clip(found, 0.0, self.best)
+        lo, hi, middle = np.clip(found, 0.0, self.ceiling)
         return float(middle), float(lo), float(hi)
 
     def predict(self, points: pd.DataFrame) -> tuple[Array, Array, Array]:
@@ -155,6 +157,7 @@ class Combination:
             ],
             "admitted": list(self.admitted),
             "best": self.best,
+            "ceiling": self.ceiling,
             "tested": self.tested,
         }
 
@@ -192,7 +195,8 @@ def combine(
     if not found:
         found.append(_candidate(frame, law, 1.0, options, clusters, replicates, seed, level))
     weighed = _weighed(found)
-    return Combination(weighed, level, seed, _best(frame, weighed, level), names)
+    best = float(np.asarray(frame["L"], dtype=np.float64).min())
+    return Combination(weighed, level, seed, best, best * _noise_below(len(frame), weighed, level), names)
 
 
 def admitted(law: str, laws: Sequence[str]) -> tuple[str, ...]:
@@ -257,14 +261,13 @@ def _rms(values: Array) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-def _best(frame: pd.DataFrame, found: Sequence[Candidate], level: float) -> float:
-    """The least loss of n runs, raised by as much as the least of n is expected below its curve (sqrt(2 ln n) standard
-    deviations) and the level's tail: what no limit lies above."""
+def _noise_below(runs: int, found: Sequence[Candidate], level: float) -> float:
+    """By what factor the least loss of n runs may lie below its curve: sqrt(2 ln n) standard deviations, the most that
+    the least of n is expected to, and the level's tail."""
     from scipy.special import ndtri
 
     noise = sum(candidate.weight * candidate.residual for candidate in found)
-    below = math.sqrt(2 * math.log(len(frame))) + float(ndtri(tails(level)[1]))
-    return float(np.asarray(frame["L"], dtype=np.float64).min() * math.exp(noise * below))
+    return math.exp(noise * (math.sqrt(2 * math.log(runs)) + float(ndtri(tails(level)[1]))))
 
 
 def _drifts(candidates: Sequence[Candidate], given: Sequence[Array]) -> dict[str, Array]:

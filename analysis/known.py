@@ -54,7 +54,8 @@ def write_known(
         raise InputError(
             f"cannot write in {out} ({error.strerror}); choose another folder with --out"
         ) from None
-    return f"{_heading(found, settings)}\n\n{scoreboard(scored, settings.level)}\n\nwrote {out}: limits.png, limits.csv, forecasts.csv, scores.csv, known.json"
+    files = "limits.png, limits.csv, forecasts.csv, scores.csv, known.json"
+    return f"{_heading(found, settings)}\n\n{scoreboard(scored, settings.level)}\n\nwrote {out}: {files}"
 
 
 def _heading(found: Sequence[Language], settings: Settings) -> str:

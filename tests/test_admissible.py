@@ -102,7 +102,7 @@ def test_weights_sum_to_one_and_go_with_the_inverse_squared_error(combined):
 def test_the_interval_holds_the_floor(combined, name):
     E, lo, hi = combined[name].floor()
     assert lo <= 2.0 <= hi
-    assert lo <= E <= hi <= combined[name].best
+    assert lo <= E <= hi <= combined[name].ceiling
 
 
 def test_where_the_standard_law_is_wrong_all_together_miss_by_a_hundredth_of_what_it_does(combined):

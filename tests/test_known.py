@@ -15,6 +15,7 @@ from analysis.identify import VERDICTS
 from analysis.laws import Coupled, Hoffmann
 from analysis.scoreboard import conclusion, scoreboard
 from analysis.scores import interval_score, scores
+from scaling.table import TableError
 
 POWERS = Hoffmann(0.0, 60.0, 0.4, 200.0, 0.42)
 ENDLESS = Hoffmann(0.0, 20.0, 0.2, 30.0, 0.2)
@@ -306,7 +307,7 @@ def test_command_line_writes_tables_scores_and_figure_and_says_how_far_it_is(tab
 def test_tables_that_cannot_be_scored_are_refused(tmp_path, capsys, change, words):
     change(ladder()).to_csv(tmp_path / "t.csv", index=False)
     assert main(["known", str(tmp_path / "t.csv"), "--out", str(tmp_path / "out")]) == 2
-    with pytest.raises(InputError, match=words):
+    with pytest.raises((InputError, TableError), match=words):
         ladders.languages(ladders.read_tables([tmp_path / "t.csv"])[0])
     assert capsys.readouterr().err.startswith("error: ")
     assert not (tmp_path / "out").exists()
