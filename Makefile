@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-all check format clean
+.PHONY: help install quickstart known test test-all check format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -21,6 +21,10 @@ $(STAMP): pyproject.toml constraints.txt
 quickstart: $(STAMP) ## train a small study and write its report: about 5 minutes on two cores
 	$(BIN)/python -m scaling run experiments/quickstart.py
 	$(BIN)/python -m analysis report runs/quickstart
+
+known: $(STAMP) ## train the ladders of known entropy and score every way to extrapolate: about an hour on two cores
+	$(BIN)/python -m scaling run experiments/known_entropy.py
+	$(BIN)/python -m analysis known runs/known_entropy
 
 test: $(STAMP) ## the tests, at most 10 minutes on two cores
 	$(BIN)/python -m pytest -m 'not slow'
