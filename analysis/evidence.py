@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis import frontier, holdout
-from analysis.admissible import IN_N_AND_D, Combination, combine
+from analysis.admissible import IN_N_AND_D, combine
+from analysis.combination import Combination
 from analysis.fit import Fit
 from analysis.identify import verdict
 from analysis.judgement import judge

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from analysis import fit as fitting
 from analysis import holdout, limit, record, rows
-from analysis.admissible import Combination, admitted
+from analysis.admissible import admitted
+from analysis.combination import Combination
 from analysis.errors import InputError
 from analysis.evidence import combination, with_evidence
 from analysis.fit import Fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.admissible import Combination
+from analysis.combination import Combination
 from analysis.identify import FALL, PRECISE, term_falls, unsound
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import rows
-from analysis.admissible import Combination
+from analysis.combination import Combination
 from analysis.errors import InputError
 from analysis.fit import Fit, solve_batch
 from analysis.frontier import Cost, Frontier, cost

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.admissible import IN_N_AND_D, admitted, combine, weighted_quantiles
+from analysis.admissible import IN_N_AND_D, admitted, combine
+from analysis.combination import weighted_quantiles
 from analysis.errors import InputError
 from analysis.extrapolation import METHODS
 from analysis.judgement import judge

@@ -65,3 +65,45 @@ def test_the_printed_limit_holds_the_truth(miniature, tmp_path):
     assert ours["lo"] <= language(LANGUAGE).entropy(32) <= ours["hi"]
     assert ours["lo"] > 0.5 * least  # an interval that says something
     assert (tmp_path / "limits.png").is_file()
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    """Runs of every language and width at rates a factor of two apart, 400K tokens, one seed."""
+    return read("experiments/results/known_entropy/rates.csv")
+
+
+def test_the_best_rate_is_inside_the_tried_range_at_every_size_of_every_language(sweep):
+    for _, runs in sweep.groupby(["corpus", "width"]):
+        best = runs["lr"][runs["excess"].idxmin()]
+        assert runs["lr"].min() < best < runs["lr"].max()
+
+
+def test_the_tuned_rates_are_the_lines_through_the_optima_of_the_sweep(sweep):
+    """The vertex of the parabola through the best rate and its neighbours, then a line in the logarithm of width."""
+    experiment = load_experiment()
+    for name, runs in sweep.groupby("corpus"):
+        optima = {width: vertex(cell.sort_values("lr")) for width, cell in runs.groupby("width")}
+        exponent, at_32 = np.polyfit(np.log(32 / np.array(list(optima))), np.log(list(optima.values())), 1)
+        assert experiment.RATES[name] == (
+            pytest.approx(np.exp(at_32), abs=6e-5),
+            pytest.approx(exponent, abs=6e-3),
+        )
+
+
+def vertex(cell):
+    place = int(cell["excess"].to_numpy().argmin())
+    near = cell.iloc[place - 1 : place + 2]
+    x, y = np.log(near["lr"].to_numpy()), np.log(near["excess"].to_numpy())
+    a, b, _ = np.polyfit(x, y, 2)
+    return float(np.exp(np.clip(-b / (2 * a), x[0], x[-1])))
+
+
+def load_experiment():
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location("known_entropy", "experiments/known_entropy.py")
+    module = module_from_spec(spec)
+    sys.modules["known_entropy"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
