@@ -112,7 +112,8 @@ def _window(limits: pd.DataFrame, truth: float) -> tuple[float, float]:
         for away in (truth - ends[:, 0], ends[:, 1] - truth)
     )
     least = 0.15 * max(below, above, 1e-3)
-    return truth - 1.2 * max(below, least), truth + 1.2 * max(above, least)
+    low, high = truth - 1.2 * max(below, least), truth + 1.2 * max(above, least)
+    return max(low, -0.04 * high), high  # no limit lies below 0
 
 
 def _share(factor: float) -> str:
