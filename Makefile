@@ -22,7 +22,7 @@ quickstart: $(STAMP) ## train a small study and write its report: about 5 minute
 	$(BIN)/python -m scaling run experiments/quickstart.py
 	$(BIN)/python -m analysis report runs/quickstart
 
-known: $(STAMP) ## train the ladders of known entropy and score every way to extrapolate: about an hour on two cores
+known: $(STAMP) ## train the ladders of known entropy and score every way to extrapolate: under an hour
 	$(BIN)/python -m scaling run experiments/known_entropy.py
 	$(BIN)/python -m analysis known runs/known_entropy
 

@@ -3,6 +3,16 @@
 Source: own design. Each language of `scaling/data/languages.py` has a known least loss for a model that sees `context`
 tokens; a ladder of sizes and token budgets is trained on it as on any text, and `python -m analysis known` compares
 the limits that methods of extrapolation print with the truth.
+
+Cost: 6.9e13 FLOPs, 40 minutes of one CPU core: 26 minutes where two processes take four languages each (by
+`--languages` and another `--name`) on a core of their own, and `known` is given both studies.
+
+Expected: the excess over the entropy falls with size and tokens on every language, by 4 to 7 times on the grammars and
+the facts and 9 to 39 times on the others. Extrapolated by Hoffmann's law with a bootstrap of single runs, the limit is missed about as
+often as it is held; by all admissible laws together it is held at least 28 times in 32, and a floor is never claimed
+for `facts`.
+
+In two minutes: `--name miniature --languages markov:vocab=64,zipf=1 --sizes 8 12 16 24 --budgets 16e3 32e3 64e3 128e3`.
 """
 
 from dataclasses import dataclass
