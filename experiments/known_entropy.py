@@ -8,9 +8,9 @@ Cost: 6.9e13 FLOPs, 40 minutes of one CPU core: 26 minutes where two processes t
 `--languages` and another `--name`) on a core of their own, and `known` is given both studies.
 
 Expected: the excess over the entropy falls with size and tokens on every language, by 4 to 7 times on the grammars and
-the facts and 9 to 39 times on the others. Extrapolated by Hoffmann's law with a bootstrap of single runs, the limit is missed about as
-often as it is held; by all admissible laws together it is held at least 28 times in 32, and a floor is never claimed
-for `facts`.
+the facts and 9 to 39 times on the others. Extrapolated by Hoffmann's law with a bootstrap of single runs, the limit is
+missed about as often as it is held; by all admissible laws together it is held at least 28 times in 32, and a floor is
+never claimed for `facts`.
 
 In two minutes: `--name miniature --languages markov:vocab=64,zipf=1 --sizes 8 12 16 24 --budgets 16e3 32e3 64e3 128e3`.
 """
