@@ -70,6 +70,7 @@ def select(
         _require_positive(kept, column)
     if len(kept) < parameters:
         raise InputError(_too_few(len(kept), len(frame), parameters, reasons))
+    _require_one_corpus(kept)
     left_out = reasons.dropna()
     excluded = tuple(Excluded(label(frame, i), str(reason)) for i, reason in left_out.items())
     return Rows(kept, excluded, conventions)
@@ -162,6 +163,18 @@ def _require_positive(frame: pd.DataFrame, column: str) -> None:
         raise InputError(
             f"{column} is {values[bad[0]]} in {name} ({len(bad)} such rows); it must be finite and above 0: correct "
             f"it, or leave the row out with --where '0 < {column} < 1e300'"
+        )
+
+
+def _require_one_corpus(frame: pd.DataFrame) -> None:
+    if "corpus" not in frame.columns:
+        return
+    names = list(map(str, frame["corpus"].dropna().unique()))
+    if len(names) > 1:
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        raise InputError(
+            f"the rows are of {len(names)} corpora ({shown}), whose losses follow no common law: keep one, e.g. "
+            f"--where 'corpus == \"{names[0]}\"'"
         )
 
 

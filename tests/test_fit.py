@@ -115,6 +115,14 @@ def test_fit_that_rests_where_a_law_is_the_simpler_one_is_not_at_a_bound():
     assert found.status == "converged"
 
 
+def test_rows_of_several_corpora_are_not_fitted_together():
+    runs = wide(0.01)
+    mixed = runs.assign(corpus=["markov", "hmm"] * (len(runs) // 2) + ["hmm"] * (len(runs) % 2))
+    with pytest.raises(InputError, match="the rows are of 2 corpora"):
+        fit(mixed)
+    assert fit(mixed, where='corpus == "hmm"').rows == (mixed["corpus"] == "hmm").sum()
+
+
 def test_order_of_rows_does_not_matter():
     runs = wide(0.01)
     shuffled = fit(runs.sample(frac=1, random_state=0))
