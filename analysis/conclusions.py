@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from analysis.findings import Findings
 
 GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "kappa": "κ"}
-FLOOR = "the floor: loss that neither parameters, tokens nor compute remove"
+FLOOR = "loss that neither parameters, tokens nor compute remove, by this law alone"
 
 
 def trust(cuts: Sequence[Mapping[str, Any]]) -> Html:
@@ -53,6 +53,7 @@ def floor(found: Findings) -> Html:
             "Range that counts",
             f"{notation.interval(verdict['lo'], verdict['hi'])}: by all admissible laws together, below",
         ),
+        *_truth(found),
         ("By this law alone", f"{VERDICTS[verdict['alone']['verdict']]}. {verdict['alone']['reason']}"),
         ("Range by this law's profile", how[0]),
         ("Range by this law's bootstrap", how[1]),
@@ -68,6 +69,20 @@ def floor(found: Findings) -> Html:
     falls = ", ".join(f"{name} {notation.times(fall)}" for name, fall in verdict["falls"].items())
     pairs.append(("Fall of each term over the runs", f"{falls} (below 2× a floor cannot be read off)"))
     return joined([facts("Verdict on the floor and its evidence", pairs), _candidates(verdict["admissible"])])
+
+
+def _truth(found: Findings) -> list[tuple[str, object]]:
+    """The entropy of the language, where it is known, against the range that counts."""
+    if "entropy" not in found.fitted or found.fitted["entropy"].isna().any():
+        return []
+    entropy, verdict = float(found.fitted["entropy"].iloc[0]), found.verdict
+    where = "inside" if verdict["lo"] <= entropy <= verdict["hi"] else "outside"
+    return [
+        (
+            "Entropy of the language",
+            f"{notation.fixed(entropy, 4)} nats per token, {where} the range that counts",
+        )
+    ]
 
 
 def _candidates(admissible: Mapping[str, Any]) -> Html:

@@ -115,19 +115,19 @@ def predictions(found: Findings) -> Figure:
 
 
 def profile(found: Findings) -> Figure:
-    """The profile of E with its threshold and the verdict."""
-    scan, verdict = found.fit.profile, found.verdict["verdict"]
+    """The profile of E with its threshold, and what this law alone would say."""
+    scan, verdict = found.fit.profile, found.verdict["alone"]["verdict"]
     ends = [math.nan if scan[end] is None else scan[end] for end in ("lo", "hi")]
     allowed = _allowed(*ends)
     caption = (
         f"With the floor held at E and all else refitted, the fit gets worse by the height of the curve: {allowed} the "
         f"runs about as well as the best one (under the threshold, {notation.percent(scan['level'])}); "
-        f"verdict: {VERDICTS[verdict]}."
+        f"by this law alone: {VERDICTS[verdict]}."
     )
     rise = (np.asarray(scan["objective"]) - scan["best"]) / max(scan["threshold"], 1e-200)
 
     def draw(ax: Axes) -> None:
-        plots.plot_profile(ax, scan["values"], rise, *ends, words=f"{VERDICTS[verdict]}:\n{allowed}")
+        plots.plot_profile(ax, scan["values"], rise, *ends, words=f"by this law alone\n{allowed}")
 
     return Figure("profile_of_floor", "Which floors the runs allow", caption, (draw,))
 

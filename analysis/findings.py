@@ -219,6 +219,8 @@ def _require_same_table(fit: Fit, source: Source, stored: Path) -> None:
 def _left_out(source: Source, chosen: rows.Rows) -> pd.DataFrame:
     """Rows that were not fitted and can be shown all the same: those with a loss and a C, 6 N D where there is none."""
     rest = source.table.drop(index=chosen.frame.index)
+    if "corpus" in rest.columns:
+        rest = rest[rest["corpus"].isin(chosen.frame["corpus"].unique())]
     if "C" not in rest.columns and {"N", "D"} <= set(rest.columns):
         rest = rest.assign(C=6.0 * rest["N"] * rest["D"])
     return (

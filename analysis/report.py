@@ -21,6 +21,7 @@ from analysis.source import Source, of_stored_fit, open_source
 from analysis.verbs import renames
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure as Canvas
 
 Say = Callable[[str], None]
@@ -135,9 +136,16 @@ def _page(job: Job) -> str:
     return page.render(title, joined([_title(source), head, contents, *bodies]))
 
 
+def _of_one_corpus(table: pd.DataFrame, found: Findings | None) -> pd.DataFrame:
+    """The rows of the corpus that was fitted."""
+    if found is None or "corpus" not in table:
+        return table
+    return table[table["corpus"].isin(found.fitted["corpus"].unique())]
+
+
 def _figures(job: Job, found: Findings | None) -> Html:
     source = job.source
-    curves = read_curves(source.folder, source.table) if source.folder else []
+    curves = read_curves(source.folder, _of_one_corpus(source.table, found)) if source.folder else []
     planned = figures.of_findings(found, curves) if found else figures.of_table(source.table, curves)
     drawn = []
     for number, figure in enumerate(planned, start=1):
