@@ -23,6 +23,7 @@ from analysis.errors import InputError
 from analysis.fit import Fit, named, solve_batch
 from analysis.fit import fit as fit_law
 from analysis.laws import LAWS
+from analysis.options import IN_N_AND_D
 from analysis.rows import law_columns
 from analysis.uncertainty import bootstrap, tails
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted", "stretched")
-"""Laws that are admitted beside each other; a law in one column is admitted alone."""
 PARTS = (1.0, 0.5)
 """Ranges of runs: the upper part of the compute, in its logarithm, that they span."""
 CUTS = (3.0, 10.0)

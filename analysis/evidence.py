@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis import frontier, holdout
-from analysis.admissible import IN_N_AND_D, combine
+from analysis.admissible import combine
 from analysis.combination import Combination
 from analysis.fit import Fit
 from analysis.identify import verdict
 from analysis.judgement import judge
+from analysis.options import IN_N_AND_D
 from analysis.profile import Profile, profile
 from analysis.uncertainty import Bootstrap, bootstrap
 

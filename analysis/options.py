@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from analysis.admissible import IN_N_AND_D
 from analysis.errors import InputError
-from analysis.rows import law_named
+
+IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted", "stretched")
+"""Laws in N and D that are admitted beside each other; here, where `--help` finds them without NumPy."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Options:
             raise InputError(f"delta is {self.delta}; it is a relative error and must be above 0, e.g. 0.001")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; use a whole number from 0")
+
+        from analysis.rows import law_named
 
         for name in self.admit:
             if law_named(name).columns != ("N", "D"):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from analysis import notation
+from analysis.columns import aligned
 from analysis.scores import TOLERANCE
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _limits(scores: pd.DataFrame, level: float) -> str:
         "miss; score: mean interval score, nats, lower is better; width: median, nats; ratio: to the narrowest that "
         f"covers {_percent(level - TOLERANCE)}; not id.: share of verdicts; wrong: of the limits claimed"
     )
-    return f"{_table(head, rows)}\n{textwrap.fill(note, WIDTH, initial_indent='  ', subsequent_indent='  ')}"
+    return f"{aligned(head, rows, indent='')}\n{_wrapped(note)}"
 
 
 def _forecasts(scores: pd.DataFrame, level: float) -> str:
@@ -106,20 +107,11 @@ def _forecasts(scores: pd.DataFrame, level: float) -> str:
         f"in: held-out runs inside their {_percent(level)} interval, of those up to so many times the largest compute "
         "seen; error: mean absolute relative error"
     )
-    return f"{_table(head, rows)}\n{textwrap.fill(note, WIDTH, initial_indent='  ', subsequent_indent='  ')}"
+    return f"{aligned(head, rows, indent='')}\n{_wrapped(note)}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-
-    def line(row: Sequence[str]) -> str:
-        first, *rest = (
-            f"{cell:<{w}}" if i == 0 else f"{cell:>{w}}"
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        return "  ".join([first, *rest]).rstrip()
-
-    return "\n".join(line(row) for row in (head, *rows))
+def _wrapped(note: str) -> str:
+    return textwrap.fill(note, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _percent(share: float) -> str:

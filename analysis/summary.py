@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from analysis.columns import aligned
 from analysis.fit import Fit
 from analysis.laws import LAWS
 
@@ -46,7 +47,7 @@ def _parameters(fit: Fit) -> str:
         ends = f"{interval['lo']:.6g} to {interval['hi']:.6g}" if interval else ""
         rows.append((name, f"{value:.7g}", ends, f"{errors[name]:.3g}" if name in errors else ""))
     level = next((f"{interval['level']:.0%} interval" for interval in fit.intervals.values()), "")
-    table = _table(("", "value", level, "s.e."), rows)
+    table = aligned(("", "value", level, "s.e."), rows)
     if not fit.bootstrap:
         return table
     boot = fit.bootstrap
@@ -88,7 +89,7 @@ def _frontier(fit: Fit) -> str:
     )
     error = found["largest_error_of_C"]
     cost = f"C = {found['kappa']:.4g} N^{found['rho']:.4g} D, within {error:.2g} of the rows' own C"
-    return "\n".join(["compute-optimal frontier", _table(("", "value", "interval"), rows), _wrapped(cost)])
+    return "\n".join(["compute-optimal frontier", aligned(("", "value", "interval"), rows), _wrapped(cost)])
 
 
 def _holdout(fit: Fit) -> str:
@@ -107,21 +108,8 @@ def _holdout(fit: Fit) -> str:
     head = ("fitted up to", "rows", "held out", "mean %", "max %", "bias %", "inside", "skill")
     level = next((f"{cut['level']:.0%} " for cut in fit.holdout if not cut["skipped"]), "")
     note = f"inside: held-out losses inside their {level}interval; skill: against the best naive forecast, 1 is perfect"
-    table = [_table(head, rows), _wrapped(note)] if rows else []
+    table = [aligned(head, rows), _wrapped(note)] if rows else []
     return "\n".join(["larger runs foretold from smaller ones", *table, *skipped])
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-
-    def line(row: Sequence[str]) -> str:
-        first, *rest = (
-            f"{cell:<{w}}" if i == 0 else f"{cell:>{w}}"
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        return "  " + "  ".join([first, *rest]).rstrip()
-
-    return "\n".join(line(row) for row in (head, *rows))
 
 
 def _unit(method: str) -> str:
