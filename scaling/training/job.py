@@ -20,7 +20,7 @@ from scaling.training.loop import Clock, Diverged, Progress, Trainer, Watch
 from scaling.training.metrics import MetricsLog
 from scaling.training.program import Program, program_of
 from scaling.training.sharding import check_batch
-from scaling.training.step import State
+from scaling.training.state import State
 
 TRUNK, BRANCH = "trunk", "decay branch"
 

@@ -16,7 +16,7 @@ from scaling.training.checkpoint import Checkpoints
 from scaling.training.metrics import MetricsLog
 from scaling.training.program import Program
 from scaling.training.sharding import place
-from scaling.training.step import Metrics, State
+from scaling.training.state import Metrics, State
 
 LOG_EVERY = 10
 """Steps between two records of the log; the loss of a record is the mean over the steps since the one before."""

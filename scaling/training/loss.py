@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +14,20 @@ Array = jax.Array
 
 Scored = tuple[bool, ...] | None
 """Whether the token after each position is part of the loss, [t]; None where every token is."""
+
+SummedLoss = Callable[[Any, Array, Array], tuple[Array, Array]]
+"""(parameters, rows [b, t + 1], key) -> (loss in nats summed over predicted tokens, their number), float32 [] each."""
+
+
+def make_summed_loss(model: nn.Module, scored: Scored = None) -> SummedLoss:
+    """The training loss of a batch, dropout on."""
+
+    def summed_loss(parameters: Any, rows: Array, key: Array) -> tuple[Array, Array]:
+        logits = model.apply({"params": parameters}, rows[:, :-1], train=True, rngs={"dropout": key})
+        losses = at_scored(cross_entropy(cast(Array, logits), rows[:, 1:]), scored)
+        return losses.sum(), jnp.float32(losses.size)
+
+    return summed_loss
 
 
 def cross_entropy(logits: Array, targets: Array) -> Array:

@@ -17,9 +17,10 @@ from scaling.data.languages import scored_of
 from scaling.models import build
 from scaling.spec import Model, Optim, Run
 from scaling.training.loss import Scored
-from scaling.training.schedule import Scalar, Schedule, branch_schedule, trunk_schedule
+from scaling.training.schedule import branch_schedule
 from scaling.training.sharding import device_mesh, over_data, place, replicated
-from scaling.training.step import Metrics, State, make_evaluate, make_excess, make_init, make_step
+from scaling.training.state import Metrics, Settings, State, settings_of
+from scaling.training.step import make_evaluate, make_excess, make_init, make_step
 
 EVALUATION_TOKENS = 32_768
 
@@ -29,21 +30,20 @@ class Program:
     """Initialisation, step and evaluation of one shape, jitted over a mesh; the step donates its state."""
 
     mesh: Mesh
-    init: Callable[[Scalar, Schedule, Scalar], State]
+    init: Callable[[Settings], State]
     step: Callable[[State, jax.Array], tuple[State, Metrics]]
     evaluate: Callable[[Any, jax.Array], jax.Array]
     excess: Callable[[Any, jax.Array, jax.Array], jax.Array]
 
     def initial_state(self, run: Run) -> State:
         """The state of `run`'s trunk before its first step."""
-        return self.init(np.int32(run.seed), trunk_schedule(run), np.float32(run.optim.weight_decay))
+        return self.init(settings_of(run))
 
     def branch_off(self, state: State, run: Run) -> State:
         """A trunk's state with `run`'s decay ahead of it."""
         # placed like the rest of the state: elsewhere it would be another program
-        return dataclasses.replace(
-            state, schedule=jax.device_put(branch_schedule(run), replicated(self.mesh))
-        )
+        schedule = jax.device_put(branch_schedule(run), replicated(self.mesh))
+        return dataclasses.replace(state, settings=dataclasses.replace(state.settings, schedule=schedule))
 
     def held_out_losses(self, parameters: Any, rows: np.ndarray) -> np.ndarray:
         """Summed loss of each held-out row's scored tokens, nats: rows [r, t + 1] to float64 [r]."""

@@ -7,43 +7,27 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import flax.linen as nn
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
 from scaling.models.transformer import init_parameters
 from scaling.spec import Optim
-from scaling.training.loss import Scored, at_scored, cross_entropy, divergence
+from scaling.training.gradients import Gradients, make_gradients
+from scaling.training.loss import Scored, at_scored, cross_entropy, divergence, make_summed_loss
 from scaling.training.optimizer import apply_update, direction
-from scaling.training.schedule import Scalar, Schedule, learning_rate
+from scaling.training.schedule import learning_rate
+from scaling.training.state import Metrics, Settings, State
 
 Array = jax.Array
-Metrics = dict[str, Array]
 
 
-@flax.struct.dataclass
-class State:
-    """All that a step reads and writes. What varies over a grid is here, so that it is no part of the program."""
+def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Settings], State]:
+    """A pure function (settings) -> state before the first step."""
 
-    step: Array
-    """Steps done, int32 []."""
-    seed: Scalar
-    """int32 []."""
-    parameters: Any
-    moments: Any
-    schedule: Schedule
-    weight_decay: Scalar
-    """float32 []."""
-
-
-def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Scalar, Schedule, Scalar], State]:
-    """A pure function (seed, schedule, weight decay) -> state before the first step."""
-
-    def initial(seed: Scalar, schedule: Schedule, weight_decay: Scalar) -> State:
-        parameters = init_parameters(model, jax.random.key(seed), context)
-        moments = direction(optim).init(parameters)
-        return State(jnp.int32(0), seed, parameters, moments, schedule, weight_decay)
+    def initial(settings: Settings) -> State:
+        parameters = init_parameters(model, jax.random.key(settings.seed), context)
+        return State(jnp.int32(0), settings, parameters, direction(optim).init(parameters))
 
     return initial
 
@@ -51,28 +35,39 @@ def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Scalar,
 def make_step(
     model: nn.Module, optim: Optim, scored: Scored = None
 ) -> Callable[[State, Array], tuple[State, Metrics]]:
-    """A pure function (state, batch [b, t + 1]) -> (state, metrics).
+    """A pure function (state, batch [b, t + 1]) -> (state, metrics)."""
+    gradients = make_gradients(make_summed_loss(model, scored))
+    update = make_update(optim)
 
-    The loss is the sum over scored tokens divided by their number, so that it stays the mean over tokens on any mesh.
+    def step(state: State, batch: Array) -> tuple[State, Metrics]:
+        return update(state, gradients(state.parameters, batch, step_key(state)))
+
+    return step
+
+
+def step_key(state: State) -> Array:
+    """The key of a step's dropout and masks: a function of seed and step alone."""
+    return jax.random.fold_in(jax.random.key(state.settings.seed), state.step)
+
+
+def make_update(optim: Optim) -> Callable[[State, Gradients], tuple[State, Metrics]]:
+    """A pure function (state, summed gradients of a batch) -> (state, metrics).
+
+    Loss and gradient are the sums divided by the predicted tokens, so that they stay the mean over tokens on any mesh.
     """
     transform = direction(optim)
 
-    def loss_of(parameters: Any, batch: Array, key: Array) -> Array:
-        logits = model.apply({"params": parameters}, batch[:, :-1], train=True, rngs={"dropout": key})
-        losses = at_scored(cross_entropy(cast(Array, logits), batch[:, 1:]), scored)
-        return losses.sum() / losses.size
+    def update(state: State, sums: Gradients) -> tuple[State, Metrics]:
+        gradient = jax.tree.map(lambda g: g / sums.tokens, sums.gradient)
+        updates, moments = transform.update(gradient, state.moments)
+        rate = learning_rate(state.settings.schedule, state.step)
+        parameters = apply_update(state.parameters, updates, rate, state.settings.weight_decay)
+        metrics = {"loss": sums.loss / sums.tokens, "gradient_norm": optax.tree.norm(gradient), "lr": rate}
+        return dataclasses.replace(
+            state, step=state.step + 1, parameters=parameters, moments=moments
+        ), metrics
 
-    def step(state: State, batch: Array) -> tuple[State, Metrics]:
-        key = jax.random.fold_in(jax.random.key(state.seed), state.step)
-        loss, gradients = jax.value_and_grad(loss_of)(state.parameters, batch, key)
-        updates, moments = transform.update(gradients, state.moments)
-        rate = learning_rate(state.schedule, state.step)
-        parameters = apply_update(state.parameters, updates, rate, state.weight_decay)
-        metrics = {"loss": loss, "gradient_norm": optax.tree.norm(gradients), "lr": rate}
-        done = dataclasses.replace(state, step=state.step + 1, parameters=parameters, moments=moments)
-        return done, metrics
-
-    return step
+    return update
 
 
 def make_evaluate(model: nn.Module, scored: Scored = None) -> Callable[[Any, Array], Array]:
