@@ -13,6 +13,7 @@ from typing import Any
 
 from scaling.accounting import training_flops
 from scaling.errors import UserError
+from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.plan import Plan
 from scaling.results import collect
@@ -31,14 +32,20 @@ class Outcome:
     interrupted: bool
 
 
-def run_study(plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_seconds: float) -> Outcome:
+def run_study(
+    plan: Plan,
+    folder: StudyFolder,
+    data_folder: Path,
+    checkpoint_seconds: float,
+    execution: Execution = DEFAULT,
+) -> Outcome:
     """Train what is not done, keep table.csv current, and stop cleanly when asked to."""
     with folder.locked():
         folder.write_study(plan.study, iter(plan.lines()))
         before = {run for run in plan.study.runs if folder.result(run) is not None}
         interrupted = False
         if len(before) < len(plan.study.runs):
-            interrupted = _train(plan, folder, data_folder, checkpoint_seconds, len(before))
+            interrupted = _train(plan, folder, data_folder, checkpoint_seconds, execution, len(before))
         collect(plan.study, folder)
         _mention_others(plan, folder)
         results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
@@ -47,7 +54,12 @@ def run_study(plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_sec
 
 
 def _train(
-    plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_seconds: float, finished: int
+    plan: Plan,
+    folder: StudyFolder,
+    data_folder: Path,
+    checkpoint_seconds: float,
+    execution: Execution,
+    finished: int,
 ) -> bool:
     """Train every unfinished job; whether it was interrupted."""
     from scaling.data.rows import prepare_rows
@@ -65,7 +77,13 @@ def _train(
         for job in plan.jobs:
             data = job.runs[0].data
             setting = Setting(
-                folder, splits[data]["train"], held_out[data], watcher, stop_wanted, checkpoint_seconds
+                folder,
+                splits[data]["train"],
+                held_out[data],
+                watcher,
+                stop_wanted,
+                checkpoint_seconds,
+                execution,
             )
             try:
                 train_job(job, setting)

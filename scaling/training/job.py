@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from scaling.data.batches import unique_tokens
 from scaling.data.rows import Rows
+from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder, write_whole
 from scaling.plan import Job
 from scaling.results import diverged, done
@@ -51,6 +52,7 @@ class Setting:
     display: Display
     stop_wanted: Callable[[], bool]
     checkpoint_seconds: float
+    execution: Execution = DEFAULT
 
 
 def train_job(job: Job, setting: Setting) -> None:
@@ -62,7 +64,7 @@ def train_job(job: Job, setting: Setting) -> None:
     pending = [run for run in job.runs if setting.folder.result(run) is None]
     if not pending:
         return
-    program = program_of(pending[0])
+    program = program_of(pending[0], setting.execution)
     check_batch(pending[0].batch_rows, program.mesh)
     branch_points = [run.decay_start for run in job.runs]
     with Checkpoints(setting.folder.trunk(pending[0]) / "checkpoints", keep=branch_points) as trunk:

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from scaling.data.batches import host_slice
 from scaling.data.languages import scored_of
+from scaling.execution import DEFAULT, Execution
 from scaling.models import build
 from scaling.spec import Model, Optim, Run
 from scaling.training.loss import Scored
@@ -69,13 +70,14 @@ class Program:
         return np.concatenate(found).astype(np.float64)
 
 
-def program_of(run: Run) -> Program:
+def program_of(run: Run, execution: Execution = DEFAULT) -> Program:
     """The program of `run`'s shape: rates, decay, seed and budget are no part of it."""
-    return _program(run.model, dataclasses.replace(run.optim, lr=1.0, weight_decay=0.0), scored_of(run.data))
+    optim = dataclasses.replace(run.optim, lr=1.0, weight_decay=0.0)
+    return _program(run.model, optim, scored_of(run.data), execution)
 
 
 @functools.cache
-def _program(model: Model, optim: Optim, scored: Scored) -> Program:
+def _program(model: Model, optim: Optim, scored: Scored, execution: Execution) -> Program:
     mesh = device_mesh()
     module = build(model)
     whole, split = replicated(mesh), over_data(mesh)
