@@ -73,14 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def plan(spec: str, knobs: Sequence[str]) -> int:
     """Print the runs, their cost and what is doubtful about them; train nothing."""
+    from scaling.launching.filling import on_this_machine
+    from scaling.launching.local import packing, pending_populations
     from scaling.launching.pace import measured_pace, probed_pace
     from scaling.launching.tables import print_plan
 
     study, options = load(spec, knobs, Options, "plan")
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
+    together = packing(pending_populations(made, folder, on_this_machine(options.execution)))
     pace = measured_pace(folder, made.study.runs) or probed_pace()
     print_plan(made, warnings, folder, pace)
+    if together:
+        print(together)
     return 0
 
 

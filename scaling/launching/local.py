@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -78,7 +78,10 @@ def _train(
         splits[data] = prepare_rows(data, data_folder)
         held_out[data] = HeldOut.of(splits[data]["validation"], data.eval_tokens)
     with stop_on_signals() as stop_wanted, display(plan, finished, _flops_left(plan, folder)) as watcher:
-        for population in pending_populations(plan, folder, execution):
+        pending = pending_populations(plan, folder, execution)
+        if said := packing(pending):
+            watcher.say(said)
+        for population in pending:
             data = population.jobs[0].runs[0].data
             setting = Setting(
                 folder,
@@ -106,6 +109,24 @@ def pending_populations(plan: Plan, folder: StudyFolder, execution: Execution) -
 
     members = functools.partial(members_that_fill, execution=execution)
     return populations(plan.jobs, members, folder.begun_populations(), finished)
+
+
+def packing(made: Sequence[Population]) -> str:
+    """What is trained together on this machine, and why, in a sentence; empty where nothing is."""
+    import jax
+
+    together = [population.members for population in made if population.members > 1]
+    if not together:
+        return ""
+    device = jax.devices()[0]
+    each = (
+        "one CPU core each" if device.platform == "cpu" else f"too small alone to fill {device.device_kind}"
+    )
+    trunks = sum(population.members for population in made)
+    return (
+        f"{sum(together)} of {trunks} trunks are trained in {len(together)} populations of up to {max(together)}, "
+        f"{each}, with no word between members (--pack 1 trains them apart)"
+    )
 
 
 def _mention_others(plan: Plan, folder: StudyFolder) -> None:
