@@ -97,7 +97,7 @@ def _train_run(run: Run, program: Program, trunk: Checkpoints, setting: Setting)
             state, seconds = _advance(run, state, start, run.steps, notes, program, branch, setting)
     except Diverged as error:
         return diverged(run, error.step, part)
-    measured = measure(program, state.parameters, setting.held_out)
+    measured = measure(program, state.parameters, setting.held_out.as_asked(run.model))
     if not math.isfinite(measured["L"]):  # the last update itself overflowed
         return diverged(run, run.steps, BRANCH)
     return done(
