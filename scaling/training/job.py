@@ -133,7 +133,8 @@ class Training:
         if all(lost is not None for _, lost in ends):
             measured: Sequence[dict[str, Any]] = [{"L": math.nan}] * len(runs)
         else:
-            measured = measure(self.program, state.parameters, self.setting.held_out)
+            held_out = self.setting.held_out.as_asked(runs[0].model)
+            measured = measure(self.program, state.parameters, held_out)
         return [
             self._result(run, note, end, found)
             for run, note, end, found in zip(runs, notes, ends, measured, strict=True)

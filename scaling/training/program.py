@@ -17,7 +17,7 @@ from scaling.data.batches import batch, host_slice
 from scaling.data.languages import scored_of
 from scaling.data.rows import Rows
 from scaling.execution import DEFAULT, Execution
-from scaling.models import build
+from scaling.models import module_of
 from scaling.spec import Model, Optim, Run
 from scaling.training.loss import Scored
 from scaling.training.schedule import branch_schedule
@@ -119,7 +119,8 @@ def program_of(run: Run, execution: Execution = DEFAULT, members: int = 1) -> Pr
 @functools.cache
 def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, members: int) -> Program:
     mesh = device_mesh(members)
-    module = build(model)
+    module = module_of(model, execution)
+    parts = execution.loss_chunks, mesh.shape["data"] * mesh.shape["model"]
     whole, split = replicated(mesh), over_data(mesh)
     state, batches = (over_members(mesh), over_data(mesh, members)) if members > 1 else (whole, split)
 
@@ -134,16 +135,18 @@ def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, m
         members=members,
         init=jax.jit(each(make_init(module, optim, model.context), 0), out_shardings=state),
         step=jax.jit(
-            each(make_step(module, optim, scored), 0, 0),
+            each(make_step(module, optim, scored, *parts), 0, 0),
             in_shardings=(state, batches),
             out_shardings=(state, state),
             donate_argnums=0,
         ),
         evaluate=jax.jit(
-            each(make_evaluate(module, scored), 0, None), in_shardings=(state, split), out_shardings=state
+            each(make_evaluate(module, scored, *parts), 0, None),
+            in_shardings=(state, split),
+            out_shardings=state,
         ),
         excess=jax.jit(
-            each(make_excess(module, scored), 0, None, None),
+            each(make_excess(module, scored, *parts), 0, None, None),
             in_shardings=(state, split, split),
             out_shardings=state,
         ),
