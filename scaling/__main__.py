@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scaling.errors import UserError
+from scaling.execution import Execution
 from scaling.experiment import load
 from scaling.folder import StudyFolder
 from scaling.plan import Plan, make_plan, repetition_warnings
@@ -28,6 +29,7 @@ SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a stud
   --out FOLDER                  where study folders are made (default runs)
   --data-folder FOLDER          where prepared corpora are kept (default data)
   --checkpoint-seconds SECONDS  a checkpoint is written that often (default 60)
+  --microbatches, --fsdp, ...   how the runs are laid out on devices
 """
 
 
@@ -41,6 +43,8 @@ class Options:
     """Folder of the prepared corpora, shared by all studies."""
     checkpoint_seconds: float = field(default=60.0)
     """A checkpoint is written every so many seconds of training."""
+    execution: Execution = field(default_factory=Execution)
+    """How the runs are laid out on devices; no part of what a run is."""
 
     def __post_init__(self) -> None:
         if not self.checkpoint_seconds > 0:
@@ -95,7 +99,7 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     )
     for warning in warnings:
         print(f"warning: {warning}")
-    outcome = run_study(made, folder, options.data_folder, options.checkpoint_seconds)
+    outcome = run_study(made, folder, options.data_folder, options.checkpoint_seconds, options.execution)
     lost = f", {outcome.diverged} of them diverged" if outcome.diverged else ""
     print(
         f"{outcome.finished} of {len(study.runs)} runs are finished{lost}; {outcome.trained} were trained now"
