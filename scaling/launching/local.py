@@ -17,6 +17,7 @@ from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.plan import Plan
 from scaling.results import collect
+from scaling.spec import Run
 
 EXIT_INTERRUPTED = 75
 """EX_TEMPFAIL of sysexits.h: try the same command again."""
@@ -64,11 +65,15 @@ def _train(
     """Train every unfinished job; whether it was interrupted."""
     from scaling.data.rows import prepare_rows
     from scaling.launching.display import display
+    from scaling.launching.preparing import shown
     from scaling.training.evaluation import HeldOut
     from scaling.training.job import Setting, train_job
     from scaling.training.loop import Interrupted
+    from scaling.training.memory import capacity, check_memory, memory_of_runs
 
     keep_compiled_programs(data_folder / "compiled")
+    with shown() as progress:
+        check_memory(memory_of_runs(pending_runs(plan, folder), execution, progress), capacity())
     splits, held_out = {}, {}
     for data in dict.fromkeys(run.data for run in plan.study.runs):
         splits[data] = prepare_rows(data, data_folder)
@@ -91,6 +96,11 @@ def _train(
                 return True
             collect(plan.study, folder)
     return False
+
+
+def pending_runs(plan: Plan, folder: StudyFolder) -> list[Run]:
+    """The runs of a plan that have no result yet, in the order of training."""
+    return [run for job in plan.jobs for run in job.runs if folder.result(run) is None]
 
 
 def _mention_others(plan: Plan, folder: StudyFolder) -> None:

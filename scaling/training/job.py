@@ -20,7 +20,7 @@ from scaling.training.evaluation import HeldOut, measure
 from scaling.training.loop import Clock, Diverged, Progress, Trainer, Watch
 from scaling.training.metrics import MetricsLog
 from scaling.training.program import Program, program_of
-from scaling.training.sharding import check_batch
+from scaling.training.sharding import check_layout
 from scaling.training.state import State
 
 TRUNK, BRANCH = "trunk", "decay branch"
@@ -65,7 +65,7 @@ def train_job(job: Job, setting: Setting) -> None:
     if not pending:
         return
     program = program_of(pending[0], setting.execution)
-    check_batch(pending[0].batch_rows, program.mesh)
+    check_layout(pending[0], program.mesh, setting.execution)
     branch_points = [run.decay_start for run in job.runs]
     with Checkpoints(setting.folder.trunk(pending[0]) / "checkpoints", keep=branch_points) as trunk:
         trunk_ended: int | None = None

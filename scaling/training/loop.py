@@ -112,6 +112,9 @@ class Trainer:
                 self.clock.skip()  # compiling is not training
             self._settle()
             self._pending = (done, metrics)
+            if self.program.in_flight == 1:
+                jax.block_until_ready(state)
+                self._settle()
             wanted = self.watch.stop_wanted()
             if wanted or done == stop or time.monotonic() - saved > self.watch.checkpoint_seconds:
                 self._settle()

@@ -33,10 +33,10 @@ def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Setting
 
 
 def make_step(
-    model: nn.Module, optim: Optim, scored: Scored = None
+    model: nn.Module, optim: Optim, scored: Scored = None, microbatches: int = 1
 ) -> Callable[[State, Array], tuple[State, Metrics]]:
     """A pure function (state, batch [b, t + 1]) -> (state, metrics)."""
-    gradients = make_gradients(make_summed_loss(model, scored))
+    gradients = make_gradients(make_summed_loss(model, scored), microbatches)
     update = make_update(optim)
 
     def step(state: State, batch: Array) -> tuple[State, Metrics]:
