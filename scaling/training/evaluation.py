@@ -58,21 +58,20 @@ class HeldOut:
         )
 
 
-def measure(program: Program, parameters: Any, held: HeldOut) -> dict[str, Any]:
-    """L in nats per token, its standard error L_se, and bits per byte; in a language of known entropy also that and the
-    exact `excess` of the model's loss over it. The columns of the table."""
-    mean, error = _mean(program.held_out_losses(parameters, held.rows), held)
+def measure(program: Program, parameters: Any, held: HeldOut) -> list[dict[str, Any]]:
+    """Of each member: L in nats per token, its standard error L_se, and bits per byte; in a language of known entropy
+    also that and the exact `excess` of the model's loss over it. The columns of the table."""
     per_byte = held.tokens_per_byte
-    found = {
-        "L": mean,
-        "L_se": error,
-        "bpb": None if per_byte is None else mean * per_byte / math.log(2),
-        "tokens_per_byte": per_byte,
-    }
+    found: list[dict[str, Any]] = []
+    for losses in program.held_out_losses(parameters, held.rows):
+        mean, error = _mean(losses, held)
+        bits = None if per_byte is None else mean * per_byte / math.log(2)
+        found.append({"L": mean, "L_se": error, "bpb": bits, "tokens_per_byte": per_byte})
     if held.probabilities is not None:
-        excess = program.held_out_excess(parameters, held.rows, held.probabilities)
-        found |= dict(zip(("excess", "excess_se"), _mean(excess, held), strict=True))
-        found["entropy"] = held.entropy
+        excesses = program.held_out_excess(parameters, held.rows, held.probabilities)
+        for member, excess in zip(found, excesses, strict=True):
+            member |= dict(zip(("excess", "excess_se"), _mean(excess, held), strict=True))
+            member["entropy"] = held.entropy
     return found
 
 

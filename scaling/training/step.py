@@ -24,7 +24,8 @@ from scaling.training.loss import (
     make_summed_loss,
     predict,
 )
-from scaling.training.optimizer import apply_update, direction
+from scaling.training.optimizer import apply_update, decay_of, decayed, direction
+from scaling.training.parametrization import multipliers
 from scaling.training.schedule import learning_rate
 from scaling.training.state import Metrics, Settings, State
 
@@ -32,11 +33,19 @@ Array = jax.Array
 
 
 def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Settings], State]:
-    """A pure function (settings) -> state before the first step."""
+    """A pure function (settings) -> state before the first step: drawn values times the factors of the
+    parametrisation, and of matrices times `init_scale`."""
+    factors = multipliers(model.model, optim)
+    transform = direction(optim, factors)
 
     def initial(settings: Settings) -> State:
-        parameters = init_parameters(model, jax.random.key(settings.seed), context)
-        return State(jnp.int32(0), settings, parameters, direction(optim).init(parameters))
+        drawn = init_parameters(model, jax.random.key(settings.seed), context)
+
+        def scaled(p: Array, factor: float, is_matrix: bool) -> Array:
+            return p * (settings.init_scale * factor if is_matrix else factor)
+
+        parameters = jax.tree.map(scaled, drawn, factors.init, decayed(drawn))
+        return State(jnp.int32(0), settings, parameters, transform.init(parameters))
 
     return initial
 
@@ -46,7 +55,7 @@ def make_step(
 ) -> Callable[[State, Array], tuple[State, Metrics]]:
     """A pure function (state, batch [b, t + 1]) -> (state, metrics)."""
     gradients = make_gradients(make_summed_loss(module, scored, chunks, devices))
-    update = make_update(optim)
+    update = make_update(module, optim)
 
     def step(state: State, batch: Array) -> tuple[State, Metrics]:
         return update(state, gradients(state.parameters, batch, step_key(state)))
@@ -59,18 +68,23 @@ def step_key(state: State) -> Array:
     return jax.random.fold_in(jax.random.key(state.settings.seed), state.step)
 
 
-def make_update(optim: Optim) -> Callable[[State, Gradients], tuple[State, Metrics]]:
+def make_update(model: nn.Module, optim: Optim) -> Callable[[State, Gradients], tuple[State, Metrics]]:
     """A pure function (state, summed gradients of a batch) -> (state, metrics).
 
     Loss and gradient are the sums divided by the predicted tokens, so that they stay the mean over tokens on any mesh.
     """
-    transform = direction(optim)
+    factors = multipliers(model.model, optim)
+    transform = direction(optim, factors)
 
     def update(state: State, sums: Gradients) -> tuple[State, Metrics]:
         gradient = jax.tree.map(lambda g: g / sums.tokens, sums.gradient)
-        updates, moments = transform.update(gradient, state.moments)
-        rate = learning_rate(state.settings.schedule, state.step)
-        parameters = apply_update(state.parameters, updates, rate, state.settings.weight_decay)
+        settings = state.settings
+        updates, moments = transform.update(
+            gradient, state.moments, state.parameters, weight_decay=settings.weight_decay
+        )
+        rate = learning_rate(settings.schedule, state.step)
+        decay = decay_of(optim, settings.weight_decay, settings.schedule.lr)
+        parameters = apply_update(state.parameters, updates, rate, decay, factors)
         metrics = {"loss": sums.loss / sums.tokens, "gradient_norm": optax.tree.norm(gradient), "lr": rate}
         return dataclasses.replace(
             state, step=state.step + 1, parameters=parameters, moments=moments
