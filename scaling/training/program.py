@@ -133,8 +133,9 @@ def program_of(run: Run, execution: Execution = DEFAULT, members: int = 1) -> Pr
 def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, members: int) -> Program:
     mesh = make_mesh(execution, members)
     module = module_of(model, execution)
-    parts = execution.loss_chunks, mesh.shape["data"] * mesh.shape["model"]
-    gradients = make_gradients(make_summed_loss(module, scored, *parts), execution.microbatches)
+    parts = execution.loss_chunks, mesh.shape["data"]
+    mine = execution.loss_chunks, 1 if execution.mapped else mesh.shape["data"]
+    gradients = make_gradients(make_summed_loss(module, scored, *mine), execution.microbatches)
     update = make_update(module, optim)
 
     def each(function: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
