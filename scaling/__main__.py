@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scaling.errors import UserError
+from scaling.execution import Execution
 from scaling.experiment import load
 from scaling.folder import StudyFolder
 from scaling.plan import Plan, make_plan, repetition_warnings
@@ -28,6 +29,7 @@ SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a stud
   --out FOLDER                  where study folders are made (default runs)
   --data-folder FOLDER          where prepared corpora are kept (default data)
   --checkpoint-seconds SECONDS  a checkpoint is written that often (default 60)
+  --microbatches, --fsdp, ...   how the runs are laid out on devices
 """
 
 
@@ -41,6 +43,8 @@ class Options:
     """Folder of the prepared corpora, shared by all studies."""
     checkpoint_seconds: float = field(default=60.0)
     """A checkpoint is written every so many seconds of training."""
+    execution: Execution = field(default_factory=Execution)
+    """How the runs are laid out on devices; no part of what a run is."""
 
     def __post_init__(self) -> None:
         if not self.checkpoint_seconds > 0:
@@ -68,15 +72,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def plan(spec: str, knobs: Sequence[str]) -> int:
-    """Print the runs, their cost and what is doubtful about them; train nothing."""
+    """Print the runs, their cost and what is doubtful about them; train nothing. Refuses what no device can hold."""
+    from scaling.launching.filling import on_this_machine
+    from scaling.launching.local import keep_compiled_programs, packing, pending_populations
     from scaling.launching.pace import measured_pace, probed_pace
+    from scaling.launching.preparing import shown
     from scaling.launching.tables import print_plan
+    from scaling.training.memory import capacity, check_memory, gibibytes, memory_of_runs
 
     study, options = load(spec, knobs, Options, "plan")
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
+    execution = on_this_machine(options.execution)
+    pending = pending_populations(made, folder, execution)
     pace = measured_pace(folder, made.study.runs) or probed_pace()
-    print_plan(made, warnings, folder, pace)
+    keep_compiled_programs(options.data_folder / "compiled")
+    with shown() as progress:
+        memory = memory_of_runs(pending, execution, progress)
+    print_plan(made, warnings, folder, pace, {run: gibibytes(of.needed) for run, of in memory.items()})
+    if together := packing(pending):
+        print(together)
+    check_memory(memory, capacity())
     return 0
 
 
@@ -95,7 +111,7 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     )
     for warning in warnings:
         print(f"warning: {warning}")
-    outcome = run_study(made, folder, options.data_folder, options.checkpoint_seconds)
+    outcome = run_study(made, folder, options.data_folder, options.checkpoint_seconds, options.execution)
     lost = f", {outcome.diverged} of them diverged" if outcome.diverged else ""
     print(
         f"{outcome.finished} of {len(study.runs)} runs are finished{lost}; {outcome.trained} were trained now"
