@@ -55,7 +55,7 @@ def ours(shape: Shape, **model: object) -> Trainer:
         decay_steps=10,
     )
     program, batches = program_of(run), shape.batches()
-    state = program.initial_state(run)
+    state = program.initial_state([run])
 
     def train(steps: int) -> float:
         nonlocal state
