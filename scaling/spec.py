@@ -1,31 +1,46 @@
 """What is to be trained, as frozen values: Model, Data, Optim, Run and Study, validated when made.
 
 A spec is data: `to_json` gives its canonical JSON and `from_json` reads it back, executing nothing. A run's
-`run_id` is the hash of its canonical JSON, so that two runs are the same run exactly when every field agrees.
+`run_id` is the hash of its canonical JSON, so that two runs are the same run exactly when every field agrees. A field
+made by `later` is left out of the JSON at its default: a new option does not make old runs new ones.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import hashlib
-import json
 import math
 import re
-import types
-import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from scaling.errors import UserError
+from scaling.record import (
+    SpecError,
+    canonical,
+    check_types,
+    from_json,
+    later,
+    plain,
+    require,
+    require_positive,
+    short_hash,
+    to_json,
+)
 
-T = TypeVar("T")
+__all__ = [
+    "Data",
+    "Model",
+    "Optim",
+    "Run",
+    "SpecError",
+    "Study",
+    "canonical",
+    "count",
+    "from_json",
+    "to_json",
+]
+
 MAX_STEPS = 2**31 - 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-
-
-class SpecError(UserError):
-    """A spec that cannot be run: the message names field, value and remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +64,27 @@ class Model:
     tied: bool = False
     """Whether the output head is the transposed embedding table."""
     dropout: float = 0.0
+    objective: Literal["causal", "masked"] = later("causal")
+    """`causal` predicts each next token from the past; `masked` predicts hidden tokens from both sides (Devlin et al.
+    2019), and its input table has one row more, for the mask."""
+    parametrization: Literal["standard", "mup", "completep"] = later("standard")
+    """How initialisation, rates, decay and epsilon change with size: by fan-in initialisation alone; with width (Yang
+    et al. 2022); with width and depth (Dey et al. 2025)."""
+    base_width: int = later(64)
+    """Under `mup` and `completep`, the width at which they agree with `standard`."""
+    base_depth: int = later(2)
+    """Under `completep`, the depth at which it agrees with `standard`."""
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        for name in ("vocab", "context", "depth", "width", "heads"):
-            _require_positive("Model", name, getattr(self, name))
-        _require(self.mlp in ("gated", "plain"), "Model.mlp", self.mlp, "use 'gated' or 'plain'")
-        _require(self.mlp_width >= 0, "Model.mlp_width", self.mlp_width, "use 0 for the default, or a width")
-        _require(0 <= self.dropout < 1, "Model.dropout", self.dropout, "use a share in [0, 1)")
+        check_types(self)
+        for name in ("vocab", "context", "depth", "width", "heads", "base_width", "base_depth"):
+            require_positive("Model", name, getattr(self, name))
+        require(self.mlp_width >= 0, "Model.mlp_width", self.mlp_width, "use 0 for the default, or a width")
+        require(0 <= self.dropout < 1, "Model.dropout", self.dropout, "use a share in [0, 1)")
         divides = f"use a width that is a multiple of heads={self.heads}, or other heads"
-        _require(self.width % self.heads == 0, "Model.width", self.width, divides)
+        require(self.width % self.heads == 0, "Model.width", self.width, divides)
         even = "rotary positions turn pairs of numbers: make width / heads even"
-        _require(self.head_dim % 2 == 0, "Model.width / Model.heads", self.head_dim, even)
+        require(self.head_dim % 2 == 0, "Model.width / Model.heads", self.head_dim, even)
 
     @property
     def head_dim(self) -> int:
@@ -73,6 +97,35 @@ class Model:
         if self.mlp_width:
             return self.mlp_width
         return 4 * self.width if self.mlp == "plain" else 8 * math.ceil(self.width / 3)
+
+    @property
+    def causal(self) -> bool:
+        """Whether a position sees the past alone."""
+        return self.objective == "causal"
+
+    @property
+    def input_rows(self) -> int:
+        """Rows of the input table: the vocabulary and, last, the mask of the objective `masked`."""
+        return self.vocab if self.causal else self.vocab + 1
+
+    @property
+    def predictions(self) -> int:
+        """Tokens of a row that the model predicts: each next one, or the hidden 15 % (Devlin et al. 2019, 3.1)."""
+        return self.context if self.causal else max(1, round(0.15 * self.context))
+
+    @property
+    def residual_scale(self) -> float:
+        """Factor on a block's branches: base_depth / depth under `completep` (Dey et al. 2025, alpha = 1), else 1."""
+        return self.base_depth / self.depth if self.parametrization == "completep" else 1.0
+
+    @property
+    def attention_scale(self) -> float:
+        """Factor on attention scores: 1 / sqrt(head_dim), whatever the parametrisation.
+
+        Yang et al. (2022) ask for 1 / head_dim where heads widen with the model; a ladder that keeps the width of its
+        heads and adds heads, as is recommended, needs no other factor.
+        """
+        return self.head_dim**-0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,17 +143,17 @@ class Data:
     """Hash of the corpus's documents. Empty in a spec; filled in by planning, so that it is part of `run_id`."""
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _require_positive("Data", "context", self.context)
+        check_types(self)
+        require_positive("Data", "context", self.context)
         remedy = f"hold out at least one row of context={self.context} tokens"
-        _require(self.eval_tokens >= self.context, "Data.eval_tokens", self.eval_tokens, remedy)
+        require(self.eval_tokens >= self.context, "Data.eval_tokens", self.eval_tokens, remedy)
         known = bool(re.fullmatch(r"([0-9a-f]{64})?", self.sha256))
-        _require(known, "Data.sha256", self.sha256, "leave it empty, or give 64 hexadecimal digits")
+        require(known, "Data.sha256", self.sha256, "leave it empty, or give 64 hexadecimal digits")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optim:
-    """AdamW with decoupled weight decay (Loshchilov and Hutter 2019) and clipping by the global norm."""
+    """An optimiser, its weight decay and clipping by the global norm; AdamW (Loshchilov and Hutter 2019) by default."""
 
     lr: float = 3e-3
     """Peak learning rate."""
@@ -113,20 +166,48 @@ class Optim:
     """Largest global norm of the gradient."""
     batch_tokens: int = 4096
     """Tokens a step, a multiple of the context."""
+    name: Literal["adamw", "sgd", "lion", "adafactor", "muon"] = later("adamw")
+    """`beta1` is the momentum of `sgd`, `lion` and `muon` as well."""
+    weight_decay_kind: Literal["decoupled", "independent", "l2"] = later("decoupled")
+    """What a step takes off a matrix p: `lr x weight_decay x p` at that step's rate; `weight_decay x p` times the
+    schedule alone, whatever the peak rate; or nothing, `weight_decay x p` being added to the gradient instead."""
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_types(self)
         for name in ("lr", "eps", "clip", "batch_tokens"):
-            _require_positive("Optim", name, getattr(self, name))
-        _require(self.weight_decay >= 0, "Optim.weight_decay", self.weight_decay, "use 0 for none")
+            require_positive("Optim", name, getattr(self, name))
+        require(self.weight_decay >= 0, "Optim.weight_decay", self.weight_decay, "use 0 for none")
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
-            _require(0 <= value < 1, f"Optim.{name}", value, "use a share in [0, 1)")
+            require(0 <= value < 1, f"Optim.{name}", value, "use a share in [0, 1)")
+        for name in UNUSED.get(self.name, ()):
+            default = getattr(type(self), name)
+            unused = f"{self.name} has no use for it: leave it at {default:g}"
+            require(getattr(self, name) == default, f"Optim.{name}", getattr(self, name), unused)
+        sizeless = self.weight_decay_kind == "l2" and self.name in ("lion", "adafactor", "muon")
+        discards = f"{self.name} discards the size of what is added to the gradient: use 'decoupled'"
+        require(not sizeless, "Optim.weight_decay_kind", self.weight_decay_kind, discards)
+
+
+UNUSED = {"sgd": ("beta2", "eps"), "lion": ("eps",), "adafactor": ("beta1", "beta2", "eps")}
+"""Fields of Optim that an optimiser does not read: two specs must not differ where their runs do not."""
+
+
+def check_transfer(model: Model, optim: Optim) -> None:
+    """Raise SpecError where no rule is known for an optimiser's rates and decay under a model's parametrisation."""
+    kind = model.parametrization
+    deep = (
+        "its rates are for optimisers that are free of the gradient's size: use adamw, or 'mup' at one depth"
+    )
+    require(not (kind == "completep" and optim.name == "sgd"), "Model.parametrization", kind, deep)
+    l2 = f"under {kind} no weight_decay of adamw's L2 acts alike at all widths: use 'decoupled' or 'independent'"
+    known = optim.weight_decay_kind != "l2" or kind == "standard" or optim.name == "sgd"
+    require(known, "Optim.weight_decay_kind", optim.weight_decay_kind, l2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One trained model, one row of the table: warm-up, constant rate, then decay to zero over the last steps.
+    """One trained model, one row of the table: warm-up, constant rate, then decay over the last steps.
 
     Everything up to `decay_start` is the trunk, shared by the runs that differ in `steps` and `decay_steps`
     alone. Raises SpecError when the parts do not fit together.
@@ -139,25 +220,38 @@ class Run:
     steps: int
     warmup_steps: int
     decay_steps: int
+    decay_shape: Literal["sqrt", "linear", "cosine", "none"] = later("sqrt")
+    """How the rate falls over the decay steps: 1 - sqrt, linearly, by half a cosine, or not at all."""
+    decay_to: float = later(0.0)
+    """The rate at the end of the decay, as a share of the peak."""
+    init_scale: float = later(1.0)
+    """Factor on the initial value of every matrix; norm scales and the embedding table, tied or not, are spared."""
+    data_seed: int = later(-1)
+    """Seed of the order of the data; -1 takes `seed`."""
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _require_positive("Run", "steps", self.steps)
-        _require(self.steps < MAX_STEPS, "Run.steps", self.steps, f"use fewer than {MAX_STEPS} steps")
-        _require(0 <= self.seed < 2**31, "Run.seed", self.seed, "use a whole number in [0, 2^31)")
-        _require(self.warmup_steps >= 0, "Run.warmup_steps", self.warmup_steps, "use 0 for none")
-        _require(self.decay_steps >= 1, "Run.decay_steps", self.decay_steps, "decay over at least one step")
+        check_types(self)
+        require_positive("Run", "steps", self.steps)
+        require(self.steps < MAX_STEPS, "Run.steps", self.steps, f"use fewer than {MAX_STEPS} steps")
+        require(0 <= self.seed < 2**31, "Run.seed", self.seed, "use a whole number in [0, 2^31)")
+        require(
+            -1 <= self.data_seed < 2**31, "Run.data_seed", self.data_seed, "use -1 for the seed's own order"
+        )
+        require_positive("Run", "init_scale", self.init_scale)
+        require(0 <= self.decay_to <= 1, "Run.decay_to", self.decay_to, "use a share of the peak in [0, 1]")
+        require(self.warmup_steps >= 0, "Run.warmup_steps", self.warmup_steps, "use 0 for none")
+        require(self.decay_steps >= 1, "Run.decay_steps", self.decay_steps, "decay over at least one step")
         remedy = f"warm-up ({self.warmup_steps}) and decay ({self.decay_steps}) need a longer budget"
-        _require(self.warmup_steps + self.decay_steps <= self.steps, "Run.steps", self.steps, remedy)
+        require(self.warmup_steps + self.decay_steps <= self.steps, "Run.steps", self.steps, remedy)
         longer = "is longer than" if self.model.context > self.data.context else "is shorter than"
-        _require(
+        require(
             self.model.context == self.data.context,
             "Model.context",
             self.model.context,
             f"it {longer} the rows: give Model and Data the same context (Data.context={self.data.context})",
         )
         whole = f"use a multiple of the context ({self.data.context})"
-        _require(
+        require(
             self.optim.batch_tokens % self.data.context == 0,
             "Optim.batch_tokens",
             self.optim.batch_tokens,
@@ -180,15 +274,20 @@ class Run:
         return self.steps - self.decay_steps
 
     @property
+    def order_seed(self) -> int:
+        """Seed of the order of the data."""
+        return self.seed if self.data_seed < 0 else self.data_seed
+
+    @property
     def run_id(self) -> str:
         """Hash of the run's canonical JSON."""
-        return _hash(to_json(self))
+        return short_hash(to_json(self))
 
     @property
     def trunk_id(self) -> str:
         """Hash of what the runs of one trunk share."""
-        shared = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("steps", "decay_steps")}
-        return _hash(canonical(shared))
+        branch = ("steps", "decay_steps", "decay_shape", "decay_to")
+        return short_hash(canonical({k: v for k, v in plain(self).items() if k not in branch}))
 
     @property
     def trunk_name(self) -> str:
@@ -212,13 +311,13 @@ class Study:
     runs: tuple[Run, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_types(self)
         remedy = "use letters, digits, '.', '_' and '-', beginning with a letter or digit"
-        _require(bool(NAME.fullmatch(self.name)), "Study.name", self.name, remedy)
-        _require(len(self.runs) > 0, "Study.runs", "()", "give at least one size and one budget")
+        require(bool(NAME.fullmatch(self.name)), "Study.name", self.name, remedy)
+        require(len(self.runs) > 0, "Study.runs", "()", "give at least one size and one budget")
         seen: set[str] = set()
         for run in self.runs:
-            _require(run.run_id not in seen, "Study.runs", run.name, "it is there twice: name each run once")
+            require(run.run_id not in seen, "Study.runs", run.name, "it is there twice: name each run once")
             seen.add(run.run_id)
 
     @property
@@ -227,92 +326,9 @@ class Study:
         return hashlib.sha256(to_json(self).encode()).hexdigest()
 
 
-def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def to_json(spec: Any) -> str:
-    """Canonical JSON of a Model, Data, Optim, Run or Study."""
-    return canonical(dataclasses.asdict(spec))
-
-
-def from_json(cls: type[T], text: str) -> T:
-    """The spec of type `cls` in a JSON text; raises SpecError that names the field, nothing is executed."""
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise SpecError(f"the spec is not valid JSON ({error}); mend it or build it with to_json") from None
-    return typing.cast(T, _parse(cls, values, cls.__name__))
-
-
 def count(number: float) -> str:
     """A number in three digits with K, M, G or T: 4194304 is '4.19M'."""
     for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K")):
         if number >= size:
             return f"{number / size:.3g}{letter}"
     return f"{number:.3g}"
-
-
-def _parse(kind: Any, value: Any, where: str) -> Any:
-    origin = typing.get_origin(kind)
-    if dataclasses.is_dataclass(kind):
-        return _parse_dataclass(kind, value, where)
-    if origin is tuple:
-        _require(isinstance(value, list), where, value, "give a list")
-        return tuple(_parse(typing.get_args(kind)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if origin is Literal:
-        _require(value in typing.get_args(kind), where, value, f"use one of {typing.get_args(kind)}")
-        return value
-    if kind is float and type(value) is int:
-        return float(value)
-    assert isinstance(kind, type) and not isinstance(kind, types.UnionType)
-    _require(type(value) is kind, where, value, f"give a value of type {kind.__name__}")
-    return value
-
-
-def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
-    _require(isinstance(value, dict), where, value, f"give an object with the fields of {kind.__name__}")
-    hints = typing.get_type_hints(kind)
-    for name in value:
-        if name not in hints:
-            near = difflib.get_close_matches(name, hints, n=1)
-            meant = f"did you mean {near[0]!r}? " if near else ""
-            raise SpecError(
-                f"{where} has no field {name!r} (value {value[name]!r}): {meant}fields: {', '.join(hints)}"
-            )
-    for entry in dataclasses.fields(kind):
-        required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
-        if required and entry.name not in value:
-            raise SpecError(f"{where} lacks the field {entry.name!r}: give it a value")
-    return kind(**{name: _parse(hints[name], v, f"{where}.{name}") for name, v in value.items()})
-
-
-def _check_types(spec: Any) -> None:
-    """Hold every plain field to its declared type, so that equal specs have equal hashes; a float may be given as 1."""
-    hints = typing.get_type_hints(type(spec))
-    for entry in dataclasses.fields(spec):
-        kind, value = hints[entry.name], getattr(spec, entry.name)
-        where = f"{type(spec).__name__}.{entry.name}"
-        if kind in (int, float, str, bool):
-            object.__setattr__(spec, entry.name, _parse(kind, value, where))
-        elif dataclasses.is_dataclass(kind):
-            assert isinstance(kind, type)
-            _require(isinstance(value, kind), where, value, f"give a {kind.__name__}")
-        elif typing.get_origin(kind) is tuple:
-            inner = typing.get_args(kind)[0]
-            whole = isinstance(value, tuple) and all(isinstance(item, inner) for item in value)
-            _require(whole, where, value, f"give a tuple of {inner.__name__}s")
-
-
-def _require(holds: bool, name: str, value: Any, remedy: str) -> None:
-    if not holds:
-        raise SpecError(f"{name} = {value!r} cannot be: {remedy}")
-
-
-def _require_positive(owner: str, name: str, value: float) -> None:
-    _require(value > 0 and math.isfinite(value), f"{owner}.{name}", value, "use a number above zero")
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
