@@ -115,7 +115,7 @@ def peak_of(device_kind: str) -> Peak | None:
 def mfu(
     flops_per_token: float,
     tokens_per_second: float,
-    devices: int,
+    devices: float,
     peak: Peak | None,
     dtype: str = "bfloat16",
 ) -> float | None:

@@ -107,6 +107,13 @@ def test_no_copy_is_made_unless_asked_for(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["abcd"]
 
 
+def test_a_host_that_does_not_write_leaves_no_file(tmp_path):
+    logs = Logs(tmp_path, ("tensorboard",), writes=False)
+    with logs.open(tmp_path / "abcd" / "metrics.jsonl", "w8") as log:
+        log.write(10, loss=1.0)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_in_tensorboard_has_the_name_that_a_person_reads(tmp_path):
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 

@@ -94,6 +94,19 @@ class MetricsLog:
                 copy.write(record["step"], scalars)
 
 
+class NoLog(MetricsLog):
+    """The log of a host that leaves writing to another."""
+
+    def __init__(self) -> None:
+        self.last_step = -1
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def write(self, step: int, **values: Any) -> None:
+        """Nothing."""
+
+
 @dataclass(frozen=True)
 class Logs:
     """Opens the logs of a study's trunks and branches: metrics.jsonl always, and the copies asked for."""
@@ -101,6 +114,8 @@ class Logs:
     study: Path
     """The study's folder: event files go below `tensorboard/`, Weights & Biases' files below `wandb/`."""
     copies: tuple[Copy, ...] = ()
+    writes: bool = True
+    """False on the hosts that must not write what another one writes."""
 
     def open(
         self, path: Path, name: str, group: str = "", config: Mapping[str, Any] | None = None
@@ -111,6 +126,8 @@ class Logs:
         since runs that differ in, say, their weight decay alone have one name. W&B shows `config` and gathers runs by
         `group`.
         """
+        if not self.writes:
+            return NoLog()
         identity = path.parent.name
         shown = f"{name.replace(' ', '-')}.{identity[-4:]}"
         copies: list[Sink] = []
