@@ -68,17 +68,21 @@ def _train(
     """Train every unfinished job, in populations where that pays; whether it was interrupted."""
     from scaling.data.rows import prepare_rows
     from scaling.launching.display import display
+    from scaling.launching.preparing import shown
     from scaling.training.evaluation import HeldOut
     from scaling.training.job import Setting, train_population
     from scaling.training.loop import Interrupted
+    from scaling.training.memory import capacity, check_memory, memory_of_runs
 
     keep_compiled_programs(data_folder / "compiled")
+    pending = pending_populations(plan, folder, execution)
+    with shown() as progress:
+        check_memory(memory_of_runs(pending, execution, progress), capacity())
     splits, held_out = {}, {}
     for data in dict.fromkeys(run.data for run in plan.study.runs):
         splits[data] = prepare_rows(data, data_folder)
         held_out[data] = HeldOut.of(splits[data]["validation"], data.eval_tokens)
     with stop_on_signals() as stop_wanted, display(plan, finished, _flops_left(plan, folder)) as watcher:
-        pending = pending_populations(plan, folder, execution)
         if said := packing(pending):
             watcher.say(said)
         for population in pending:

@@ -13,7 +13,7 @@ import optax
 
 from scaling.models.transformer import init_parameters
 from scaling.spec import Optim
-from scaling.training.gradients import Gradients, make_gradients
+from scaling.training.gradients import Gradients, GradientsOf
 from scaling.training.loss import (
     Scored,
     at_scored,
@@ -21,7 +21,6 @@ from scaling.training.loss import (
     features,
     in_parts,
     make_losses,
-    make_summed_loss,
     predict,
 )
 from scaling.training.optimizer import apply_update, decay_of, decayed, direction
@@ -51,11 +50,9 @@ def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Setting
 
 
 def make_step(
-    module: nn.Module, optim: Optim, scored: Scored = None, chunks: int = 0, devices: int = 1
+    gradients: GradientsOf, update: Callable[[State, Gradients], tuple[State, Metrics]]
 ) -> Callable[[State, Array], tuple[State, Metrics]]:
     """A pure function (state, batch [b, t + 1]) -> (state, metrics)."""
-    gradients = make_gradients(make_summed_loss(module, scored, chunks, devices))
-    update = make_update(module, optim)
 
     def step(state: State, batch: Array) -> tuple[State, Metrics]:
         return update(state, gradients(state.parameters, batch, step_key(state)))
