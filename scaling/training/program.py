@@ -1,28 +1,30 @@
-"""The compiled functions of one shape: made once, used by every run of that shape."""
+"""The compiled functions of one shape: made once, used by every run of that shape, alone or as a population."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from scaling.data.batches import host_slice
+from scaling.data.batches import batch, host_slice
 from scaling.data.languages import scored_of
+from scaling.data.rows import Rows
 from scaling.execution import DEFAULT, Execution
-from scaling.models import build
+from scaling.models import module_of
 from scaling.spec import Data, Model, Optim, Run
 from scaling.training.gradients import make_gradients
 from scaling.training.loss import Scored, make_summed_loss
 from scaling.training.mapped import make_mapped_step
 from scaling.training.schedule import branch_schedule
-from scaling.training.sharding import make_mesh, over_data, pinned, place, replicated, state_shardings
+from scaling.training.sharding import make_mesh, over_data, over_members, pinned, place, state_shardings
 from scaling.training.state import Metrics, Settings, State, settings_of
 from scaling.training.step import make_evaluate, make_excess, make_init, make_step, make_update
 
@@ -31,40 +33,63 @@ EVALUATION_TOKENS = 32_768
 
 @dataclass(frozen=True)
 class Program:
-    """Initialisation, step and evaluation of one shape, jitted over a mesh; the step donates its state."""
+    """Initialisation, step and evaluation of one shape, jitted over a mesh; the step donates its state.
+
+    With several members, every array of the state, every batch and every metric has a leading axis of members [p].
+    """
 
     mesh: Mesh
+    members: int
     init: Callable[[Settings], State]
     step: Callable[[State, jax.Array], tuple[State, Metrics]]
     evaluate: Callable[[Any, jax.Array], jax.Array]
     excess: Callable[[Any, jax.Array, jax.Array], jax.Array]
+    pick: Callable[[State, np.int32], State]
+    """One member's state out of a population's."""
 
     @property
-    def in_flight(self) -> int:
-        """Steps that may be under way at once, 1 or 2.
+    def waits(self) -> bool:
+        """Whether each step must be over before the next begins: collectives of several steps in flight on CPU devices,
+        which share one pool of threads, can wait for each other for ever."""
+        return self.mesh.devices.flat[0].platform == "cpu" and self.mesh.size > self.mesh.shape["population"]
 
-        Devices that are threads of one CPU meet in every sum: those of a step that are late find no thread left when
-        the others already wait in the next one, and XLA ends the process after 40 s.
-        """
-        sums = self.mesh.shape["data"] * self.mesh.shape["model"] > 1
-        return 1 if sums and self.mesh.devices.flat[0].platform == "cpu" else 2
+    def initial_state(self, runs: Sequence[Run]) -> State:
+        """The state of the runs' trunks, a run a member, before their first step."""
+        return self.init(self._together([settings_of(run) for run in runs]))
 
-    def initial_state(self, run: Run) -> State:
-        """The state of `run`'s trunk before its first step."""
-        return self.init(settings_of(run))
-
-    def branch_off(self, state: State, run: Run) -> State:
-        """A trunk's state with `run`'s decay ahead of it."""
+    def branch_off(self, state: State, runs: Sequence[Run]) -> State:
+        """Trunks' state with the runs' decay ahead of it."""
+        schedule = self._together([branch_schedule(run) for run in runs])
         # placed like the rest of the state: elsewhere it would be another program
-        schedule = jax.device_put(branch_schedule(run), replicated(self.mesh))
+        schedule = jax.device_put(schedule, jax.tree.map(lambda x: x.sharding, state.settings.schedule))
         return dataclasses.replace(state, settings=dataclasses.replace(state.settings, schedule=schedule))
 
+    def batch(self, rows: Rows, seeds: Sequence[int], step: int, batch_rows: int) -> jax.Array:
+        """The rows of a step on the mesh, in each member's order: tokens [b, t + 1] or [p, b, t + 1]."""
+        host, hosts = jax.process_index(), jax.process_count()
+        orders = {seed: batch(rows, seed, step, batch_rows, host, hosts) for seed in dict.fromkeys(seeds)}
+        return place(self._together([orders[seed] for seed in seeds]), self.mesh, self.members)
+
+    def apart(self, state: State) -> Iterator[State]:
+        """Each member's state."""
+        if self.members == 1:
+            yield state
+        else:
+            yield from (self.pick(state, np.int32(number)) for number in range(self.members))
+
+    def together(self, states: Sequence[State], like: State) -> State:
+        """The population's state of its members' states, placed like `like`."""
+        if self.members == 1:
+            return states[0]
+        whole = jax.tree.map(lambda *parts: np.stack([np.asarray(part) for part in parts]), *states)
+        return jax.device_put(whole, jax.tree.map(lambda x: x.sharding, like))
+
     def held_out_losses(self, parameters: Any, rows: np.ndarray) -> np.ndarray:
-        """Summed loss of each held-out row's scored tokens, nats: rows [r, t + 1] to float64 [r]."""
+        """Summed loss of each held-out row's scored tokens, nats: rows [r, t + 1] to float64 [members, r]."""
         return self._by_parts(lambda part: self.evaluate(parameters, part), rows)
 
     def held_out_excess(self, parameters: Any, rows: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        """Summed divergence from exact probabilities [r, t, v] of each held-out row, nats: float64 [r]."""
+        """Summed divergence from exact probabilities [r, t, v] of each held-out row, nats: float64 [members, r]."""
         return self._by_parts(lambda *part: self.excess(parameters, *part), rows, probabilities)
 
     def part_rows(self, rows: int, context: int) -> int:
@@ -82,53 +107,80 @@ class Program:
             parts = [array[start : start + size] for array in (rows, *more)]
             missing = size - len(parts[0])
             padded = [np.pad(part, ((0, missing), *((0, 0),) * (part.ndim - 1))) for part in parts]
-            values = measure(*(place(part[mine], self.mesh) for part in padded))
-            found.append(np.asarray(values)[: size - missing])
-        return np.concatenate(found).astype(np.float64)
+            values = np.asarray(measure(*(place(part[mine], self.mesh) for part in padded)))
+            found.append(values.reshape(self.members, size)[:, : size - missing])
+        return np.concatenate(found, axis=1).astype(np.float64)
+
+    def _together(self, parts: Sequence[Any]) -> Any:
+        if self.members == 1:
+            return parts[0]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
 
 
-def program_of(run: Run, execution: Execution = DEFAULT) -> Program:
+def program_of(run: Run, execution: Execution = DEFAULT, members: int = 1) -> Program:
     """The program of `run`'s shape: rates, decay, seed and budget are no part of it."""
     optim = dataclasses.replace(run.optim, lr=1.0, weight_decay=0.0)
-    return _program(run.model, optim, scored_of(run.data), execution)
+    return _program(run.model, optim, scored_of(run.data), execution, members)
 
 
 @functools.cache
-def _program(model: Model, optim: Optim, scored: Scored, execution: Execution) -> Program:
-    mesh = make_mesh(execution)
-    module = build(model)
+def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, members: int) -> Program:
+    mesh = make_mesh(execution, members)
+    module = module_of(model, execution)
     init = make_init(module, optim, model.context)
-    data = Data(context=model.context, eval_tokens=model.context)
-    any_run = Run(model=model, data=data, optim=optim, steps=1, warmup_steps=0, decay_steps=1)
-    state = state_shardings(jax.eval_shape(init, settings_of(any_run)), mesh, execution)
-    whole, split = replicated(mesh), over_data(mesh)
+    like = jax.eval_shape(init, settings_of(_any_run(model, optim)))
+    one, state = (state_shardings(like, mesh, execution, number) for number in (1, members))
+    metrics, batches, rows = over_members(mesh, members), over_data(mesh, members), over_data(mesh)
+    parts = execution.loss_chunks, mesh.shape["data"] * mesh.shape["model"]
+
+    def each(function: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
+        """`function` of every member, with no word between them."""
+        if members == 1:
+            return function
+        return jax.vmap(function, in_axes=axes, spmd_axis_name="population")
+
     return Program(
         mesh=mesh,
-        init=jax.jit(init, out_shardings=state),
+        members=members,
+        init=jax.jit(each(init, 0), out_shardings=state),
         step=jax.jit(
-            _step(module, model, optim, scored, mesh, execution),
-            in_shardings=(state, split),
-            out_shardings=(state, whole),
+            each(_step(module, optim, scored, mesh, execution), 0, 0),
+            in_shardings=(state, batches),
+            out_shardings=(state, metrics),
             donate_argnums=0,
         ),
         evaluate=jax.jit(
-            pinned(make_evaluate(module, scored), mesh),
-            in_shardings=(state.parameters, split),
-            out_shardings=whole,
+            each(pinned(make_evaluate(module, scored, *parts), mesh), 0, None),
+            in_shardings=(state.parameters, rows),
+            out_shardings=metrics,
         ),
         excess=jax.jit(
-            pinned(make_excess(module, scored), mesh),
-            in_shardings=(state.parameters, split, split),
-            out_shardings=whole,
+            each(pinned(make_excess(module, scored, *parts), mesh), 0, None, None),
+            in_shardings=(state.parameters, rows, rows),
+            out_shardings=metrics,
+        ),
+        pick=jax.jit(
+            lambda population, number: jax.tree.map(lambda leaf: jnp.take(leaf, number, axis=0), population),
+            out_shardings=one,
         ),
     )
 
 
 def _step(
-    module: nn.Module, model: Model, optim: Optim, scored: Scored, mesh: Mesh, execution: Execution
+    module: nn.Module, optim: Optim, scored: Scored, mesh: Mesh, execution: Execution
 ) -> Callable[[State, jax.Array], tuple[State, Metrics]]:
-    if not execution.mapped:
-        return pinned(make_step(module, optim, scored, execution.microbatches), mesh)
-    gradients = make_gradients(make_summed_loss(module, scored), execution.microbatches)
-    draws = model.dropout > 0 or model.objective == "masked"
-    return make_mapped_step(gradients, make_update(optim), mesh, draws)
+    """The step of one member, as it is laid out on the mesh."""
+    devices = 1 if execution.mapped else mesh.shape["data"] * mesh.shape["model"]
+    summed_loss = make_summed_loss(module, scored, execution.loss_chunks, devices)
+    dropout = module.model.dropout > 0
+    gradients = make_gradients(summed_loss, execution.microbatches, dropout)
+    update = make_update(module, optim)
+    if execution.mapped:
+        return make_mapped_step(gradients, update, mesh, dropout)
+    return pinned(make_step(gradients, update), mesh)
+
+
+def _any_run(model: Model, optim: Optim) -> Run:
+    """A run of a shape, for the shapes of its state."""
+    data = Data(context=model.context, eval_tokens=model.context)
+    return Run(model=model, data=data, optim=optim, steps=1, warmup_steps=0, decay_steps=1)
