@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from scaling.errors import UserError
+from scaling.models.precision import einsum32
 
 Array = jax.Array
 Kernel = Literal["plain", "cudnn", "splash"]
@@ -30,7 +31,7 @@ def attend(q: Array, k: Array, v: Array, *, causal: bool, scale: float, kind: Ke
 
 def plain(q: Array, k: Array, v: Array, causal: bool, scale: float) -> Array:
     """Attention written out: the whole square of scores [b h t t] is in memory."""
-    scores = jnp.einsum("bthk,bshk->bhts", q * scale, k, preferred_element_type=jnp.float32)
+    scores = einsum32("bthk,bshk->bhts", q * scale, k)
     if causal:
         t = scores.shape[-1]
         past = jnp.tril(jnp.ones((t, t), dtype=bool))[None, None]

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from scaling.models.attention import Kernel, attend
+from scaling.models.precision import einsum32
 from scaling.spec import Model
 
 Array = jax.Array
@@ -38,9 +39,10 @@ def rotary(x: Array) -> Array:
     t, half = x.shape[1], x.shape[-1] // 2
     frequency = 10_000.0 ** (-jnp.arange(half, dtype=jnp.float32) / half)
     angle = jnp.arange(t, dtype=jnp.float32)[:, None] * frequency[None, :]
-    cos, sin = (f(angle)[None, :, None, :].astype(x.dtype) for f in (jnp.cos, jnp.sin))
+    cos, sin = (f(angle)[None, :, None, :] for f in (jnp.cos, jnp.sin))
     first, second = x[..., :half], x[..., half:]
-    return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+    turned = [first * cos - second * sin, first * sin + second * cos]
+    return jnp.concatenate(turned, axis=-1).astype(x.dtype)
 
 
 class Attention(nn.Module):
@@ -96,11 +98,12 @@ class Block(nn.Module):
     def __call__(self, x: Array, train: bool) -> tuple[Array, None]:
         m = self.model
         drop = nn.Dropout(m.dropout, deterministic=not train)
-        scaled = (
-            (lambda branch: branch) if m.residual_scale == 1.0 else (lambda branch: branch * m.residual_scale)
-        )
-        x = x + scaled(drop(Attention(m, self.kernel, name="attention")(RMSNorm(name="attention_norm")(x))))
-        x = x + scaled(drop(MLP(m, name="mlp")(RMSNorm(name="mlp_norm")(x))))
+
+        def branch(y: Array) -> Array:
+            return drop(y) if m.residual_scale == 1.0 else drop(y) * m.residual_scale
+
+        x = x + branch(Attention(m, self.kernel, name="attention")(RMSNorm(name="attention_norm")(x)))
+        x = x + branch(MLP(m, name="mlp")(RMSNorm(name="mlp_norm")(x)))
         return x, None
 
 
@@ -149,8 +152,8 @@ class Transformer(nn.Module):
         m = self.model
         if m.tied:
             table = self.embedding[: m.vocab].astype(self.dtype)
-            return jnp.einsum("btd,vd->btv", features / m.width, table, preferred_element_type=jnp.float32)
-        return jnp.matmul(features, self.head.astype(self.dtype), preferred_element_type=jnp.float32)
+            return einsum32("bsd,vd->bsv", features / m.width, table)
+        return einsum32("bsd,dv->bsv", features, self.head.astype(self.dtype))
 
     def __call__(self, tokens: Array, train: bool = False) -> Array:
         return self.predict(self.features(tokens, train))

@@ -110,11 +110,11 @@ def make_excess(
     to them, summed over each row's scored tokens, nats [b]; of no meaning under the objective `masked`."""
 
     def excess(parameters: Any, rows: Array, probabilities: Array) -> Array:
-        def part(x: Array, truth: Array) -> Array:
+        def part(parameters: Any, x: Array, truth: Array) -> Array:
             return divergence(predict(module, parameters, x), truth)
 
         x = features(module, parameters, rows[:, :-1], False)
-        lost = in_parts(part, chunks, devices, probabilities.shape[-1], x, probabilities)
+        lost = in_parts(part, parameters, (x, probabilities), module.model.vocab, chunks, devices)
         return at_scored(lost, scored).sum(axis=-1)
 
     return excess
