@@ -6,6 +6,7 @@ which axis of the mesh stands in RULES, `pinned` keeps the rows of activations a
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -151,6 +152,7 @@ def pinned(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
             return call(*args, **kwargs)
         return jax.tree.map(pin, call(*jax.tree.map(pin, args), **kwargs))
 
+    @functools.wraps(function)
     def traced(*args: Any) -> Any:
         with nn.intercept_methods(around):
             return function(*args)
