@@ -78,19 +78,18 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
     from scaling.launching.pace import measured_pace, probed_pace
     from scaling.launching.preparing import shown
     from scaling.launching.tables import print_plan
-    from scaling.training.memory import capacity, check_memory, gibibytes, memory_of_populations
+    from scaling.training.memory import capacity, check_memory, gibibytes, memory_of_runs
 
     study, options = load(spec, knobs, Options, "plan")
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
-    keep_compiled_programs(options.data_folder / "compiled")
     execution = on_this_machine(options.execution)
     pending = pending_populations(made, folder, execution)
-    with shown() as progress:
-        memory = memory_of_populations(pending, execution, progress)
     pace = measured_pace(folder, made.study.runs) or probed_pace()
-    taken = {trunk: gibibytes(its.needed) for those, its in memory.items() for trunk in those.trunk_ids}
-    print_plan(made, warnings, folder, pace, taken)
+    keep_compiled_programs(options.data_folder / "compiled")
+    with shown() as progress:
+        memory = memory_of_runs(pending, execution, progress)
+    print_plan(made, warnings, folder, pace, {run: gibibytes(of.needed) for run, of in memory.items()})
     if together := packing(pending):
         print(together)
     check_memory(memory, capacity())

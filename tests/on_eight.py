@@ -113,7 +113,7 @@ def trained(execution, members):
         "held_out": held_out,
         "collectives": collectives(compiled.as_text(), program.mesh),
         "shares": {jax.tree_util.keystr(k): v for k, v in jax.tree_util.tree_flatten_with_path(shares)[0]},
-        "memory": dataclasses.asdict(memory_of(program, runs)),
+        "memory": dataclasses.asdict(memory_of(program, runs[0])),
     }
 
 

@@ -63,7 +63,7 @@ def test_a_step_on_facts_is_blind_to_how_often_they_are_asked():
     last = rows.copy()
     last[:, -1] = (last[:, -1] + 1) % 4  # the last token is a question, and nothing comes after it
     assert not scored_of(run.data)[-1]
-    found = [program.step(program.initial_state(run), batch)[1] for batch in (rows, last)]
+    found = [program.step(program.initial_state([run]), batch)[1] for batch in (rows, last)]
     assert float(found[0]["loss"]) == float(found[1]["loss"])
     assert float(found[0]["gradient_norm"]) == float(found[1]["gradient_norm"])
 
@@ -75,11 +75,11 @@ def test_excess_is_the_loss_above_the_entropy_and_is_learned_away():
     rows = known.sample(1, 40, 8).astype(np.int32)
     truth = known.probabilities(rows).astype(np.float32)
     held = HeldOut(rows, np.arange(40), None, int(known.scored(8).sum()), known.entropy(8), truth)
-    state = program.initial_state(run)
-    before = measure(program, state.parameters, held)
+    state = program.initial_state([run])
+    (before,) = measure(program, state.parameters, held)
     for step in range(60):
         state, _ = program.step(state, known.sample(step, 8, 8).astype(np.int32))
-    after = measure(program, state.parameters, held)
+    (after,) = measure(program, state.parameters, held)
     assert before["excess"] == pytest.approx(before["L"], abs=1e-6)  # an answer is certain: entropy 0
     assert after["excess"] == pytest.approx(after["L"], abs=1e-6)
     assert after["excess"] < 0.1 * before["excess"] and before["bpb"] is None
@@ -100,10 +100,10 @@ def test_excess_tells_markov_models_apart_that_the_text_blurs():
     held = HeldOut(
         rows, np.arange(400), None, 16, known.entropy(16), known.probabilities(rows).astype(np.float32)
     )
-    state = program.initial_state(run)
+    state = program.initial_state([run])
     for step in range(60):
         state, _ = program.step(state, known.sample(step + 2, 16, 16).astype(np.int32))
-    found = measure(program, state.parameters, held)
+    (found,) = measure(program, state.parameters, held)
     noise = 4 * np.hypot(found["L_se"], found["excess_se"])
     assert found["L"] == pytest.approx(found["entropy"] + found["excess"], abs=noise)
     assert found["excess_se"] < found["L_se"]

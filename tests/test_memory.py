@@ -9,9 +9,6 @@ from on_eight import run_of
 from scaling.accounting import parameters
 from scaling.errors import UserError
 from scaling.execution import Execution
-from scaling.plan import make_plan
-from scaling.population import Population
-from scaling.spec import Study
 from scaling.training import memory
 from scaling.training.memory import Memory, check_memory, gibibytes, memory_of
 from scaling.training.program import program_of
@@ -25,7 +22,7 @@ def run_with(rows=16, width=64, **changes):
 
 def taken(run, members=1, **execution):
     execution = Execution(data_devices=1, **execution)
-    return memory_of(program_of(run, execution, members), [run] * members)
+    return memory_of(program_of(run, execution, members), run)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +61,6 @@ def test_a_population_takes_as_much_as_its_members(base):
     assert taken(run_with(), members=3).state == 3 * base.state
 
 
-def populations_of(*runs):
-    return [Population((job,)) for job in make_plan(Study(name="s", runs=runs)).jobs]
-
-
 @pytest.mark.parametrize(
     ("need", "remedy"),
     [
@@ -80,21 +73,20 @@ def populations_of(*runs):
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_remedy(need, remedy):
-    (population,) = populations_of(run_of())
+    there = 2 * 2**30
     with pytest.raises(
-        UserError, match=rf"w32-d2-lr0.01-s0 needs [34] GiB on each device, .*are 2 GiB: .*{remedy}"
+        UserError, match=rf"w32-d2-lr0.01-s0-\S+ needs \d GiB on each device, .*are 2 GiB: {remedy}"
     ):
-        check_memory({population: need}, 2 * 2**30)
-    check_memory({population: need}, need.needed)
-    check_memory({population: need}, None)
+        check_memory({run_of(): need}, there)
+    check_memory({run_of(): need}, need.needed)
+    check_memory({run_of(): need}, None)
 
 
 def test_a_population_that_does_not_fit_is_to_be_made_smaller():
-    two = make_plan(Study(name="s", runs=(run_of(0), run_of(1)))).jobs
-    with pytest.raises(
-        UserError, match=r"the population of 2 with w32-d2.* train fewer together with --pack"
-    ):
-        check_memory({Population(two): Memory(1, 200, 0)}, 100)
+    need = Memory(state=1, step=200, evaluation=0, members=3)
+    said = r"w32-d2\S+ with 2 trained together with it needs .* \(2 runs need too much\).* fewer together with --pack"
+    with pytest.raises(UserError, match=said):
+        check_memory({run_of(0): need, run_of(1): need}, 100)
 
 
 def test_a_cpu_has_what_is_available_over_its_devices(tmp_path, monkeypatch):
@@ -114,7 +106,7 @@ def test_sizes_are_said_in_three_digits():
 def test_the_command_refuses_a_model_that_no_memory_holds(tiny, verb):
     done = tiny.run("--widths", "8", "131072", verb=verb)
     assert done.returncode == 2
-    assert "w131072-d1-lr0.01-s0 needs" in done.stderr
-    assert "split the state over more devices with --fsdp or --model-devices" in done.stderr
+    assert "w131072-d1-lr0.01-s0-" in done.stderr
+    assert " GiB on each device" in done.stderr
     assert ("memory" in done.stdout) == (verb == "plan")
     assert not list(tiny.out.glob("*/*/metrics.jsonl"))

@@ -72,12 +72,12 @@ def _train(
     from scaling.training.evaluation import HeldOut
     from scaling.training.job import Setting, train_population
     from scaling.training.loop import Interrupted
-    from scaling.training.memory import capacity, check_memory, memory_of_populations
+    from scaling.training.memory import capacity, check_memory, memory_of_runs
 
     keep_compiled_programs(data_folder / "compiled")
     pending = pending_populations(plan, folder, execution)
     with shown() as progress:
-        check_memory(memory_of_populations(pending, execution, progress), capacity())
+        check_memory(memory_of_runs(pending, execution, progress), capacity())
     splits, held_out = {}, {}
     for data in dict.fromkeys(run.data for run in plan.study.runs):
         splits[data] = prepare_rows(data, data_folder)

@@ -18,22 +18,15 @@ from scaling.training.metrics import read
 
 
 def print_plan(
-    plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace, memory: Mapping[str, str]
+    plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace, memory: Mapping[Run, str]
 ) -> None:
-    """A line a run, then what all of it costs, then what is doubtful; `memory` is what a trunk takes on a device."""
+    """A line a run, then what all of it costs, then what is doubtful; `memory` is what a device has to hold."""
     table = _table("run", "N", "D", "D/N", "C (FLOPs)", "steps", "memory", "state")
     for job in plan.jobs:
         for run in job.runs:
             n, c = parameters(run.model).N, training_flops(run.model, run.tokens)
             ratio = f"{run.tokens / n:.3g}"
-            numbers = (
-                count(n),
-                count(run.tokens),
-                ratio,
-                f"{c:.3g}",
-                str(run.steps),
-                memory.get(run.trunk_id, ""),
-            )
+            numbers = (count(n), count(run.tokens), ratio, f"{c:.3g}", str(run.steps), memory.get(run, ""))
             table.add_row(run.name, *numbers, _state(run, folder))
     console = Console()
     console.print(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.population import Population
 from scaling.spec import Run
-from scaling.training.program import Program, program_of
+from scaling.training.program import Program, program_of, stacked
 from scaling.training.sharding import check_layout
+from scaling.training.state import settings_of
 
 MEMINFO = Path("/proc/meminfo")
 
@@ -30,6 +31,8 @@ class Memory:
     """A training step: state, batch, gradients, activations."""
     evaluation: int
     """The state and the temporaries of a part of the held-out text."""
+    members: int = 1
+    """Models trained together that it is the memory of."""
 
     @property
     def needed(self) -> int:
@@ -37,39 +40,40 @@ class Memory:
         return max(self.step, self.evaluation)
 
 
-def memory_of(program: Program, runs: Sequence[Run]) -> Memory:
-    """The memory of `runs`, one a member, compiled and not executed; a persistent cache keeps what is compiled."""
-    run = runs[0]
-    state = jax.eval_shape(lambda: program.initial_state(runs))
-    lead = (program.members,) if program.members > 1 else ()
-    batch = jax.ShapeDtypeStruct((*lead, run.batch_rows, run.data.context + 1), np.int32)
+def memory_of(program: Program, run: Run) -> Memory:
+    """The memory of `run` and members like it, compiled and not executed; a persistent cache keeps the programs."""
+    state = jax.eval_shape(program.init, stacked([settings_of(run)] * program.members))
+    members = () if program.members == 1 else (program.members,)
+    rows = jax.ShapeDtypeStruct((*members, run.batch_rows, run.data.context + 1), np.int32)
     some = program.part_rows(run.data.eval_tokens // run.data.context, run.data.context)
-    held_out = jax.ShapeDtypeStruct((some, run.data.context + 1), np.int32)
-    step = _analysis(program.step, state, batch)
-    evaluation = _analysis(program.evaluate, state.parameters, held_out)
+    held = jax.ShapeDtypeStruct((some, run.data.context + 1), np.int32)
+    step = _analysis(program.step, state, rows)
+    evaluation = _analysis(program.evaluate, state.parameters, held)
     state_bytes = step.alias_size_in_bytes
     return Memory(
         state=state_bytes,
-        step=step.argument_size_in_bytes + step.output_size_in_bytes + step.temp_size_in_bytes - state_bytes,
+        step=_bytes(step),
         evaluation=state_bytes + evaluation.temp_size_in_bytes + evaluation.output_size_in_bytes,
+        members=program.members,
     )
 
 
-def memory_of_populations(
+def memory_of_runs(
     populations: Iterable[Population], execution: Execution, progress: Callable[[str, int, int], None]
-) -> dict[Population, Memory]:
-    """The memory of every population, each shape compiled once; raises UserError for one that cannot be laid out."""
-    shapes: dict[tuple[int, int], list[Population]] = {}
+) -> dict[Run, Memory]:
+    """The memory of every run with those that train with it, each shape compiled once; raises UserError for a run that
+    cannot be laid out."""
+    shapes: dict[tuple[int, int], tuple[Program, list[Run]]] = {}
     for population in populations:
-        run = population.budgets[0][0]
-        program = program_of(run, execution, population.members)
-        check_layout(run, program.mesh, execution)
-        shapes.setdefault((id(program), run.data.eval_tokens), []).append(population)
-    found: dict[Population, Memory] = {}
-    for number, alike in enumerate(shapes.values()):
+        runs = [run for job in population.jobs for run in job.runs]
+        program = program_of(runs[0], execution, population.members)
+        check_layout(runs[0], program.mesh, execution)
+        key = (id(program), runs[0].data.eval_tokens)
+        shapes.setdefault(key, (program, []))[1].extend(runs)
+    found: dict[Run, Memory] = {}
+    for number, (program, alike) in enumerate(shapes.values()):
         progress("compiling", number, len(shapes))
-        runs = alike[0].budgets[0]
-        found |= dict.fromkeys(alike, memory_of(program_of(runs[0], execution, len(runs)), runs))
+        found |= dict.fromkeys(alike, memory_of(program, alike[0]))
     progress("compiling", len(shapes), len(shapes))
     return found
 
@@ -89,32 +93,27 @@ def capacity() -> int | None:
     return 1024 * int(lines["MemAvailable"].split()[0]) // jax.local_device_count()
 
 
-def check_memory(memory: Mapping[Population, Memory], there: int | None) -> None:
-    """Raise UserError, naming the largest of them, where populations need more than is there on a device."""
-    large = [population for population, its in memory.items() if there and its.needed > there]
+def check_memory(memory: dict[Run, Memory], there: int | None) -> None:
+    """Raise UserError, naming the largest of them, where runs need more than is there on a device."""
+    large = [run for run, memory_of_run in memory.items() if there and memory_of_run.needed > there]
     if not large or not there:
         return
-    population = max(large, key=lambda population: memory[population].needed)
-    need, run = memory[population], population.budgets[0][0]
-    name = (
-        run.trunk_name
-        if population.members == 1
-        else f"the population of {population.members} with {run.trunk_name}"
-    )
+    run = max(large, key=lambda run: memory[run].needed)
+    need = memory[run]
+    others = f" ({len(large)} runs need too much)" if len(large) > 1 else ""
+    together = f" with {need.members - 1} trained together with it" if need.members > 1 else ""
+    if need.members > 1:
+        remedy = "train fewer together with --pack"
+    elif need.state > there:
+        remedy = "split the state over more devices with --fsdp or --model-devices"
+    elif need.evaluation > need.step:
+        remedy = "compute the logits in smaller parts with --loss-chunks, or use more devices"
+    else:
+        remedy = "use --microbatches, --remat full, --fsdp over more devices, or a smaller Optim.batch_tokens"
     raise UserError(
-        f"{name} needs {gibibytes(need.needed)} on each device, {gibibytes(need.state)} of it for its state, and there "
-        f"are {gibibytes(there)}: {_remedy(population, need, there)}"
+        f"{run.name}{together} needs {gibibytes(need.needed)} on each device{others}, "
+        f"{gibibytes(need.state)} of them for the state, and there are {gibibytes(there)}: {remedy}"
     )
-
-
-def _remedy(population: Population, need: Memory, there: int) -> str:
-    if population.members > 1:
-        return "train fewer together with --pack"
-    if need.state > there:
-        return "split the state over more devices with --fsdp or --model-devices"
-    if need.evaluation > need.step:
-        return "compute the logits in smaller parts with --loss-chunks, or use more devices"
-    return "use --microbatches, --remat full, --fsdp over more devices, or a smaller Optim.batch_tokens"
 
 
 def gibibytes(size: float) -> str:
@@ -124,3 +123,12 @@ def gibibytes(size: float) -> str:
 
 def _analysis(function: Any, *arguments: Any) -> Any:
     return function.lower(*arguments).compile().memory_analysis()
+
+
+def _bytes(analysis: Any) -> int:
+    return (
+        analysis.argument_size_in_bytes
+        + analysis.output_size_in_bytes
+        + analysis.temp_size_in_bytes
+        - analysis.alias_size_in_bytes
+    )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +23,14 @@ from scaling.training.gradients import make_gradients
 from scaling.training.loss import Scored, make_summed_loss
 from scaling.training.mapped import make_mapped_step
 from scaling.training.schedule import branch_schedule
-from scaling.training.sharding import make_mesh, over_data, over_members, pinned, place, state_shardings
+from scaling.training.sharding import (
+    make_mesh,
+    over_data,
+    over_members,
+    pinned,
+    place,
+    state_shardings,
+)
 from scaling.training.state import Metrics, Settings, State, settings_of
 from scaling.training.step import make_evaluate, make_excess, make_init, make_step, make_update
 
@@ -49,17 +55,21 @@ class Program:
 
     @property
     def waits(self) -> bool:
-        """Whether each step must be over before the next begins: collectives of several steps in flight on CPU devices,
-        which share one pool of threads, can wait for each other for ever."""
-        return self.mesh.devices.flat[0].platform == "cpu" and self.mesh.size > self.mesh.shape["population"]
+        """Whether each step must be over before the next begins.
+
+        Devices that are threads of one CPU meet in every sum: those of a step that are late find no thread left when
+        the others already wait in the next one, and XLA ends the process after 40 s.
+        """
+        sums = self.mesh.shape["data"] * self.mesh.shape["model"] > 1
+        return sums and self.mesh.devices.flat[0].platform == "cpu"
 
     def initial_state(self, runs: Sequence[Run]) -> State:
         """The state of the runs' trunks, a run a member, before their first step."""
-        return self.init(self._together([settings_of(run) for run in runs]))
+        return self.init(stacked([settings_of(run) for run in runs]))
 
     def branch_off(self, state: State, runs: Sequence[Run]) -> State:
         """Trunks' state with the runs' decay ahead of it."""
-        schedule = self._together([branch_schedule(run) for run in runs])
+        schedule = stacked([branch_schedule(run) for run in runs])
         # placed like the rest of the state: elsewhere it would be another program
         schedule = jax.device_put(schedule, jax.tree.map(lambda x: x.sharding, state.settings.schedule))
         return dataclasses.replace(state, settings=dataclasses.replace(state.settings, schedule=schedule))
@@ -68,7 +78,7 @@ class Program:
         """The rows of a step on the mesh, in each member's order: tokens [b, t + 1] or [p, b, t + 1]."""
         host, hosts = jax.process_index(), jax.process_count()
         orders = {seed: batch(rows, seed, step, batch_rows, host, hosts) for seed in dict.fromkeys(seeds)}
-        return place(self._together([orders[seed] for seed in seeds]), self.mesh, self.members)
+        return place(stacked([orders[seed] for seed in seeds]), self.mesh, self.members)
 
     def apart(self, state: State) -> Iterator[State]:
         """Each member's state."""
@@ -111,11 +121,6 @@ class Program:
             found.append(values.reshape(self.members, size)[:, : size - missing])
         return np.concatenate(found, axis=1).astype(np.float64)
 
-    def _together(self, parts: Sequence[Any]) -> Any:
-        if self.members == 1:
-            return parts[0]
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
-
 
 def program_of(run: Run, execution: Execution = DEFAULT, members: int = 1) -> Program:
     """The program of `run`'s shape: rates, decay, seed and budget are no part of it."""
@@ -127,11 +132,19 @@ def program_of(run: Run, execution: Execution = DEFAULT, members: int = 1) -> Pr
 def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, members: int) -> Program:
     mesh = make_mesh(execution, members)
     module = module_of(model, execution)
+    parts = execution.loss_chunks, mesh.shape["data"]
+    mine = execution.loss_chunks, 1 if execution.mapped else mesh.shape["data"]
+    dropout = model.dropout > 0
+    gradients = make_gradients(make_summed_loss(module, scored, *mine), execution.microbatches, dropout)
+    update = make_update(module, optim)
+    if execution.mapped:
+        step = make_mapped_step(gradients, update, mesh, dropout)
+    else:
+        step = pinned(make_step(gradients, update), mesh)
     init = make_init(module, optim, model.context)
     like = jax.eval_shape(init, settings_of(_any_run(model, optim)))
     one, state = (state_shardings(like, mesh, execution, number) for number in (1, members))
-    metrics, batches, rows = over_members(mesh, members), over_data(mesh, members), over_data(mesh)
-    parts = execution.loss_chunks, mesh.shape["data"] * mesh.shape["model"]
+    rows, metrics = over_data(mesh), over_members(mesh, members)
 
     def each(function: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
         """`function` of every member, with no word between them."""
@@ -144,8 +157,8 @@ def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, m
         members=members,
         init=jax.jit(each(init, 0), out_shardings=state),
         step=jax.jit(
-            each(_step(module, optim, scored, mesh, execution), 0, 0),
-            in_shardings=(state, batches),
+            each(step, 0, 0),
+            in_shardings=(state, over_data(mesh, members)),
             out_shardings=(state, metrics),
             donate_argnums=0,
         ),
@@ -166,21 +179,12 @@ def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, m
     )
 
 
-def _step(
-    module: nn.Module, optim: Optim, scored: Scored, mesh: Mesh, execution: Execution
-) -> Callable[[State, jax.Array], tuple[State, Metrics]]:
-    """The step of one member, as it is laid out on the mesh."""
-    devices = 1 if execution.mapped else mesh.shape["data"] * mesh.shape["model"]
-    summed_loss = make_summed_loss(module, scored, execution.loss_chunks, devices)
-    dropout = module.model.dropout > 0
-    gradients = make_gradients(summed_loss, execution.microbatches, dropout)
-    update = make_update(module, optim)
-    if execution.mapped:
-        return make_mapped_step(gradients, update, mesh, dropout)
-    return pinned(make_step(gradients, update), mesh)
-
-
 def _any_run(model: Model, optim: Optim) -> Run:
     """A run of a shape, for the shapes of its state."""
     data = Data(context=model.context, eval_tokens=model.context)
     return Run(model=model, data=data, optim=optim, steps=1, warmup_steps=0, decay_steps=1)
+
+
+def stacked(parts: Sequence[Any]) -> Any:
+    """What the members of a population have, in arrays with a leading axis; a single one's as it is."""
+    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *parts)

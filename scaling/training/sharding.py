@@ -177,11 +177,6 @@ def _name(path: tuple[Any, ...]) -> str:
     return "/".join(str(getattr(entry, "key", getattr(entry, "name", entry))) for entry in path)
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
-    """The whole array on every device."""
-    return NamedSharding(mesh, P())
-
-
 def over_members(mesh: Mesh, members: int = 1) -> NamedSharding:
     """The first axis, that of several members, split over `population`; of one, the whole array on every device."""
     return NamedSharding(mesh, P("population") if members > 1 else P())
