@@ -72,15 +72,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def plan(spec: str, knobs: Sequence[str]) -> int:
-    """Print the runs, their cost and what is doubtful about them; train nothing."""
+    """Print the runs, their cost and what is doubtful about them; train nothing. Refuses what no device can hold."""
+    from scaling.launching.filling import on_this_machine
+    from scaling.launching.local import keep_compiled_programs, packing, pending_populations
     from scaling.launching.pace import measured_pace, probed_pace
+    from scaling.launching.preparing import shown
     from scaling.launching.tables import print_plan
+    from scaling.training.memory import capacity, check_memory, gibibytes, memory_of_runs
 
     study, options = load(spec, knobs, Options, "plan")
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
+    execution = on_this_machine(options.execution)
+    pending = pending_populations(made, folder, execution)
     pace = measured_pace(folder, made.study.runs) or probed_pace()
-    print_plan(made, warnings, folder, pace)
+    keep_compiled_programs(options.data_folder / "compiled")
+    with shown() as progress:
+        memory = memory_of_runs(pending, execution, progress)
+    print_plan(made, warnings, folder, pace, {run: gibibytes(of.needed) for run, of in memory.items()})
+    if together := packing(pending):
+        print(together)
+    check_memory(memory, capacity())
     return 0
 
 

@@ -98,6 +98,35 @@ class Model:
             return self.mlp_width
         return 4 * self.width if self.mlp == "plain" else 8 * math.ceil(self.width / 3)
 
+    @property
+    def causal(self) -> bool:
+        """Whether a position sees the past alone."""
+        return self.objective == "causal"
+
+    @property
+    def input_rows(self) -> int:
+        """Rows of the input table: the vocabulary and, last, the mask of the objective `masked`."""
+        return self.vocab if self.causal else self.vocab + 1
+
+    @property
+    def predictions(self) -> int:
+        """Tokens of a row that the model predicts: each next one, or the hidden 15 % (Devlin et al. 2019, 3.1)."""
+        return self.context if self.causal else max(1, round(0.15 * self.context))
+
+    @property
+    def residual_scale(self) -> float:
+        """Factor on a block's branches: base_depth / depth under `completep` (Dey et al. 2025, alpha = 1), else 1."""
+        return self.base_depth / self.depth if self.parametrization == "completep" else 1.0
+
+    @property
+    def attention_scale(self) -> float:
+        """Factor on attention scores: 1 / sqrt(head_dim), whatever the parametrisation.
+
+        Yang et al. (2022) ask for 1 / head_dim where heads widen with the model; a ladder that keeps the width of its
+        heads and adds heads, as is recommended, needs no other factor.
+        """
+        return self.head_dim**-0.5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Data:

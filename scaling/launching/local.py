@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -68,17 +68,24 @@ def _train(
     """Train every unfinished job, in populations where that pays; whether it was interrupted."""
     from scaling.data.rows import prepare_rows
     from scaling.launching.display import display
+    from scaling.launching.preparing import shown
     from scaling.training.evaluation import HeldOut
     from scaling.training.job import Setting, train_population
     from scaling.training.loop import Interrupted
+    from scaling.training.memory import capacity, check_memory, memory_of_runs
 
     keep_compiled_programs(data_folder / "compiled")
+    pending = pending_populations(plan, folder, execution)
+    with shown() as progress:
+        check_memory(memory_of_runs(pending, execution, progress), capacity())
     splits, held_out = {}, {}
     for data in dict.fromkeys(run.data for run in plan.study.runs):
         splits[data] = prepare_rows(data, data_folder)
         held_out[data] = HeldOut.of(splits[data]["validation"], data.eval_tokens)
     with stop_on_signals() as stop_wanted, display(plan, finished, _flops_left(plan, folder)) as watcher:
-        for population in pending_populations(plan, folder, execution):
+        if said := packing(pending):
+            watcher.say(said)
+        for population in pending:
             data = population.jobs[0].runs[0].data
             setting = Setting(
                 folder,
@@ -106,6 +113,24 @@ def pending_populations(plan: Plan, folder: StudyFolder, execution: Execution) -
 
     members = functools.partial(members_that_fill, execution=execution)
     return populations(plan.jobs, members, folder.begun_populations(), finished)
+
+
+def packing(made: Sequence[Population]) -> str:
+    """What is trained together on this machine, and why, in a sentence; empty where nothing is."""
+    import jax
+
+    together = [population.members for population in made if population.members > 1]
+    if not together:
+        return ""
+    device = jax.devices()[0]
+    each = (
+        "one CPU core each" if device.platform == "cpu" else f"too small alone to fill {device.device_kind}"
+    )
+    trunks = sum(population.members for population in made)
+    return (
+        f"{sum(together)} of {trunks} trunks are trained in {len(together)} populations of up to {max(together)}, "
+        f"{each}, with no word between members (--pack 1 trains them apart)"
+    )
 
 
 def _mention_others(plan: Plan, folder: StudyFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from scaling.data.batches import held_out
 from scaling.data.languages import language
 from scaling.data.rows import Rows
 from scaling.errors import UserError
+from scaling.spec import Model
 from scaling.training.program import Program
 
 EXACT_BYTES = 2**31
@@ -30,7 +32,7 @@ class HeldOut:
     """The document of each row, [r]."""
     tokens_per_byte: float | None
     scored: int
-    """Scored tokens of a row."""
+    """Predicted tokens of a row that are part of the loss."""
     entropy: float | None = None
     """The least loss there can be, where it is known."""
     probabilities: np.ndarray | None = None
@@ -45,6 +47,15 @@ class HeldOut:
         if validation.entropy is not None:
             exact = _probabilities(validation, rows)
         return cls(rows, document, validation.tokens_per_byte, scored, validation.entropy, exact)
+
+    def as_asked(self, model: Model) -> HeldOut:
+        """The same rows under the model's objective: `masked` predicts other tokens than the next, whose entropy is
+        not known, and bits per byte of text are no sum of its losses."""
+        if model.causal:
+            return self
+        return dataclasses.replace(
+            self, tokens_per_byte=None, scored=model.predictions, entropy=None, probabilities=None
+        )
 
 
 def measure(program: Program, parameters: Any, held: HeldOut) -> list[dict[str, Any]]:

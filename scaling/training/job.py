@@ -25,7 +25,7 @@ from scaling.training.hosts import is_writer
 from scaling.training.loop import Clock, Member, Progress, Trainer, Watch
 from scaling.training.metrics import MetricsLog
 from scaling.training.program import Program, program_of
-from scaling.training.sharding import check_batch
+from scaling.training.sharding import check_layout
 from scaling.training.state import State
 
 TRUNK, BRANCH = "trunk", "decay branch"
@@ -70,7 +70,7 @@ def train_population(population: Population, setting: Setting) -> None:
     if not pending:
         return
     program = program_of(pending[0][0], setting.execution, population.members)
-    check_batch(pending[0][0].batch_rows, program.mesh)
+    check_layout(pending[0][0], program.mesh, setting.execution)
     training = Training(population, program, setting)
     folders = [setting.folder.trunk(run) / "checkpoints" for run in pending[0]]
     branch_points = [runs[0].decay_start for runs in population.budgets]
@@ -133,7 +133,8 @@ class Training:
         if all(lost is not None for _, lost in ends):
             measured: Sequence[dict[str, Any]] = [{"L": math.nan}] * len(runs)
         else:
-            measured = measure(self.program, state.parameters, self.setting.held_out)
+            held_out = self.setting.held_out.as_asked(runs[0].model)
+            measured = measure(self.program, state.parameters, held_out)
         return [
             self._result(run, note, end, found)
             for run, note, end, found in zip(runs, notes, ends, measured, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,8 +13,16 @@ import optax
 
 from scaling.models.transformer import init_parameters
 from scaling.spec import Optim
-from scaling.training.gradients import Gradients, make_gradients
-from scaling.training.loss import Scored, at_scored, cross_entropy, divergence, make_summed_loss
+from scaling.training.gradients import Gradients, GradientsOf
+from scaling.training.loss import (
+    Scored,
+    at_scored,
+    divergence,
+    features,
+    in_parts,
+    make_losses,
+    predict,
+)
 from scaling.training.optimizer import apply_update, decay_of, decayed, direction
 from scaling.training.parametrization import multipliers
 from scaling.training.schedule import learning_rate
@@ -42,11 +50,9 @@ def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Setting
 
 
 def make_step(
-    model: nn.Module, optim: Optim, scored: Scored = None
+    gradients: GradientsOf, update: Callable[[State, Gradients], tuple[State, Metrics]]
 ) -> Callable[[State, Array], tuple[State, Metrics]]:
     """A pure function (state, batch [b, t + 1]) -> (state, metrics)."""
-    gradients = make_gradients(make_summed_loss(model, scored))
-    update = make_update(model, optim)
 
     def step(state: State, batch: Array) -> tuple[State, Metrics]:
         return update(state, gradients(state.parameters, batch, step_key(state)))
@@ -84,22 +90,31 @@ def make_update(model: nn.Module, optim: Optim) -> Callable[[State, Gradients], 
     return update
 
 
-def make_evaluate(model: nn.Module, scored: Scored = None) -> Callable[[Any, Array], Array]:
-    """A pure function (parameters, rows [b, t + 1]) -> summed loss of each row's scored tokens, nats [b]."""
+def make_evaluate(
+    module: nn.Module, scored: Scored = None, chunks: int = 0, devices: int = 1
+) -> Callable[[Any, Array], Array]:
+    """A pure function (parameters, rows [b, t + 1]) -> summed loss of each row's predicted tokens, nats [b]; what the
+    objective `masked` hides of a row is always the same."""
+    losses = make_losses(module, False, scored, chunks, devices)
 
     def evaluate(parameters: Any, rows: Array) -> Array:
-        logits = model.apply({"params": parameters}, rows[:, :-1])
-        return at_scored(cross_entropy(cast(Array, logits), rows[:, 1:]), scored).sum(axis=-1)
+        return losses(parameters, rows, jax.random.key(0)).sum(axis=-1)
 
     return evaluate
 
 
-def make_excess(model: nn.Module, scored: Scored = None) -> Callable[[Any, Array, Array], Array]:
+def make_excess(
+    module: nn.Module, scored: Scored = None, chunks: int = 0, devices: int = 1
+) -> Callable[[Any, Array, Array], Array]:
     """A pure function (parameters, rows [b, t + 1], exact next-token probabilities [b, t, v]) -> what the model loses
-    to them, summed over each row's scored tokens, nats [b]."""
+    to them, summed over each row's scored tokens, nats [b]; of no meaning under the objective `masked`."""
 
     def excess(parameters: Any, rows: Array, probabilities: Array) -> Array:
-        logits = model.apply({"params": parameters}, rows[:, :-1])
-        return at_scored(divergence(cast(Array, logits), probabilities), scored).sum(axis=-1)
+        def part(parameters: Any, x: Array, truth: Array) -> Array:
+            return divergence(predict(module, parameters, x), truth)
+
+        x = features(module, parameters, rows[:, :-1], False)
+        lost = in_parts(part, parameters, (x, probabilities), module.model.vocab, chunks, devices)
+        return at_scored(lost, scored).sum(axis=-1)
 
     return excess
