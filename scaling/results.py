@@ -11,6 +11,7 @@ from scaling.accounting import flops_per_token, parameters
 from scaling.folder import StudyFolder
 from scaling.spec import Run, Study
 from scaling.table import write
+from scaling.tuning import rate_ranges
 
 MEASURED = (
     *("D_unique", "L", "L_se", "bpb", "tokens_per_byte", "entropy", "excess", "excess_se"),
@@ -34,7 +35,7 @@ def collect(study: Study, folder: StudyFolder) -> int:
     results = {run: result for run in study.runs if (result := folder.result(run)) is not None}
     rows = [row(run, results[run], _previous(run, results)) for run in study.runs if run in results]
     if rows:
-        write(rows, folder.table_csv)
+        write(_with_rate_range(rows), folder.table_csv)
     else:
         folder.table_csv.unlink(missing_ok=True)  # one of another spec must not pass for this study's
     return len(rows)
@@ -81,6 +82,14 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "status": result["status"],
         **{name: result["measured"].get(name) for name in MEASURED},
     }
+
+
+def _with_rate_range(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the column that depends on the others, and so is made anew with every table."""
+    import pandas as pd
+
+    told = rate_ranges(pd.DataFrame(rows))
+    return [row | {"rate_range": found or None} for row, found in zip(rows, told, strict=True)]
 
 
 def _result(

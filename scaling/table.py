@@ -43,6 +43,8 @@ COLUMNS = {
     "the noise of which tokens were drawn",
     "excess_se": "standard error of excess from the choice of contexts",
     "lr": "peak learning rate",
+    "rate_range": "where the best rate of this size, budget and recipe lies in the range tried: interior, low edge, "
+    "high edge, flat (none better beyond the noise between seeds), untuned (one rate alone); empty where all diverged",
     "weight_decay": "decoupled weight decay",
     "batch_tokens": "tokens per step",
     "steps": "optimiser steps",
@@ -60,7 +62,7 @@ COLUMNS = {
 }
 """Every column that `collect` writes, and what it means; a table may carry more."""
 
-TEXT = {"run_id", "name", "trunk_id", "population_id", "corpus", "corpus_sha256", "status"}
+TEXT = {"run_id", "name", "trunk_id", "population_id", "corpus", "corpus_sha256", "rate_range", "status"}
 REQUIRED = ("N", "D", "L")
 
 
