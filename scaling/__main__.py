@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scaling.errors import UserError
+from scaling.execution import Execution
 from scaling.experiment import load
 from scaling.folder import StudyFolder
 from scaling.plan import Plan, make_plan, repetition_warnings
@@ -28,6 +29,7 @@ SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a stud
   --out FOLDER                  where study folders are made (default runs)
   --data-folder FOLDER          where prepared corpora are kept (default data)
   --checkpoint-seconds SECONDS  a checkpoint is written that often (default 60)
+  --microbatches, --fsdp, ...   how the runs are laid out on devices
 """
 
 
@@ -41,6 +43,8 @@ class Options:
     """Folder of the prepared corpora, shared by all studies."""
     checkpoint_seconds: float = field(default=60.0)
     """A checkpoint is written every so many seconds of training."""
+    execution: Execution = field(default_factory=Execution)
+    """How the runs are laid out on devices; no part of what a run is."""
 
     def __post_init__(self) -> None:
         if not self.checkpoint_seconds > 0:
@@ -69,14 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def plan(spec: str, knobs: Sequence[str]) -> int:
     """Print the runs, their cost and what is doubtful about them; train nothing."""
+    from scaling.launching.filling import on_this_machine
+    from scaling.launching.local import packing, pending_populations
     from scaling.launching.pace import measured_pace, probed_pace
     from scaling.launching.tables import print_plan
 
     study, options = load(spec, knobs, Options, "plan")
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
+    together = packing(pending_populations(made, folder, on_this_machine(options.execution)))
     pace = measured_pace(folder, made.study.runs) or probed_pace()
     print_plan(made, warnings, folder, pace)
+    if together:
+        print(together)
     return 0
 
 
@@ -95,7 +104,7 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     )
     for warning in warnings:
         print(f"warning: {warning}")
-    outcome = run_study(made, folder, options.data_folder, options.checkpoint_seconds)
+    outcome = run_study(made, folder, options.data_folder, options.checkpoint_seconds, options.execution)
     lost = f", {outcome.diverged} of them diverged" if outcome.diverged else ""
     print(
         f"{outcome.finished} of {len(study.runs)} runs are finished{lost}; {outcome.trained} were trained now"

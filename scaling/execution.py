@@ -49,3 +49,6 @@ class Execution:
     def _require(self, holds: bool, name: str, remedy: str) -> None:
         if not holds:
             raise SpecError(f"--{name.replace('_', '-')} = {getattr(self, name)} cannot be: {remedy}")
+
+
+DEFAULT = Execution()

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,17 @@ class StudyFolder:
             raise UserError(
                 f"{path} is damaged; delete it, and `run` measures this run again from its last checkpoint"
             ) from None
+
+    def begun_populations(self) -> list[list[str]]:
+        """The trunk ids of each population that training was begun with, in the order of their names."""
+        return [json.loads(path.read_text()) for path in sorted(self.path.glob("population-*.json"))]
+
+    def begin_population(self, population_id: str | None, trunk_ids: Sequence[str]) -> None:
+        """Remember that these trunks are trained together; a trunk on its own needs no memory."""
+        if population_id is not None:
+            path = self.path / f"population-{population_id}.json"
+            if not path.exists():
+                write_whole(path, json.dumps(list(trunk_ids)) + "\n")
 
     def study(self) -> Study:
         """The study last planned here; raises SpecError where there is none."""

@@ -20,14 +20,14 @@ MEASURED = (
 """Columns of the table that a run that was trained to its end has measured; empty for others."""
 
 
-def done(run: Run, **measured: Any) -> dict[str, Any]:
-    """The result of a run that was trained to its end and measured."""
-    return _result(run, "done", None, measured)
+def done(run: Run, population_id: str | None, **measured: Any) -> dict[str, Any]:
+    """The result of a run that was trained to its end, alone or in a population, and measured."""
+    return _result(run, population_id, "done", None, measured)
 
 
-def diverged(run: Run, step: int, part: str) -> dict[str, Any]:
+def diverged(run: Run, population_id: str | None, step: int, part: str) -> dict[str, Any]:
     """The result of a run whose loss or gradient was no number at `step`, in its trunk or its decay branch."""
-    return _result(run, "diverged", {"step": step, "part": part}, {})
+    return _result(run, population_id, "diverged", {"step": step, "part": part}, {})
 
 
 def collect(study: Study, folder: StudyFolder) -> int:
@@ -56,7 +56,7 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "run_id": run.run_id,
         "name": run.name,
         "trunk_id": run.trunk_id,
-        "population_id": None,
+        "population_id": result.get("population_id"),
         "seed": run.seed,
         "N": size.N,
         "N_total": size.total,
@@ -93,10 +93,15 @@ def _with_rate_range(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _result(
-    run: Run, status: str, diverged_at: dict[str, Any] | None, measured: dict[str, Any]
+    run: Run,
+    population_id: str | None,
+    status: str,
+    diverged_at: dict[str, Any] | None,
+    measured: dict[str, Any],
 ) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
+        "population_id": population_id,
         "run": dataclasses.asdict(run),
         "status": status,
         "diverged": diverged_at,

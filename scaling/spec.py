@@ -98,6 +98,35 @@ class Model:
             return self.mlp_width
         return 4 * self.width if self.mlp == "plain" else 8 * math.ceil(self.width / 3)
 
+    @property
+    def causal(self) -> bool:
+        """Whether a position sees the past alone."""
+        return self.objective == "causal"
+
+    @property
+    def input_rows(self) -> int:
+        """Rows of the input table: the vocabulary and, last, the mask of the objective `masked`."""
+        return self.vocab if self.causal else self.vocab + 1
+
+    @property
+    def predictions(self) -> int:
+        """Tokens of a row that the model predicts: each next one, or the hidden 15 % (Devlin et al. 2019, 3.1)."""
+        return self.context if self.causal else max(1, round(0.15 * self.context))
+
+    @property
+    def residual_scale(self) -> float:
+        """Factor on a block's branches: base_depth / depth under `completep` (Dey et al. 2025, alpha = 1), else 1."""
+        return self.base_depth / self.depth if self.parametrization == "completep" else 1.0
+
+    @property
+    def attention_scale(self) -> float:
+        """Factor on attention scores: 1 / sqrt(head_dim), whatever the parametrisation.
+
+        Yang et al. (2022) ask for 1 / head_dim where heads widen with the model; a ladder that keeps the width of its
+        heads and adds heads, as is recommended, needs no other factor.
+        """
+        return self.head_dim**-0.5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
@@ -151,6 +180,29 @@ class Optim:
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
             require(0 <= value < 1, f"Optim.{name}", value, "use a share in [0, 1)")
+        for name in UNUSED.get(self.name, ()):
+            default = getattr(type(self), name)
+            unused = f"{self.name} has no use for it: leave it at {default:g}"
+            require(getattr(self, name) == default, f"Optim.{name}", getattr(self, name), unused)
+        sizeless = self.weight_decay_kind == "l2" and self.name in ("lion", "adafactor", "muon")
+        discards = f"{self.name} discards the size of what is added to the gradient: use 'decoupled'"
+        require(not sizeless, "Optim.weight_decay_kind", self.weight_decay_kind, discards)
+
+
+UNUSED = {"sgd": ("beta2", "eps"), "lion": ("eps",), "adafactor": ("beta1", "beta2", "eps")}
+"""Fields of Optim that an optimiser does not read: two specs must not differ where their runs do not."""
+
+
+def check_transfer(model: Model, optim: Optim) -> None:
+    """Raise SpecError where no rule is known for an optimiser's rates and decay under a model's parametrisation."""
+    kind = model.parametrization
+    deep = (
+        "its rates are for optimisers that are free of the gradient's size: use adamw, or 'mup' at one depth"
+    )
+    require(not (kind == "completep" and optim.name == "sgd"), "Model.parametrization", kind, deep)
+    l2 = f"under {kind} no weight_decay of adamw's L2 acts alike at all widths: use 'decoupled' or 'independent'"
+    known = optim.weight_decay_kind != "l2" or kind == "standard" or optim.name == "sgd"
+    require(known, "Optim.weight_decay_kind", optim.weight_decay_kind, l2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +225,7 @@ class Run:
     decay_to: float = later(0.0)
     """The rate at the end of the decay, as a share of the peak."""
     init_scale: float = later(1.0)
-    """Factor on the initial value of every matrix."""
+    """Factor on the initial value of every matrix; norm scales and the embedding table, tied or not, are spared."""
     data_seed: int = later(-1)
     """Seed of the order of the data; -1 takes `seed`."""
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from scaling.accounting import parameters, training_flops
+from scaling.execution import Execution
 from scaling.folder import StudyFolder
 from scaling.table import COLUMNS, read
 
@@ -236,12 +237,13 @@ def test_one_program_serves_every_rate_seed_and_budget_of_a_shape(tiny, monkeypa
 
     _program.cache_clear()
     knobs = ["--rates", "1e-2", "2e-2", "--seeds", "2", "--widths", "8", "--budgets", "2560", "5120"]
-    arguments = tiny.command(*knobs)[3:]
+    arguments = tiny.command(*knobs, "--pack", "1", "--data-devices", "1")[3:]
     assert main(arguments) == 0
     runs = StudyFolder(tiny.study).study().runs
     assert len(runs) == 8
-    assert len({id(program_of(run)) for run in runs}) == 1
-    program = program_of(runs[0])
+    execution = Execution(pack=1, data_devices=1)
+    assert len({id(program_of(run, execution)) for run in runs}) == 1
+    program = program_of(runs[0], execution)
     assert program.step._cache_size() == 1  # type: ignore[attr-defined]
     assert program.evaluate._cache_size() == 1  # type: ignore[attr-defined]
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from scaling.models import build
-from scaling.models.transformer import Transformer, causal_attention, init_parameters, rotary
+from scaling.models.attention import attend
+from scaling.models.transformer import Transformer, init_parameters, rotary
 from scaling.spec import Data, Model, Optim, Run, SpecError
 from scaling.training.loss import cross_entropy
 from scaling.training.program import program_of
@@ -78,7 +79,8 @@ def test_attention_is_softmax_over_the_past_written_out_in_float64():
     scores[..., np.triu(np.ones((5, 5), bool), k=1)] = -np.inf
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     expected = np.einsum("bhts,bshk->bthk", weights / weights.sum(-1, keepdims=True), v)
-    got = causal_attention(*(jnp.asarray(a, jnp.float32) for a in (q, k, v)))
+    q, k, v = (jnp.asarray(a, jnp.float32) for a in (q, k, v))
+    got = attend(q, k, v, causal=True, scale=0.5, kind="plain")
     np.testing.assert_allclose(got, expected, atol=1e-5)  # float32
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 
 from scaling.data.corpora import identify, source
-from scaling.data.languages import fingerprint, is_language, language
+from scaling.data.languages import fingerprint, is_language, language, scored_of
 from scaling.data.sources import Progress
 from scaling.data.tokenizer import tokenizer
 from scaling.models import check_kind
@@ -57,6 +57,11 @@ def _check_model(model: Model, data: Data) -> None:
     check_kind(model)
     if is_language(data.corpus):
         what, has = f"language {data.corpus!r}", language(data.corpus).vocab
+        if not model.causal and scored_of(data) is not None:
+            raise SpecError(
+                f"Model.objective = {model.objective!r} cannot be: of {data.corpus!r} only some next tokens are part "
+                "of the loss, and hidden ones may be others; use causal, or a language whose every token counts"
+            )
     else:
         source(data.corpus)
         what, has = f"tokenizer {data.tokenizer!r}", tokenizer(data.tokenizer).vocab

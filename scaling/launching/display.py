@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from scaling.accounting import training_flops
 from scaling.plan import Plan
 from scaling.spec import Run, count
 from scaling.training.loop import Progress as Step
@@ -34,13 +33,13 @@ class PlainDisplay:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def begin(self, name: str, start: int, stop: int, run: Run) -> None:
+    def begin(self, name: str, start: int, stop: int, flops_a_step: float) -> None:
         """A trunk or branch goes from step `start` to `stop`."""
         self._name, self._step, self._stop = name, start, stop
-        self._flops_a_step = training_flops(run.model, run.optim.batch_tokens)
+        self._flops_a_step = flops_a_step
 
     def progress(self, progress: Step) -> None:
-        """A step is done."""
+        """Steps are done."""
         self.flops_done += (progress.step - self._step) * self._flops_a_step
         self._step = progress.step
         if time.monotonic() - self._last > PLAIN_SECONDS:
@@ -93,12 +92,12 @@ class RichDisplay:
     ) -> None:
         self.bars.stop()
 
-    def begin(self, name: str, start: int, stop: int, run: Run) -> None:
+    def begin(self, name: str, start: int, stop: int, flops_a_step: float) -> None:
         """A new bar for a trunk or branch that goes from step `start` to `stop`."""
         if self._part is not None:
             self.bars.remove_task(self._part)
         self._part = self.bars.add_task(f"  {name}", total=stop, completed=start, pace="compiling")
-        self._step, self._flops_a_step = start, training_flops(run.model, run.optim.batch_tokens)
+        self._step, self._flops_a_step = start, flops_a_step
 
     def progress(self, progress: Step) -> None:
         """Move both bars."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -13,8 +14,11 @@ from typing import Any
 
 from scaling.accounting import training_flops
 from scaling.errors import UserError
+from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
-from scaling.plan import Plan
+from scaling.launching.filling import members_that_fill, on_this_machine
+from scaling.plan import Job, Plan
+from scaling.population import Population, populations
 from scaling.results import collect
 
 EXIT_INTERRUPTED = 75
@@ -31,14 +35,21 @@ class Outcome:
     interrupted: bool
 
 
-def run_study(plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_seconds: float) -> Outcome:
+def run_study(
+    plan: Plan,
+    folder: StudyFolder,
+    data_folder: Path,
+    checkpoint_seconds: float,
+    execution: Execution = DEFAULT,
+) -> Outcome:
     """Train what is not done, keep table.csv current, and stop cleanly when asked to."""
+    execution = on_this_machine(execution)
     with folder.locked():
         folder.write_study(plan.study, iter(plan.lines()))
         before = {run for run in plan.study.runs if folder.result(run) is not None}
         interrupted = False
         if len(before) < len(plan.study.runs):
-            interrupted = _train(plan, folder, data_folder, checkpoint_seconds, len(before))
+            interrupted = _train(plan, folder, data_folder, checkpoint_seconds, len(before), execution)
         collect(plan.study, folder)
         _mention_others(plan, folder)
         results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
@@ -47,13 +58,18 @@ def run_study(plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_sec
 
 
 def _train(
-    plan: Plan, folder: StudyFolder, data_folder: Path, checkpoint_seconds: float, finished: int
+    plan: Plan,
+    folder: StudyFolder,
+    data_folder: Path,
+    checkpoint_seconds: float,
+    finished: int,
+    execution: Execution,
 ) -> bool:
-    """Train every unfinished job; whether it was interrupted."""
+    """Train every unfinished job, in populations where that pays; whether it was interrupted."""
     from scaling.data.rows import prepare_rows
     from scaling.launching.display import display
     from scaling.training.evaluation import HeldOut
-    from scaling.training.job import Setting, train_job
+    from scaling.training.job import Setting, train_population
     from scaling.training.loop import Interrupted
 
     keep_compiled_programs(data_folder / "compiled")
@@ -62,17 +78,55 @@ def _train(
         splits[data] = prepare_rows(data, data_folder)
         held_out[data] = HeldOut.of(splits[data]["validation"], data.eval_tokens)
     with stop_on_signals() as stop_wanted, display(plan, finished, _flops_left(plan, folder)) as watcher:
-        for job in plan.jobs:
-            data = job.runs[0].data
+        pending = pending_populations(plan, folder, execution)
+        if said := packing(pending):
+            watcher.say(said)
+        for population in pending:
+            data = population.jobs[0].runs[0].data
             setting = Setting(
-                folder, splits[data]["train"], held_out[data], watcher, stop_wanted, checkpoint_seconds
+                folder,
+                splits[data]["train"],
+                held_out[data],
+                watcher,
+                stop_wanted,
+                checkpoint_seconds,
+                execution,
             )
+            folder.begin_population(population.population_id, population.trunk_ids)
             try:
-                train_job(job, setting)
+                train_population(population, setting)
             except Interrupted:
                 return True
             collect(plan.study, folder)
     return False
+
+
+def pending_populations(plan: Plan, folder: StudyFolder, execution: Execution) -> tuple[Population, ...]:
+    """The unfinished jobs of a plan as they are trained together on this machine."""
+
+    def finished(job: Job) -> bool:
+        return all(folder.result(run) is not None for run in job.runs)
+
+    members = functools.partial(members_that_fill, execution=execution)
+    return populations(plan.jobs, members, folder.begun_populations(), finished)
+
+
+def packing(made: Sequence[Population]) -> str:
+    """What is trained together on this machine, and why, in a sentence; empty where nothing is."""
+    import jax
+
+    together = [population.members for population in made if population.members > 1]
+    if not together:
+        return ""
+    device = jax.devices()[0]
+    each = (
+        "one CPU core each" if device.platform == "cpu" else f"too small alone to fill {device.device_kind}"
+    )
+    trunks = sum(population.members for population in made)
+    return (
+        f"{sum(together)} of {trunks} trunks are trained in {len(together)} populations of up to {max(together)}, "
+        f"{each}, with no word between members (--pack 1 trains them apart)"
+    )
 
 
 def _mention_others(plan: Plan, folder: StudyFolder) -> None:
@@ -98,7 +152,7 @@ def _flops_left(plan: Plan, folder: StudyFolder) -> float:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether SIGTERM or Ctrl-C came; a second one ends the process at once."""
+    """A function that says whether SIGTERM, SIGUSR1 or Ctrl-C came; a second one ends the process at once."""
     asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -108,7 +162,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         asked = True
 
     previous: dict[int, Any] = {
-        number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)
+        number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
     }
     try:
         yield lambda: asked

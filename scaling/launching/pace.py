@@ -55,5 +55,11 @@ def probed_pace() -> Pace:
         before = time.perf_counter()
         multiply(square).block_until_ready()
         best = min(best, time.perf_counter() - before)
-    speed = SHARE_OF_PROBE * 2 * PROBE_SIZE**3 / best * jax.device_count()
+    speed = (
+        SHARE_OF_PROBE
+        * 2
+        * PROBE_SIZE**3
+        / best
+        * (1 if jax.default_backend() == "cpu" else jax.device_count())
+    )
     return Pace(speed, "a probe of matrix products, within a factor of about two")

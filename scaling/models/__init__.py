@@ -1,10 +1,12 @@
-"""Models by name. A model is a Linen module from tokens [b t] to logits [b t v]: `init` and `apply`, no more."""
+"""Models by name. A model is a Linen module from tokens [b t] to logits [b t v]: `init`, and `apply` of the whole or of
+its two halves `features` and `predict`, no more."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from scaling.execution import Execution
 from scaling.spec import Model, SpecError
 
 if TYPE_CHECKING:
@@ -13,13 +15,36 @@ if TYPE_CHECKING:
 KINDS = ("transformer",)
 
 
-def build(model: Model) -> nn.Module:
-    """The module of `model.kind`; raises SpecError for a kind that is not in KINDS."""
+def build(model: Model, **how: Any) -> nn.Module:
+    """The module of `model.kind`, with `how` it computes: raises SpecError for a kind that is not in KINDS."""
     check_kind(model)
     from scaling.models.transformer import Transformer
 
-    constructors: dict[str, Callable[[Model], nn.Module]] = {"transformer": Transformer}
-    return constructors[model.kind](model)
+    constructors: dict[str, Callable[..., nn.Module]] = {"transformer": Transformer}
+    return constructors[model.kind](model, **how)
+
+
+def module_of(model: Model, execution: Execution) -> nn.Module:
+    """The module of a model as `execution` wants it computed on this process's devices; raises UserError for a kernel
+    that they do not have."""
+    import jax
+    import jax.numpy as jnp
+
+    from scaling.models.attention import choose
+
+    device = jax.devices()[0]
+    precision = execution.precision
+    if precision == "auto":
+        precision = "float32" if device.platform == "cpu" else "bfloat16"
+    kernel = choose(
+        execution.attention,
+        device.platform,
+        getattr(device, "compute_capability", ""),
+        precision,
+        model.head_dim,
+        model.context,
+    )
+    return build(model, dtype=jnp.dtype(precision).type, attention=kernel, remat=execution.remat)
 
 
 def check_kind(model: Model) -> None:

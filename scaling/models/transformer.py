@@ -1,21 +1,24 @@
-"""The Transformer: decoder-only, pre-norm, rotary positions, causal attention, gated or plain MLP, no biases.
+"""The Transformer: one stack of blocks, pre-norm, rotary positions, gated or plain MLP, no biases.
 
-The whole model stands in this file. Only Linen's functional half is used: `init` gives the parameters as a plain
-pytree, `apply` is a pure function of them. Shapes are named by b(atch) t(ime) d(width) h(eads) k(head_dim)
-f(hidden) v(ocab); no word of devices or meshes stands here.
+The whole model stands in this file, save the kernels of attention. Only Linen's functional half is used: `init` gives
+the parameters as a plain pytree, `apply` is a pure function of them. Shapes are named by b(atch) t(ime) d(width)
+h(eads) k(head_dim) f(hidden) v(ocab); no word of devices or meshes stands here. Parameters are float32; activations
+and matrix products have the type of what enters the blocks, while norms, softmax and logits are float32 always.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from scaling.models.attention import Kernel, attend
 from scaling.spec import Model
 
 Array = jax.Array
+Remat = Literal["none", "dots", "full"]
 init = nn.initializers.variance_scaling
 
 
@@ -40,19 +43,11 @@ def rotary(x: Array) -> Array:
     return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
 
 
-def causal_attention(q: Array, k: Array, v: Array) -> Array:
-    """softmax(q k' / sqrt(head_dim)) v over the present and the past; q, k, v and the result are [b t h k]."""
-    scores = jnp.einsum("bthk,bshk->bhts", q * (q.shape[-1] ** -0.5), k)
-    t = scores.shape[-1]
-    past = jnp.tril(jnp.ones((t, t), dtype=bool))[None, None]
-    weights = jax.nn.softmax(jnp.where(past, scores.astype(jnp.float32), -1e30), axis=-1)
-    return jnp.einsum("bhts,bshk->bthk", weights.astype(v.dtype), v)
-
-
 class Attention(nn.Module):
-    """Multi-head causal self-attention with rotary positions: [b t d] to [b t d]."""
+    """Multi-head self-attention with rotary positions, causal unless the objective is `masked`: [b t d] to [b t d]."""
 
     model: Model
+    kernel: Kernel
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -65,7 +60,7 @@ class Attention(nn.Module):
         out_init = init(1 / (2 * m.depth), "fan_in", "normal", in_axis=(0, 1), out_axis=2)
         out = self.param("out", out_init, (m.heads, m.head_dim, m.width))
         q, k, v = jnp.moveaxis(jnp.einsum("btd,dnhk->btnhk", x, qkv.astype(x.dtype)), 2, 0)
-        mixed = causal_attention(rotary(q), rotary(k), v)
+        mixed = attend(rotary(q), rotary(k), v, causal=m.causal, scale=m.attention_scale, kind=self.kernel)
         return jnp.einsum("bthk,hkd->btd", mixed, out.astype(x.dtype))
 
 
@@ -89,49 +84,86 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm x), then x + mlp(norm x); the second value is what `nn.scan` collects: nothing."""
+    """x + r attention(norm x), then x + r mlp(norm x), with r the model's residual scale; [b t d] to [b t d].
+
+    The second value is what `nn.scan` collects: nothing.
+    """
 
     model: Model
+    kernel: Kernel
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> tuple[Array, None]:
-        drop = nn.Dropout(self.model.dropout, deterministic=not train)
-        x = x + drop(Attention(self.model, name="attention")(RMSNorm(name="attention_norm")(x)))
-        x = x + drop(MLP(self.model, name="mlp")(RMSNorm(name="mlp_norm")(x)))
+        m = self.model
+        drop = nn.Dropout(m.dropout, deterministic=not train)
+        scaled = (
+            (lambda branch: branch) if m.residual_scale == 1.0 else (lambda branch: branch * m.residual_scale)
+        )
+        x = x + scaled(drop(Attention(m, self.kernel, name="attention")(RMSNorm(name="attention_norm")(x))))
+        x = x + scaled(drop(MLP(m, name="mlp")(RMSNorm(name="mlp_norm")(x))))
         return x, None
 
 
 class Transformer(nn.Module):
-    """Next-token logits [b t v] in float32 of tokens [b t].
+    """Logits [b t v] in float32 of tokens [b t]: `predict` of `features`, which the loss calls one by one.
 
     The embedding has unit variance. The head is initialised at 1/width per weight (a tied head is the unit-variance
     table divided by width), so that the first logits are near zero and the first loss is ln(vocab).
-    `unroll` writes the blocks out one after another in the program, for counting its operations.
     """
 
     model: Model
+    dtype: Any = jnp.float32
+    """Of activations and matrix products."""
+    attention: Kernel = "plain"
+    remat: Remat = "none"
+    """What the backward pass computes again: nothing, all but matrix products, or every block."""
     unroll: bool = False
+    """Write the blocks out one after another in the program, for counting its operations."""
 
-    @nn.compact
-    def __call__(self, tokens: Array, train: bool = False) -> Array:
+    def setup(self) -> None:
         m = self.model
-        table = self.param("embedding", nn.initializers.normal(1.0), (m.vocab, m.width))
-        x = jnp.take(table, tokens, axis=0)
-        x = nn.Dropout(m.dropout, deterministic=not train)(x)
-        blocks = nn.scan(
-            Block,
+        self.embedding = self.param("embedding", nn.initializers.normal(1.0), (m.input_rows, m.width))
+        self.drop = nn.Dropout(m.dropout)
+        stack = nn.scan(
+            rematerialised(self.remat),
             variable_axes={"params": 0},
             split_rngs={"params": True, "dropout": True},
             in_axes=nn.broadcast,
             length=m.depth,
             unroll=m.depth if self.unroll else 1,
         )
-        x, _ = blocks(m, name="blocks")(x, train)
-        x = RMSNorm(name="final_norm")(x)
+        self.blocks = stack(m, self.attention)
+        self.final_norm = RMSNorm()
+        if not m.tied:
+            self.head = self.param("head", nn.initializers.normal(1 / m.width), (m.width, m.vocab))
+
+    def features(self, tokens: Array, train: bool = False) -> Array:
+        """What the head reads: tokens [b t] to [b t d] in `dtype`."""
+        x = jnp.take(self.embedding, tokens, axis=0).astype(self.dtype)
+        x = self.drop(x, deterministic=not train)
+        x, _ = self.blocks(x, train)
+        return self.final_norm(x)
+
+    def predict(self, features: Array) -> Array:
+        """Logits [b s v] in float32 of features [b s d]."""
+        m = self.model
         if m.tied:
-            return jnp.einsum("btd,vd->btv", x / m.width, table).astype(jnp.float32)
-        head = self.param("head", nn.initializers.normal(1 / m.width), (m.width, m.vocab))
-        return (x @ head).astype(jnp.float32)
+            table = self.embedding[: m.vocab].astype(self.dtype)
+            return jnp.einsum("btd,vd->btv", features / m.width, table, preferred_element_type=jnp.float32)
+        return jnp.matmul(features, self.head.astype(self.dtype), preferred_element_type=jnp.float32)
+
+    def __call__(self, tokens: Array, train: bool = False) -> Array:
+        return self.predict(self.features(tokens, train))
+
+
+def rematerialised(remat: Remat) -> type[nn.Module]:
+    """The block, keeping of its forward pass for the backward pass what the policy says (Chen et al. 2016)."""
+    if remat == "none":
+        return Block
+    policies = jax.checkpoint_policies
+    policy = policies.dots_with_no_batch_dims_saveable if remat == "dots" else policies.nothing_saveable
+    # a scan's body is computed again where it stands: no fence against common subexpressions is needed
+    return nn.remat(Block, policy=policy, static_argnums=(2,), prevent_cse=False)
 
 
 def init_parameters(model: nn.Module, key: Array, context: int) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,9 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from scaling.errors import UserError
+from scaling.training.disk import clear_disk_errors, drop_orbax_errors, raise_unless_damage
 
 Say = Callable[[str], None]
-
-
-class CheckpointError(UserError):
-    """A checkpoint that could not be written: the message says where, why and what is safe."""
 
 
 @jax.jit
@@ -39,18 +33,18 @@ def fingerprint(state: Any) -> jax.Array:
 
 
 class Checkpoints:
-    """The checkpoints of one trunk or branch. The two latest and those at the steps of `keep` are preserved.
+    """The checkpoints of one trunk or branch of one model.
 
     Saves are finished when `save` returns; a process killed during one leaves a temporary folder that is never
     read. Used as a context manager.
     """
 
-    def __init__(self, folder: Path, keep: Collection[int] = ()) -> None:
+    def __init__(self, folder: Path) -> None:
         """Open or create `folder`; raises CheckpointError where that cannot be."""
         self.folder = folder
-        policies = checkpoint_managers.preservation_policy
-        preserved = policies.AnyPreservationPolicy([policies.LatestN(2), policies.CustomSteps(sorted(keep))])
-        with _clear_disk_errors(f"opening the checkpoints at {folder}"):
+        preserved = checkpoint_managers.preservation_policy.PreserveAll()
+        drop_orbax_errors()
+        with clear_disk_errors(f"opening the checkpoints at {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(
                 folder.absolute(),
@@ -83,39 +77,40 @@ class Checkpoints:
             if before is not None
             else "no earlier one is touched"
         )
-        with _clear_disk_errors(f"writing the checkpoint of step {step} to {self.folder} ({safe})"):
+        with clear_disk_errors(f"writing the checkpoint of step {step} to {self.folder} ({safe})"):
             arguments = ocp.args.Composite(state=ocp.args.StandardSave(state), notes=ocp.args.JsonSave(notes))
             # without force, Orbax silently skips a step below the latest one
             self._manager.save(step, args=arguments, force=True)
 
-    def restore(self, like: Any, at_most: int, say: Say) -> tuple[int, Any, dict[str, Any]] | None:
-        """The newest sound checkpoint up to step `at_most`: (step, state, notes), or None where there is none.
+    def prune(self, keep: Collection[int]) -> None:
+        """Delete all checkpoints but those at the steps of `keep`."""
+        for step in set(self.steps()) - set(keep):
+            with clear_disk_errors(f"deleting the checkpoint of step {step} in {self.folder}"):
+                self._manager.delete(step)
 
-        `like` is a state of the wanted shapes and shardings. An unsound checkpoint is reported through `say`, set
-        aside, and the one before it is tried.
+    def restore(self, step: int, like: Any, say: Say) -> tuple[Any, dict[str, Any]] | None:
+        """State and notes of the checkpoint of `step`; None where it is unsound: then it is reported through `say` and
+        set aside.
+
+        `like` is a state of the wanted shapes and shardings.
         """
-        for step in reversed([s for s in self.steps() if s <= at_most]):
-            try:
-                return step, *self._read(step, like)
-            except Exception as error:  # whatever a damaged file makes the reader raise
-                _raise_unless_damage(error, step, self.folder)
-                reason = (
-                    str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-                )
-                before = (
-                    "the one before is used"
-                    if step > self.steps()[0]
-                    else "there is no other: starting again"
-                )
-                say(f"the checkpoint of step {step} in {self.folder} is damaged ({reason}); {before}")
-                self._set_aside(step)
+        try:
+            return self._read(step, like)
+        except Exception as error:  # whatever a damaged file makes the reader raise
+            raise_unless_damage(error, step, self.folder)
+            lines = str(error).strip().splitlines()
+            reason = lines[0][:200] if lines else type(error).__name__
+            before = (
+                "the one before is used" if step > self.steps()[0] else "there is no other: starting again"
+            )
+            say(f"the checkpoint of step {step} in {self.folder} is damaged ({reason}); {before}")
+            self._set_aside(step)
         return None
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(target), notes=ocp.args.JsonRestore())
-        with _quiet_orbax():
-            restored = self._manager.restore(step, args=arguments)
+        restored = self._manager.restore(step, args=arguments)
         notes = dict(restored["notes"])
         if int(fingerprint(restored["state"])) != notes.pop("fingerprint"):
             raise ValueError("its arrays do not match their fingerprint")
@@ -130,55 +125,50 @@ class Checkpoints:
         self._manager.reload()
 
 
-@contextlib.contextmanager
-def _clear_disk_errors(doing: str) -> Iterator[None]:
-    try:
-        with _quiet_orbax():
-            yield
-    except Exception as error:
-        full = _errno(error) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-        if full:
-            raise CheckpointError(
-                f"the disk is full: {doing} failed; free some space and run the same command again to continue"
-            ) from None
-        if isinstance(error, OSError) or "PERMISSION_DENIED" in str(error):
-            reason = str(error).strip().splitlines()[0][:200]
-            raise CheckpointError(
-                f"{doing} failed ({reason}); mend it and run the same command again"
-            ) from None
-        raise
+class PopulationCheckpoints:
+    """The checkpoints of a population's trunks or branches, each member's in a folder of its own.
 
+    A kill during a save leaves some members a checkpoint ahead of the others, so one is used when all members have it,
+    and only then are older ones deleted. The two latest and those at the steps of `keep` are preserved.
+    """
 
-@contextlib.contextmanager
-def _quiet_orbax() -> Iterator[None]:
-    """Orbax logs the traceback of every failure that is handled here."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(previous)
+    def __init__(self, folders: Sequence[Path], keep: Collection[int] = ()) -> None:
+        """Open or create the folders, one a member; raises CheckpointError where that cannot be."""
+        self.keep = set(keep)
+        self._stack = contextlib.ExitStack()
+        self.members = [self._stack.enter_context(Checkpoints(folder)) for folder in folders]
 
+    def __enter__(self) -> PopulationCheckpoints:
+        return self
 
-def _raise_unless_damage(error: Exception, step: int, folder: Path) -> None:
-    """Raise where the files may well be sound: of another shape, not to be opened, or too large for the memory."""
-    text = str(error)
-    if "shape" in text and "compatible" in text:
-        raise CheckpointError(
-            f"the checkpoint of step {step} in {folder} is of another shape of model, made by another version "
-            "of this software; go back to that version, or use another --out"
-        ) from None
-    refused = isinstance(error, PermissionError) or "PERMISSION_DENIED" in text
-    if refused or isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
-        raise CheckpointError(
-            f"the checkpoint of step {step} in {folder} cannot be read ({text.splitlines()[0][:200]}); "
-            "mend that and run the same command again"
-        ) from None
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
+    def steps(self) -> list[int]:
+        """Steps at which every member has a checkpoint, in order."""
+        return sorted(set.intersection(*(set(member.steps()) for member in self.members)))
 
-def _errno(error: BaseException | None) -> int | None:
-    while error is not None:
-        if isinstance(error, OSError):
-            return error.errno
-        error = error.__cause__ or error.__context__
-    return None
+    def save(self, step: int, states: Iterable[Any], notes: Sequence[dict[str, Any]]) -> None:
+        """Write each member's state and notes as its checkpoint of `step`; raises CheckpointError."""
+        for member, state, note in zip(self.members, states, notes, strict=True):
+            member.save(step, state, note)
+        past = [s for s in self.steps() if s <= step]
+        for member in self.members:
+            member.prune({*past[-2:], *self.keep, *(s for s in member.steps() if s > step)})
+
+    def restore(
+        self, likes: Sequence[Any], at_most: int, say: Say
+    ) -> tuple[int, list[Any], list[dict[str, Any]]] | None:
+        """The newest sound checkpoint up to step `at_most` that all members have: (step, states, notes), or None.
+
+        `likes` are states of the wanted shapes and shardings.
+        """
+        for step in reversed([s for s in self.steps() if s <= at_most]):
+            found = []
+            for member, like in zip(self.members, likes, strict=True):
+                if (read := member.restore(step, like, say)) is None:
+                    break
+                found.append(read)
+            else:
+                return step, [state for state, _ in found], [notes for _, notes in found]
+        return None

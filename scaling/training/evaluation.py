@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from scaling.data.batches import held_out
 from scaling.data.languages import language
 from scaling.data.rows import Rows
 from scaling.errors import UserError
+from scaling.spec import Model
 from scaling.training.program import Program
 
 EXACT_BYTES = 2**31
@@ -30,7 +32,7 @@ class HeldOut:
     """The document of each row, [r]."""
     tokens_per_byte: float | None
     scored: int
-    """Scored tokens of a row."""
+    """Predicted tokens of a row that are part of the loss."""
     entropy: float | None = None
     """The least loss there can be, where it is known."""
     probabilities: np.ndarray | None = None
@@ -46,22 +48,30 @@ class HeldOut:
             exact = _probabilities(validation, rows)
         return cls(rows, document, validation.tokens_per_byte, scored, validation.entropy, exact)
 
+    def as_asked(self, model: Model) -> HeldOut:
+        """The same rows under the model's objective: `masked` predicts other tokens than the next, whose entropy is
+        not known, and bits per byte of text are no sum of its losses."""
+        if model.causal:
+            return self
+        return dataclasses.replace(
+            self, tokens_per_byte=None, scored=model.predictions, entropy=None, probabilities=None
+        )
 
-def measure(program: Program, parameters: Any, held: HeldOut) -> dict[str, Any]:
-    """L in nats per token, its standard error L_se, and bits per byte; in a language of known entropy also that and the
-    exact `excess` of the model's loss over it. The columns of the table."""
-    mean, error = _mean(program.held_out_losses(parameters, held.rows), held)
+
+def measure(program: Program, parameters: Any, held: HeldOut) -> list[dict[str, Any]]:
+    """Of each member: L in nats per token, its standard error L_se, and bits per byte; in a language of known entropy
+    also that and the exact `excess` of the model's loss over it. The columns of the table."""
     per_byte = held.tokens_per_byte
-    found = {
-        "L": mean,
-        "L_se": error,
-        "bpb": None if per_byte is None else mean * per_byte / math.log(2),
-        "tokens_per_byte": per_byte,
-    }
+    found: list[dict[str, Any]] = []
+    for losses in program.held_out_losses(parameters, held.rows):
+        mean, error = _mean(losses, held)
+        bits = None if per_byte is None else mean * per_byte / math.log(2)
+        found.append({"L": mean, "L_se": error, "bpb": bits, "tokens_per_byte": per_byte})
     if held.probabilities is not None:
-        excess = program.held_out_excess(parameters, held.rows, held.probabilities)
-        found |= dict(zip(("excess", "excess_se"), _mean(excess, held), strict=True))
-        found["entropy"] = held.entropy
+        excesses = program.held_out_excess(parameters, held.rows, held.probabilities)
+        for member, excess in zip(found, excesses, strict=True):
+            member |= dict(zip(("excess", "excess_se"), _mean(excess, held), strict=True))
+            member["entropy"] = held.entropy
     return found
 
 

@@ -1,22 +1,28 @@
-"""A job: one trunk and its decay branches, from wherever the files say it stands to the end."""
+"""A population's training: its trunks and their decay branches, from wherever the files say they stand to the end."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import jax
+
+from scaling.accounting import training_flops
 from scaling.data.batches import unique_tokens
 from scaling.data.rows import Rows
+from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder, write_whole
-from scaling.plan import Job
+from scaling.population import Population
 from scaling.results import diverged, done
 from scaling.spec import Run
-from scaling.training.checkpoint import Checkpoints
+from scaling.training.checkpoint import PopulationCheckpoints
 from scaling.training.evaluation import HeldOut, measure
-from scaling.training.loop import Clock, Diverged, Progress, Trainer, Watch
+from scaling.training.hosts import is_writer
+from scaling.training.loop import Clock, Member, Progress, Trainer, Watch
 from scaling.training.metrics import MetricsLog
 from scaling.training.program import Program, program_of
 from scaling.training.sharding import check_batch
@@ -28,11 +34,11 @@ TRUNK, BRANCH = "trunk", "decay branch"
 class Display(Protocol):
     """What a job tells whoever watches."""
 
-    def begin(self, name: str, start: int, stop: int, run: Run) -> None:
-        """A trunk or branch goes from step `start` to `stop`."""
+    def begin(self, name: str, start: int, stop: int, flops_a_step: float) -> None:
+        """A trunk or branch, or those of a population, goes from step `start` to `stop`."""
 
     def progress(self, progress: Progress) -> None:
-        """A step is done."""
+        """Steps are done."""
 
     def finish(self, run: Run, result: dict[str, Any]) -> None:
         """A run is finished."""
@@ -51,90 +57,162 @@ class Setting:
     display: Display
     stop_wanted: Callable[[], bool]
     checkpoint_seconds: float
+    execution: Execution = DEFAULT
 
 
-def train_job(job: Job, setting: Setting) -> None:
-    """Train and measure every unfinished run of the job, shortest budget first; finished ones cost nothing.
+def train_population(population: Population, setting: Setting) -> None:
+    """Train and measure every unfinished run of every member, shortest budget first; finished ones cost nothing.
 
     Each run writes its result when it is measured, so that work lost to a kill is what came after the last checkpoint.
-    A run that diverges is recorded, and the others go on.
+    A member that diverges is recorded, and the others go on.
     """
-    pending = [run for run in job.runs if setting.folder.result(run) is None]
+    pending = [runs for runs in population.budgets if any(setting.folder.result(run) is None for run in runs)]
     if not pending:
         return
-    program = program_of(pending[0])
-    check_batch(pending[0].batch_rows, program.mesh)
-    branch_points = [run.decay_start for run in job.runs]
-    with Checkpoints(setting.folder.trunk(pending[0]) / "checkpoints", keep=branch_points) as trunk:
-        trunk_ended: int | None = None
-        for run in pending:
-            if trunk_ended is not None and run.decay_start >= trunk_ended:
-                result = diverged(run, trunk_ended, TRUNK)
+    program = program_of(pending[0][0], setting.execution, population.members)
+    check_batch(pending[0][0].batch_rows, program.mesh)
+    training = Training(population, program, setting)
+    folders = [setting.folder.trunk(run) / "checkpoints" for run in pending[0]]
+    branch_points = [runs[0].decay_start for runs in population.budgets]
+    fates: list[dict[str, Any]] = []
+    ended: int | None = None  # the step by which every trunk has diverged: nothing is left to train
+    with PopulationCheckpoints(folders, keep=branch_points) as trunks:
+        for runs in pending:
+            if ended is not None and runs[0].decay_start >= ended:
+                results = [
+                    diverged(run, population.population_id, **fate)
+                    for run, fate in zip(runs, fates, strict=True)
+                ]
             else:
-                result = _train_run(run, program, trunk, setting)
-            if result["diverged"] and result["diverged"]["part"] == TRUNK:
-                trunk_ended = result["diverged"]["step"]
-            write_whole(
-                setting.folder.run(run) / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n"
-            )
-            setting.display.finish(run, result)
+                results = training.results(runs, trunks)
+            fates = [result["diverged"] for result in results]
+            if all(fate and fate["part"] == TRUNK for fate in fates):
+                ended = max(fate["step"] for fate in fates)
+            for run, result in zip(runs, results, strict=True):
+                if setting.folder.result(run) is None:
+                    _write(run, result, setting)
 
 
-def _train_run(run: Run, program: Program, trunk: Checkpoints, setting: Setting) -> dict[str, Any]:
-    part = TRUNK
-    try:
-        with Checkpoints(setting.folder.run(run) / "checkpoints") as branch:
-            blank = program.initial_state(run)
-            resumed = branch.restore(blank, run.steps, setting.display.say)
+def _write(run: Run, result: dict[str, Any], setting: Setting) -> None:
+    if is_writer():
+        text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+        write_whole(setting.folder.run(run) / "result.json", text)
+    setting.display.finish(run, result)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A population in training."""
+
+    population: Population
+    program: Program
+    setting: Setting
+
+    def results(self, runs: Sequence[Run], trunks: PopulationCheckpoints) -> list[dict[str, Any]]:
+        """Train the members' runs of one budget to their end, and measure them."""
+        say = self.setting.display.say
+        folders = [self.setting.folder.run(run) / "checkpoints" for run in runs]
+        with PopulationCheckpoints(folders) as branches:
+            blank = self.program.initial_state(runs)
+            likes = self._likes(blank)
+            resumed = branches.restore(likes, runs[0].steps, say)
             if resumed:
-                start, state, notes = resumed
+                start, states, notes = resumed
+                state = self.program.together(states, blank)
             else:
-                start = run.decay_start
-                state, trunk_seconds = _trunk_state(run, blank, program, trunk, setting)
-                state = program.branch_off(state, run)
-                notes = {"device_seconds": 0.0, "trunk_device_seconds": trunk_seconds}
-            part = BRANCH
-            state, seconds = _advance(run, state, start, run.steps, notes, program, branch, setting)
-    except Diverged as error:
-        return diverged(run, error.step, part)
-    measured = measure(program, state.parameters, setting.held_out)
-    if not math.isfinite(measured["L"]):  # the last update itself overflowed
-        return diverged(run, run.steps, BRANCH)
-    return done(
-        run,
-        D_unique=unique_tokens(setting.train, run.tokens),
-        device_seconds=seconds,
-        trunk_device_seconds=notes["trunk_device_seconds"],
-        **measured,
-    )
+                start = runs[0].decay_start
+                state, members = self._trunks(runs, blank, likes, trunks)
+                state = self.program.branch_off(state, runs)
+                notes = [
+                    {"device_seconds": 0.0, "trunk_device_seconds": seconds, "trunk_diverged": lost}
+                    for seconds, lost in members
+                ]
+            for note in notes:  # what was lost in the trunk is carried along, not trained
+                note["diverged"] = note.get("diverged") or note["trunk_diverged"]
+            state, ends = self._advance(runs, state, start, runs[0].steps, notes, branches)
+        if all(lost is not None for _, lost in ends):
+            measured: Sequence[dict[str, Any]] = [{"L": math.nan}] * len(runs)
+        else:
+            held_out = self.setting.held_out.as_asked(runs[0].model)
+            measured = measure(self.program, state.parameters, held_out)
+        return [
+            self._result(run, note, end, found)
+            for run, note, end, found in zip(runs, notes, ends, measured, strict=True)
+        ]
 
-
-def _trunk_state(
-    run: Run, blank: State, program: Program, trunk: Checkpoints, setting: Setting
-) -> tuple[State, float]:
-    """The trunk's state at the step where `run` leaves it, trained up to there from its nearest checkpoint."""
-    resumed = trunk.restore(blank, run.decay_start, setting.display.say)
-    start, state, notes = resumed or (0, blank, {"device_seconds": 0.0})
-    return _advance(run, state, start, run.decay_start, notes, program, trunk, setting)
-
-
-def _advance(
-    run: Run,
-    state: State,
-    start: int,
-    stop: int,
-    notes: dict[str, Any],
-    program: Program,
-    checkpoints: Checkpoints,
-    setting: Setting,
-) -> tuple[State, float]:
-    """The state at `stop`, and the device-seconds that the trunk or branch of `checkpoints` has taken in all."""
-    is_trunk = stop == run.decay_start
-    clock = Clock(program.mesh.size, notes["device_seconds"])
-    watch = Watch(setting.display.progress, setting.stop_wanted, setting.checkpoint_seconds)
-    setting.display.begin(f"{run.trunk_name} trunk" if is_trunk else run.name, start, stop, run)
-    with MetricsLog(checkpoints.folder.parent / "metrics.jsonl") as log:
-        trainer = Trainer(
-            program, setting.train, run.seed, run.batch_rows, checkpoints, log, clock, notes, watch
+    def _result(
+        self, run: Run, notes: dict[str, Any], end: tuple[float, int | None], measured: dict[str, Any]
+    ) -> dict[str, Any]:
+        seconds, lost = end
+        population_id = self.population.population_id
+        if notes["trunk_diverged"] is not None:
+            return diverged(run, population_id, notes["trunk_diverged"], TRUNK)
+        if lost is not None or not math.isfinite(measured["L"]):  # or the last update itself overflowed
+            return diverged(run, population_id, lost or run.steps, BRANCH)
+        return done(
+            run,
+            population_id,
+            D_unique=unique_tokens(self.setting.train, run.tokens),
+            device_seconds=seconds,
+            trunk_device_seconds=notes["trunk_device_seconds"],
+            **measured,
         )
-        return trainer.advance(state, start, stop), clock.device_seconds
+
+    def _trunks(
+        self, runs: Sequence[Run], blank: State, likes: Sequence[Any], trunks: PopulationCheckpoints
+    ) -> tuple[State, list[tuple[float, int | None]]]:
+        """The trunks' state at the step where `runs` leave them, trained up to there from the nearest checkpoint; each
+        member's device-seconds, and the step at which it diverged."""
+        resumed = trunks.restore(likes, runs[0].decay_start, self.setting.display.say)
+        if resumed:
+            start, states, notes = resumed
+            state = self.program.together(states, blank)
+        else:
+            start, state, notes = 0, blank, [{"device_seconds": 0.0} for _ in runs]
+        return self._advance(runs, state, start, runs[0].decay_start, notes, trunks)
+
+    def _advance(
+        self,
+        runs: Sequence[Run],
+        state: State,
+        start: int,
+        stop: int,
+        notes: Sequence[dict[str, Any]],
+        checkpoints: PopulationCheckpoints,
+    ) -> tuple[State, list[tuple[float, int | None]]]:
+        """The state at `stop`; each member's device-seconds on its trunk or branch in all, and the step at which it
+        diverged."""
+        first, setting = runs[0], self.setting
+        clock = Clock(self.program.mesh.size / len(runs), notes[0]["device_seconds"])
+        watch = Watch(setting.display.progress, setting.stop_wanted, setting.checkpoint_seconds)
+        flops = training_flops(first.model, first.optim.batch_tokens) * len(runs)
+        setting.display.begin(self._name(runs, stop), start, stop, flops)
+        with contextlib.ExitStack() as stack:
+            members = [
+                Member.of(
+                    stack.enter_context(MetricsLog(each.folder.parent / "metrics.jsonl")),
+                    run.order_seed,
+                    note,
+                )
+                for run, note, each in zip(runs, notes, checkpoints.members, strict=True)
+            ]
+            trainer = Trainer(
+                self.program, setting.train, members, first.batch_rows, checkpoints, clock, watch
+            )
+            if not trainer.lost:
+                state = trainer.advance(state, start, stop)
+            return state, [(clock.device_seconds, member.diverged) for member in members]
+
+    def _name(self, runs: Sequence[Run], stop: int) -> str:
+        first = runs[0]
+        name = f"{first.trunk_name} trunk" if stop == first.decay_start else first.name
+        return name if len(runs) == 1 else f"{name} and {len(runs) - 1} more"
+
+    def _likes(self, blank: State) -> list[Any]:
+        """A member's state for each member, as shapes and places."""
+        if self.program.members == 1:
+            return [blank]
+        one = next(self.program.apart(blank))
+        return [jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), one)] * (
+            self.program.members
+        )

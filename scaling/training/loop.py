@@ -1,42 +1,37 @@
-"""The loop: advance a state to a step, logging, saving, and stopping when asked or when the loss is no number."""
+"""The loop: advance a population to a step, logging, saving, and stopping when asked or when no loss is a number."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import numpy as np
 
-from scaling.data.batches import batch
 from scaling.data.rows import Rows
-from scaling.training.checkpoint import Checkpoints
+from scaling.training.checkpoint import PopulationCheckpoints
+from scaling.training.hosts import any_host
 from scaling.training.metrics import MetricsLog
 from scaling.training.program import Program
-from scaling.training.sharding import place
 from scaling.training.state import Metrics, State
 
 LOG_EVERY = 10
 """Steps between two records of the log; the loss of a record is the mean over the steps since the one before."""
+
+FETCH_SECONDS = 0.2
+"""Metrics are fetched from the device that often, or every LOG_EVERY steps: a fetch makes the host wait."""
 
 
 class Interrupted(Exception):
     """Training was asked to stop; a checkpoint has been written, and the same command continues."""
 
 
-class Diverged(Exception):
-    """The loss or the gradient of a step was not finite."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__(f"loss or gradient was not finite at step {step}")
-        self.step = step
-
-
 @dataclass(frozen=True)
 class Progress:
-    """What a watcher is told after a step."""
+    """What a watcher is told after steps: the mean loss of the members that have one."""
 
     step: int
     loss: float
@@ -54,9 +49,10 @@ class Watch:
 
 @dataclass
 class Clock:
-    """Device-seconds of training so far, earlier processes included, and the pace of this one."""
+    """Device-seconds of training of each member so far, earlier processes included, and the pace of this one."""
 
-    devices: int
+    devices: float
+    """Devices a member: those of the mesh over the members that they train."""
     device_seconds: float = 0.0
     _last: float = field(default_factory=time.perf_counter)
     _pace: float = 0.0
@@ -67,7 +63,7 @@ class Clock:
         spent, self._last = now - self._last, now
         self.device_seconds += spent * self.devices
         pace = tokens / max(spent, 1e-9)
-        self._pace = pace if self._pace == 0 else 0.9 * self._pace + 0.1 * pace
+        self._pace = pace if self._pace == 0 else 0.8 * self._pace + 0.2 * pace
         return self._pace
 
     def skip(self) -> None:
@@ -76,66 +72,117 @@ class Clock:
 
 
 @dataclass
+class Member:
+    """One model of a population on its way: everything but its state."""
+
+    log: MetricsLog
+    seed: int
+    """Of the order of its data."""
+    notes: dict[str, Any]
+    """Kept with every checkpoint; the device-seconds, the fate and the losses not yet logged are brought up to date."""
+    diverged: int | None = None
+    """The step at which its loss or gradient was no number; it is carried along, and nothing more is said of it."""
+    losses: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, log: MetricsLog, seed: int, notes: dict[str, Any]) -> Member:
+        """A member as its notes left it."""
+        return cls(log, seed, notes, notes.get("diverged"), list(notes.get("losses", [])))
+
+    def hear(self, step: int, values: dict[str, float], pace: float, tokens: int) -> None:
+        """Take in the numbers of a step, and log them when it is time."""
+        if self.diverged is not None:
+            return
+        if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
+            self.diverged = step
+            return
+        self.losses.append(values["loss"])
+        if step % LOG_EVERY == 0:
+            values = values | {"loss": math.fsum(self.losses) / len(self.losses)}
+            self.losses.clear()
+            self.log.write(step, tokens=step * tokens, **values, tokens_per_second=round(pace, 1))
+
+    def noted(self, device_seconds: float) -> dict[str, Any]:
+        """Notes for a checkpoint."""
+        return self.notes | {
+            "device_seconds": device_seconds,
+            "losses": self.losses,
+            "diverged": self.diverged,
+        }
+
+
+@dataclass
 class Trainer:
-    """One trunk or branch on its way: everything but the state that a step is about."""
+    """A population on the way along its trunks or branches: everything but the state that a step is about."""
 
     program: Program
     rows: Rows
-    seed: int
+    members: Sequence[Member]
     batch_rows: int
-    checkpoints: Checkpoints
-    log: MetricsLog
+    checkpoints: PopulationCheckpoints
     clock: Clock
-    notes: dict[str, Any]
-    """Kept with every checkpoint, the device-seconds and the losses not yet logged brought up to date."""
     watch: Watch
-    _pending: tuple[int, Metrics] | None = None
-    _losses: list[float] = field(init=False)
+    _pending: list[tuple[int, Metrics]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self._losses = list(self.notes.get("losses", []))
+    @property
+    def lost(self) -> bool:
+        """Whether every member has diverged."""
+        return all(member.diverged is not None for member in self.members)
 
     def advance(self, state: State, start: int, stop: int) -> State:
         """Train from step `start` to `stop`, saving there and every so many seconds.
 
-        Metrics are fetched one step late, so that the device does not wait for the host. Raises Diverged, and
-        Interrupted after a checkpoint when the watch wants to stop.
+        Ends early, unsaved, where every member has diverged. Metrics are fetched some steps late, so that the device
+        does not wait for the host. Raises Interrupted after a checkpoint when the watch wants to stop.
         """
         self.clock.skip()
-        saved = time.monotonic()
+        saved = fetched = time.monotonic()
+        seeds = [member.seed for member in self.members]
         for done in range(start + 1, stop + 1):
-            rows = batch(
-                self.rows, self.seed, done - 1, self.batch_rows, jax.process_index(), jax.process_count()
-            )
-            state, metrics = self.program.step(state, place(rows, self.program.mesh))
+            batch = self.program.batch(self.rows, seeds, done - 1, self.batch_rows)
+            state, metrics = self.program.step(state, batch)
+            if self.program.waits:
+                jax.block_until_ready(metrics)
             if done == start + 1:
                 self.clock.skip()  # compiling is not training
-            self._settle()
-            self._pending = (done, metrics)
-            wanted = self.watch.stop_wanted()
-            if wanted or done == stop or time.monotonic() - saved > self.watch.checkpoint_seconds:
-                self._settle()
-                notes = self.notes | {"device_seconds": self.clock.device_seconds, "losses": self._losses}
-                self.checkpoints.save(done, state, notes)
-                self.clock.skip()
+            self._pending.append((done, metrics))
+            now = time.monotonic()
+            if len(self._pending) > LOG_EVERY or now - fetched > FETCH_SECONDS:
+                self._settle(in_flight=1)
+                fetched = now
+            due = now - saved > self.watch.checkpoint_seconds
+            wanted, due = any_host(done, self.watch.stop_wanted(), due)
+            if wanted or due or done == stop:
+                self._settle(in_flight=0)
+            if self.lost:
+                return state
+            if wanted or due or done == stop:
+                self._save(done, state)
                 saved = time.monotonic()
             if wanted and done < stop:
                 raise Interrupted
         return state
 
-    def _settle(self) -> None:
-        """Wait for the step in flight and tell its numbers; raises Diverged where they are none."""
-        if self._pending is None:
+    def _settle(self, in_flight: int) -> None:
+        """Wait for all steps but the last `in_flight` and tell their numbers."""
+        ready = self._pending[: len(self._pending) - in_flight]
+        if not ready:
             return
-        (step, metrics), self._pending = self._pending, None
-        values: dict[str, Any] = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        del self._pending[: len(ready)]
         tokens = self.batch_rows * self.rows.context
-        pace = self.clock.tick(tokens)
-        self.watch.progress(Progress(step, values["loss"], pace))
-        if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
-            raise Diverged(step)
-        self._losses.append(values["loss"])
-        if step % LOG_EVERY == 0:
-            values["loss"] = math.fsum(self._losses) / len(self._losses)
-            self._losses.clear()
-            self.log.write(step, tokens=step * tokens, **values, tokens_per_second=round(pace, 1))
+        found = [
+            (step, {k: np.atleast_1d(v) for k, v in values.items()}) for step, values in jax.device_get(ready)
+        ]
+        pace = self.clock.tick(tokens * len(self.members) * len(ready))
+        for step, values in found:
+            for number, member in enumerate(self.members):
+                mine = {name: float(value[number]) for name, value in values.items()}
+                member.hear(step, mine, pace / len(self.members), tokens)
+        losses = [loss for loss in found[-1][1]["loss"] if math.isfinite(loss)]
+        mean = float(np.mean(losses)) if losses else math.nan
+        self.watch.progress(Progress(found[-1][0], mean, pace))
+
+    def _save(self, step: int, state: State) -> None:
+        notes = [member.noted(self.clock.device_seconds) for member in self.members]
+        self.checkpoints.save(step, self.program.apart(state), notes)
+        self.clock.skip()

@@ -1,7 +1,13 @@
-"""Cross-entropy of next tokens and their divergence from the truth, in float32."""
+"""Losses of tokens and their divergence from the truth, in float32.
+
+The logits of a batch, b t v numbers, are by far the largest array of a small model's step. Where they are large they
+are made in parts, one stretch of time after another, and once more in the backward pass, so that no more than the
+loss of each token stays in memory. Parts are of time: a batch that is split over devices stays split.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -9,6 +15,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from scaling.training.objective import hidden_tokens, next_tokens
 
 Array = jax.Array
 
@@ -18,16 +26,80 @@ Scored = tuple[bool, ...] | None
 SummedLoss = Callable[[Any, Array, Array], tuple[Array, Array]]
 """(parameters, rows [b, t + 1], key) -> (loss in nats summed over predicted tokens, their number), float32 [] each."""
 
+PART_BYTES = 2**26
+"""Logits on a device, in bytes, that are made in one part."""
 
-def make_summed_loss(model: nn.Module, scored: Scored = None) -> SummedLoss:
-    """The training loss of a batch, dropout on."""
+
+def make_summed_loss(
+    module: nn.Module, scored: Scored = None, chunks: int = 0, devices: int = 1
+) -> SummedLoss:
+    """The training loss of a batch, dropout on; `chunks` and `devices` as in `in_parts`."""
+    losses = make_losses(module, True, scored, chunks, devices)
 
     def summed_loss(parameters: Any, rows: Array, key: Array) -> tuple[Array, Array]:
-        logits = model.apply({"params": parameters}, rows[:, :-1], train=True, rngs={"dropout": key})
-        losses = at_scored(cross_entropy(cast(Array, logits), rows[:, 1:]), scored)
-        return losses.sum(), jnp.float32(losses.size)
+        found = losses(parameters, rows, key)
+        return found.sum(), jnp.float32(found.size)
 
     return summed_loss
+
+
+def make_losses(
+    module: nn.Module, train: bool, scored: Scored = None, chunks: int = 0, devices: int = 1
+) -> Callable[[Any, Array, Array], Array]:
+    """A pure function (parameters, rows [b, t + 1], key) -> the loss of each predicted token, nats [b s].
+
+    The key is that of dropout and of the tokens that the objective `masked` hides.
+    """
+    model = module.model
+
+    def losses(parameters: Any, rows: Array, key: Array) -> Array:
+        task = next_tokens(rows) if model.causal else hidden_tokens(rows, key, model)
+        x = features(module, parameters, task.inputs, train, key)
+        if task.positions is not None:
+            x = jnp.take_along_axis(x, task.positions[..., None], axis=1)
+
+        def part(x: Array, targets: Array) -> Array:
+            return cross_entropy(predict(module, parameters, x), targets)
+
+        return at_scored(in_parts(part, chunks, devices, model.vocab, x, task.targets), scored)
+
+    return losses
+
+
+def features(
+    module: nn.Module, parameters: Any, tokens: Array, train: bool, key: Array | None = None
+) -> Array:
+    """What the head of a model reads, [b t d], of tokens [b t]; `key` is that of dropout."""
+    rngs = {} if key is None else {"dropout": key}
+    return cast(Array, module.apply({"params": parameters}, tokens, train, method="features", rngs=rngs))
+
+
+def predict(module: nn.Module, parameters: Any, x: Array) -> Array:
+    """Logits [b s v] in float32 of features x [b s d]."""
+    return cast(Array, module.apply({"params": parameters}, x, method="predict"))
+
+
+def in_parts(f: Callable[..., Array], chunks: int, devices: int, vocab: int, *arrays: Array) -> Array:
+    """f(*arrays) [b t] of arrays [b t ...], where f makes logits of `vocab` tokens on the way.
+
+    It is done in `chunks` parts of time, one after another, and again in the backward pass. 0 takes as many, a power of
+    two, as keep the logits of a part below PART_BYTES on each of the `devices` that they are spread over.
+    """
+    b, t = arrays[0].shape[:2]
+    if chunks == 0:
+        wanted = 4 * b * t * vocab / devices / PART_BYTES
+        chunks = 1 if wanted <= 1 else 2 ** math.ceil(math.log2(wanted))
+    if chunks == 1:
+        return f(*arrays)
+    size = -(-t // chunks)
+    chunks = -(-t // size)
+
+    def split(array: Array) -> Array:
+        ends = ((0, 0), (0, chunks * size - t), *((0, 0),) * (array.ndim - 2))
+        return jnp.moveaxis(jnp.pad(array, ends).reshape(b, chunks, size, *array.shape[2:]), 1, 0)
+
+    parts = jax.lax.map(lambda part: jax.checkpoint(f)(*part), tuple(map(split, arrays)))
+    return jnp.moveaxis(parts, 0, 1).reshape(b, chunks * size)[:, :t]
 
 
 def cross_entropy(logits: Array, targets: Array) -> Array:

@@ -1,24 +1,27 @@
-"""The compiled functions of one shape: made once, used by every run of that shape."""
+"""The compiled functions of one shape: made once, used by every run of that shape, alone or as a population."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from scaling.data.batches import host_slice
+from scaling.data.batches import batch, host_slice
 from scaling.data.languages import scored_of
-from scaling.models import build
+from scaling.data.rows import Rows
+from scaling.execution import DEFAULT, Execution
+from scaling.models import module_of
 from scaling.spec import Model, Optim, Run
 from scaling.training.loss import Scored
 from scaling.training.schedule import branch_schedule
-from scaling.training.sharding import device_mesh, over_data, place, replicated
+from scaling.training.sharding import device_mesh, over_data, over_members, place, replicated
 from scaling.training.state import Metrics, Settings, State, settings_of
 from scaling.training.step import make_evaluate, make_excess, make_init, make_step
 
@@ -27,30 +30,63 @@ EVALUATION_TOKENS = 32_768
 
 @dataclass(frozen=True)
 class Program:
-    """Initialisation, step and evaluation of one shape, jitted over a mesh; the step donates its state."""
+    """Initialisation, step and evaluation of one shape, jitted over a mesh; the step donates its state.
+
+    With several members, every array of the state, every batch and every metric has a leading axis of members [p].
+    """
 
     mesh: Mesh
+    members: int
     init: Callable[[Settings], State]
     step: Callable[[State, jax.Array], tuple[State, Metrics]]
     evaluate: Callable[[Any, jax.Array], jax.Array]
     excess: Callable[[Any, jax.Array, jax.Array], jax.Array]
+    pick: Callable[[State, np.int32], State]
+    """One member's state out of a population's."""
 
-    def initial_state(self, run: Run) -> State:
-        """The state of `run`'s trunk before its first step."""
-        return self.init(settings_of(run))
+    @property
+    def waits(self) -> bool:
+        """Whether each step must be over before the next begins: collectives of several steps in flight on CPU devices,
+        which share one pool of threads, can wait for each other for ever."""
+        return self.mesh.devices.flat[0].platform == "cpu" and self.mesh.size > self.mesh.shape["population"]
 
-    def branch_off(self, state: State, run: Run) -> State:
-        """A trunk's state with `run`'s decay ahead of it."""
+    def initial_state(self, runs: Sequence[Run]) -> State:
+        """The state of the runs' trunks, a run a member, before their first step."""
+        return self.init(self._together([settings_of(run) for run in runs]))
+
+    def branch_off(self, state: State, runs: Sequence[Run]) -> State:
+        """Trunks' state with the runs' decay ahead of it."""
+        schedule = self._together([branch_schedule(run) for run in runs])
         # placed like the rest of the state: elsewhere it would be another program
-        schedule = jax.device_put(branch_schedule(run), replicated(self.mesh))
+        schedule = jax.device_put(schedule, jax.tree.map(lambda x: x.sharding, state.settings.schedule))
         return dataclasses.replace(state, settings=dataclasses.replace(state.settings, schedule=schedule))
 
+    def batch(self, rows: Rows, seeds: Sequence[int], step: int, batch_rows: int) -> jax.Array:
+        """The rows of a step on the mesh, in each member's order: tokens [b, t + 1] or [p, b, t + 1]."""
+        host, hosts = jax.process_index(), jax.process_count()
+        orders = {seed: batch(rows, seed, step, batch_rows, host, hosts) for seed in dict.fromkeys(seeds)}
+        return place(self._together([orders[seed] for seed in seeds]), self.mesh, self.members)
+
+    def apart(self, state: State) -> Iterator[State]:
+        """Each member's state."""
+        if self.members == 1:
+            yield state
+        else:
+            yield from (self.pick(state, np.int32(number)) for number in range(self.members))
+
+    def together(self, states: Sequence[State], like: State) -> State:
+        """The population's state of its members' states, placed like `like`."""
+        if self.members == 1:
+            return states[0]
+        whole = jax.tree.map(lambda *parts: np.stack([np.asarray(part) for part in parts]), *states)
+        return jax.device_put(whole, jax.tree.map(lambda x: x.sharding, like))
+
     def held_out_losses(self, parameters: Any, rows: np.ndarray) -> np.ndarray:
-        """Summed loss of each held-out row's scored tokens, nats: rows [r, t + 1] to float64 [r]."""
+        """Summed loss of each held-out row's scored tokens, nats: rows [r, t + 1] to float64 [members, r]."""
         return self._by_parts(lambda part: self.evaluate(parameters, part), rows)
 
     def held_out_excess(self, parameters: Any, rows: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        """Summed divergence from exact probabilities [r, t, v] of each held-out row, nats: float64 [r]."""
+        """Summed divergence from exact probabilities [r, t, v] of each held-out row, nats: float64 [members, r]."""
         return self._by_parts(lambda *part: self.excess(parameters, *part), rows, probabilities)
 
     def _by_parts(self, measure: Callable[..., jax.Array], rows: np.ndarray, *more: np.ndarray) -> np.ndarray:
@@ -64,30 +100,58 @@ class Program:
             parts = [array[start : start + size] for array in (rows, *more)]
             missing = size - len(parts[0])
             padded = [np.pad(part, ((0, missing), *((0, 0),) * (part.ndim - 1))) for part in parts]
-            values = measure(*(place(part[mine], self.mesh) for part in padded))
-            found.append(np.asarray(values)[: size - missing])
-        return np.concatenate(found).astype(np.float64)
+            values = np.asarray(measure(*(place(part[mine], self.mesh) for part in padded)))
+            found.append(values.reshape(self.members, size)[:, : size - missing])
+        return np.concatenate(found, axis=1).astype(np.float64)
+
+    def _together(self, parts: Sequence[Any]) -> Any:
+        if self.members == 1:
+            return parts[0]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
 
 
-def program_of(run: Run) -> Program:
+def program_of(run: Run, execution: Execution = DEFAULT, members: int = 1) -> Program:
     """The program of `run`'s shape: rates, decay, seed and budget are no part of it."""
-    return _program(run.model, dataclasses.replace(run.optim, lr=1.0, weight_decay=0.0), scored_of(run.data))
+    optim = dataclasses.replace(run.optim, lr=1.0, weight_decay=0.0)
+    return _program(run.model, optim, scored_of(run.data), execution, members)
 
 
 @functools.cache
-def _program(model: Model, optim: Optim, scored: Scored) -> Program:
-    mesh = device_mesh()
-    module = build(model)
+def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, members: int) -> Program:
+    mesh = device_mesh(members)
+    module = module_of(model, execution)
+    parts = execution.loss_chunks, mesh.shape["data"] * mesh.shape["model"]
     whole, split = replicated(mesh), over_data(mesh)
+    state, batches = (over_members(mesh), over_data(mesh, members)) if members > 1 else (whole, split)
+
+    def each(function: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
+        """`function` of every member, with no word between them."""
+        if members == 1:
+            return function
+        return jax.vmap(function, in_axes=axes, spmd_axis_name="population")
+
     return Program(
         mesh=mesh,
-        init=jax.jit(make_init(module, optim, model.context), out_shardings=whole),
+        members=members,
+        init=jax.jit(each(make_init(module, optim, model.context), 0), out_shardings=state),
         step=jax.jit(
-            make_step(module, optim, scored),
-            in_shardings=(whole, split),
-            out_shardings=(whole, whole),
+            each(make_step(module, optim, scored, *parts), 0, 0),
+            in_shardings=(state, batches),
+            out_shardings=(state, state),
             donate_argnums=0,
         ),
-        evaluate=jax.jit(make_evaluate(module, scored), in_shardings=(whole, split), out_shardings=whole),
-        excess=jax.jit(make_excess(module, scored), in_shardings=(whole, split, split), out_shardings=whole),
+        evaluate=jax.jit(
+            each(make_evaluate(module, scored, *parts), 0, None),
+            in_shardings=(state, split),
+            out_shardings=state,
+        ),
+        excess=jax.jit(
+            each(make_excess(module, scored, *parts), 0, None, None),
+            in_shardings=(state, split, split),
+            out_shardings=state,
+        ),
+        pick=jax.jit(
+            lambda population, number: jax.tree.map(lambda leaf: jnp.take(leaf, number, axis=0), population),
+            out_shardings=whole,
+        ),
     )

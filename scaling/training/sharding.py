@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -13,9 +14,12 @@ from scaling.errors import UserError
 AXES = ("population", "data", "model")
 
 
-def device_mesh() -> Mesh:
-    """A mesh with axes `population, data, model` whose `data` axis holds every device, host after host."""
-    shape, kinds = (1, jax.device_count(), 1), (AxisType.Auto,) * 3
+def device_mesh(members: int = 1) -> Mesh:
+    """A mesh with axes `population, data, model`: as many devices as divide the members and their own number lie along
+    `population`, the others along `data`, host after host."""
+    count = jax.device_count()
+    apart = math.gcd(members, count)
+    shape, kinds = (apart, count // apart, 1), (AxisType.Auto,) * 3
     if jax.process_count() == 1:
         return jax.make_mesh(shape, AXES, axis_types=kinds)
     # make_mesh may mix the devices of hosts, and each host has read one slice of the batch
@@ -28,18 +32,24 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def over_data(mesh: Mesh) -> NamedSharding:
-    """The first axis split over the `data` axis of the mesh."""
-    return NamedSharding(mesh, PartitionSpec("data"))
+def over_members(mesh: Mesh) -> NamedSharding:
+    """The first axis split over the `population` axis of the mesh."""
+    return NamedSharding(mesh, PartitionSpec("population"))
 
 
-def place(rows: Any, mesh: Mesh) -> jax.Array:
-    """Rows [b, ...] on the mesh, split over `data`; each of several hosts gives its slice [b / hosts, ...] of them."""
-    hosts = jax.process_count()
+def over_data(mesh: Mesh, members: int = 1) -> NamedSharding:
+    """Rows [b, ...] split over the `data` axis of the mesh, or those of several members [p, b, ...]."""
+    return NamedSharding(mesh, PartitionSpec("data") if members == 1 else PartitionSpec("population", "data"))
+
+
+def place(rows: Any, mesh: Mesh, members: int = 1) -> jax.Array:
+    """Rows [b, ...], or [p, b, ...] of several members, on the mesh; each of several hosts gives its slice of b."""
+    hosts, sharding = jax.process_count(), over_data(mesh, members)
     if hosts == 1:
-        return jax.device_put(rows, over_data(mesh))
-    whole = (len(rows) * hosts, *rows.shape[1:])
-    return jax.make_array_from_process_local_data(over_data(mesh), rows, whole)
+        return jax.device_put(rows, sharding)
+    axis = 0 if members == 1 else 1
+    whole = (*rows.shape[:axis], rows.shape[axis] * hosts, *rows.shape[axis + 1 :])
+    return jax.make_array_from_process_local_data(sharding, rows, whole)
 
 
 def check_batch(batch_rows: int, mesh: Mesh) -> None:

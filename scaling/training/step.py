@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -14,8 +14,18 @@ import optax
 from scaling.models.transformer import init_parameters
 from scaling.spec import Optim
 from scaling.training.gradients import Gradients, make_gradients
-from scaling.training.loss import Scored, at_scored, cross_entropy, divergence, make_summed_loss
-from scaling.training.optimizer import apply_update, direction
+from scaling.training.loss import (
+    Scored,
+    at_scored,
+    divergence,
+    features,
+    in_parts,
+    make_losses,
+    make_summed_loss,
+    predict,
+)
+from scaling.training.optimizer import apply_update, decay_of, decayed, direction
+from scaling.training.parametrization import multipliers
 from scaling.training.schedule import learning_rate
 from scaling.training.state import Metrics, Settings, State
 
@@ -23,21 +33,29 @@ Array = jax.Array
 
 
 def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Settings], State]:
-    """A pure function (settings) -> state before the first step."""
+    """A pure function (settings) -> state before the first step: drawn values times the factors of the
+    parametrisation, and of matrices times `init_scale`."""
+    factors = multipliers(model.model, optim)
+    transform = direction(optim, factors)
 
     def initial(settings: Settings) -> State:
-        parameters = init_parameters(model, jax.random.key(settings.seed), context)
-        return State(jnp.int32(0), settings, parameters, direction(optim).init(parameters))
+        drawn = init_parameters(model, jax.random.key(settings.seed), context)
+
+        def scaled(p: Array, factor: float, is_matrix: bool) -> Array:
+            return p * (settings.init_scale * factor if is_matrix else factor)
+
+        parameters = jax.tree.map(scaled, drawn, factors.init, decayed(drawn))
+        return State(jnp.int32(0), settings, parameters, transform.init(parameters))
 
     return initial
 
 
 def make_step(
-    model: nn.Module, optim: Optim, scored: Scored = None
+    module: nn.Module, optim: Optim, scored: Scored = None, chunks: int = 0, devices: int = 1
 ) -> Callable[[State, Array], tuple[State, Metrics]]:
     """A pure function (state, batch [b, t + 1]) -> (state, metrics)."""
-    gradients = make_gradients(make_summed_loss(model, scored))
-    update = make_update(optim)
+    gradients = make_gradients(make_summed_loss(module, scored, chunks, devices))
+    update = make_update(module, optim)
 
     def step(state: State, batch: Array) -> tuple[State, Metrics]:
         return update(state, gradients(state.parameters, batch, step_key(state)))
@@ -50,18 +68,23 @@ def step_key(state: State) -> Array:
     return jax.random.fold_in(jax.random.key(state.settings.seed), state.step)
 
 
-def make_update(optim: Optim) -> Callable[[State, Gradients], tuple[State, Metrics]]:
+def make_update(model: nn.Module, optim: Optim) -> Callable[[State, Gradients], tuple[State, Metrics]]:
     """A pure function (state, summed gradients of a batch) -> (state, metrics).
 
     Loss and gradient are the sums divided by the predicted tokens, so that they stay the mean over tokens on any mesh.
     """
-    transform = direction(optim)
+    factors = multipliers(model.model, optim)
+    transform = direction(optim, factors)
 
     def update(state: State, sums: Gradients) -> tuple[State, Metrics]:
         gradient = jax.tree.map(lambda g: g / sums.tokens, sums.gradient)
-        updates, moments = transform.update(gradient, state.moments)
-        rate = learning_rate(state.settings.schedule, state.step)
-        parameters = apply_update(state.parameters, updates, rate, state.settings.weight_decay)
+        settings = state.settings
+        updates, moments = transform.update(
+            gradient, state.moments, state.parameters, weight_decay=settings.weight_decay
+        )
+        rate = learning_rate(settings.schedule, state.step)
+        decay = decay_of(optim, settings.weight_decay, settings.schedule.lr)
+        parameters = apply_update(state.parameters, updates, rate, decay, factors)
         metrics = {"loss": sums.loss / sums.tokens, "gradient_norm": optax.tree.norm(gradient), "lr": rate}
         return dataclasses.replace(
             state, step=state.step + 1, parameters=parameters, moments=moments
@@ -70,22 +93,31 @@ def make_update(optim: Optim) -> Callable[[State, Gradients], tuple[State, Metri
     return update
 
 
-def make_evaluate(model: nn.Module, scored: Scored = None) -> Callable[[Any, Array], Array]:
-    """A pure function (parameters, rows [b, t + 1]) -> summed loss of each row's scored tokens, nats [b]."""
+def make_evaluate(
+    module: nn.Module, scored: Scored = None, chunks: int = 0, devices: int = 1
+) -> Callable[[Any, Array], Array]:
+    """A pure function (parameters, rows [b, t + 1]) -> summed loss of each row's predicted tokens, nats [b]; what the
+    objective `masked` hides of a row is always the same."""
+    losses = make_losses(module, False, scored, chunks, devices)
 
     def evaluate(parameters: Any, rows: Array) -> Array:
-        logits = model.apply({"params": parameters}, rows[:, :-1])
-        return at_scored(cross_entropy(cast(Array, logits), rows[:, 1:]), scored).sum(axis=-1)
+        return losses(parameters, rows, jax.random.key(0)).sum(axis=-1)
 
     return evaluate
 
 
-def make_excess(model: nn.Module, scored: Scored = None) -> Callable[[Any, Array, Array], Array]:
+def make_excess(
+    module: nn.Module, scored: Scored = None, chunks: int = 0, devices: int = 1
+) -> Callable[[Any, Array, Array], Array]:
     """A pure function (parameters, rows [b, t + 1], exact next-token probabilities [b, t, v]) -> what the model loses
-    to them, summed over each row's scored tokens, nats [b]."""
+    to them, summed over each row's scored tokens, nats [b]; of no meaning under the objective `masked`."""
 
     def excess(parameters: Any, rows: Array, probabilities: Array) -> Array:
-        logits = model.apply({"params": parameters}, rows[:, :-1])
-        return at_scored(divergence(cast(Array, logits), probabilities), scored).sum(axis=-1)
+        def part(x: Array, truth: Array) -> Array:
+            return divergence(predict(module, parameters, x), truth)
+
+        x = features(module, parameters, rows[:, :-1], False)
+        lost = in_parts(part, chunks, devices, probabilities.shape[-1], x, probabilities)
+        return at_scored(lost, scored).sum(axis=-1)
 
     return excess

@@ -1,0 +1,113 @@
+"""Attention by kernel: one function, whatever computes it, and which kernel suits a device."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import jax
+import jax.numpy as jnp
+
+from scaling.errors import UserError
+
+Array = jax.Array
+Kernel = Literal["plain", "cudnn", "splash"]
+
+SPLASH_BLOCK = 128
+"""What splash attention wants the context to be a multiple of: a block of it fills the lanes of a TPU."""
+
+
+def attend(q: Array, k: Array, v: Array, *, causal: bool, scale: float, kind: Kernel) -> Array:
+    """softmax(scale q k') v over every position, or over the present and the past; all are [b t h k].
+
+    The softmax is in float32 whatever the type of q, k and v.
+    """
+    if kind == "cudnn":
+        return jax.nn.dot_product_attention(q, k, v, scale=scale, is_causal=causal, implementation="cudnn")
+    if kind == "splash":
+        return splash(q, k, v, causal, scale)
+    return plain(q, k, v, causal, scale)
+
+
+def plain(q: Array, k: Array, v: Array, causal: bool, scale: float) -> Array:
+    """Attention written out: the whole square of scores [b h t t] is in memory."""
+    scores = jnp.einsum("bthk,bshk->bhts", q * scale, k, preferred_element_type=jnp.float32)
+    if causal:
+        t = scores.shape[-1]
+        past = jnp.tril(jnp.ones((t, t), dtype=bool))[None, None]
+        scores = jnp.where(past, scores, -1e30)
+    weights = jax.nn.softmax(scores, axis=-1)
+    return jnp.einsum("bhts,bshk->bthk", weights.astype(v.dtype), v)
+
+
+def splash(q: Array, k: Array, v: Array, causal: bool, scale: float, interpret: bool = False) -> Array:
+    """JAX's kernel for TPUs, which keeps no scores and skips the future; `interpret` runs it anywhere, slowly."""
+    from jax.experimental.pallas.ops.tpu import splash_attention as kernels
+
+    t, h = q.shape[1:3]
+    mask = kernels.CausalMask((t, t)) if causal else kernels.FullMask((t, t))
+    block = next(size for size in (512, 256, SPLASH_BLOCK) if t % size == 0)
+    kernel = kernels.make_splash_mha_single_device(
+        kernels.MultiHeadMask([mask] * h),
+        block_sizes=kernels.BlockSizes(
+            block_q=block,
+            block_kv=block,
+            block_q_dkv=block,
+            block_kv_dkv=block,
+            block_q_dq=block,
+            block_kv_dq=block,
+        ),
+        interpret=interpret,
+    )
+    by_head = (jnp.moveaxis(x, 2, 1) for x in (q * scale, k, v))
+    return jnp.moveaxis(jax.vmap(kernel)(*by_head), 1, 2).astype(v.dtype)
+
+
+def choose(asked: str, platform: str, capability: str, precision: str, head_dim: int, context: int) -> Kernel:
+    """The kernel for a device of a platform ("cpu", "gpu", "tpu"), of a compute capability such as "9.0" if NVIDIA's.
+
+    `auto` takes cuDNN's in bfloat16 on Hopper and later, splash on TPUs, and the plain one wherever these cannot be.
+    Raises UserError when the kernel asked for cannot be.
+    """
+    if asked == "plain":
+        return "plain"
+    reasons = {
+        "cudnn": _no_cudnn(platform, capability, precision, head_dim),
+        "splash": _no_splash(platform, context),
+    }
+    if asked == "auto":
+        if reasons["cudnn"] is None and _generation(capability) >= 9:
+            return "cudnn"
+        return "splash" if reasons["splash"] is None else "plain"
+    if reason := reasons[asked]:
+        raise UserError(f"--attention {asked} cannot be: {reason}")
+    return cast(Kernel, asked)
+
+
+def _no_cudnn(platform: str, capability: str, precision: str, head_dim: int) -> str | None:
+    """Why cuDNN's kernel cannot be; None where it can."""
+    generation = _generation(capability)
+    if platform != "gpu" or generation < 8:
+        return f"cuDNN's kernel is for NVIDIA GPUs from Ampere on and the device is a {platform}; use plain or auto"
+    if precision != "bfloat16":
+        return f"cuDNN's kernel takes no {precision}; use --precision bfloat16, or plain attention"
+    widest = 256 if generation >= 9 else 128
+    if head_dim % 8 or head_dim > widest:
+        remedy = f"use heads of a multiple of 8 up to {widest}, or plain attention"
+        return f"Model.width / Model.heads = {head_dim} does not suit cuDNN's kernel; {remedy}"
+    return None
+
+
+def _no_splash(platform: str, context: int) -> str | None:
+    """Why splash attention cannot be; None where it can."""
+    if platform != "tpu":
+        return f"splash attention is for TPUs and the device is a {platform}; use plain or auto"
+    if context % SPLASH_BLOCK:
+        remedy = f"use a multiple of {SPLASH_BLOCK}, or plain attention"
+        return f"Model.context = {context} does not suit splash attention; {remedy}"
+    return None
+
+
+def _generation(capability: str) -> int:
+    """The major number of an NVIDIA GPU's compute capability; 0 for whatever else."""
+    major = capability.partition(".")[0]
+    return int(major) if major.isdigit() else 0

@@ -1,0 +1,69 @@
+"""What a disk that is full, read-only or damaged does to checkpoints, in words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from scaling.errors import UserError
+
+
+class CheckpointError(UserError):
+    """A checkpoint that could not be written or read: the message says where, why and what is safe."""
+
+
+def drop_orbax_errors() -> None:
+    """Keep Orbax from logging the traceback of every failure, also from its threads: they are handled here."""
+    logger = logging.getLogger("absl")
+    if _not_of_orbax not in logger.filters:
+        logger.addFilter(_not_of_orbax)
+
+
+def _not_of_orbax(record: logging.LogRecord) -> bool:
+    return "orbax" not in record.pathname
+
+
+@contextlib.contextmanager
+def clear_disk_errors(doing: str) -> Iterator[None]:
+    """Turn what a disk refuses while `doing` something into a CheckpointError that says so and what to do."""
+    try:
+        yield
+    except Exception as error:
+        full = _errno(error) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        if full:
+            raise CheckpointError(
+                f"the disk is full: {doing} failed; free some space and run the same command again to continue"
+            ) from None
+        if isinstance(error, OSError) or "PERMISSION_DENIED" in str(error):
+            reason = str(error).strip().splitlines()[0][:200]
+            raise CheckpointError(
+                f"{doing} failed ({reason}); mend it and run the same command again"
+            ) from None
+        raise
+
+
+def raise_unless_damage(error: Exception, step: int, folder: Path) -> None:
+    """Raise where the files may well be sound: of another shape, not to be opened, or too large for the memory."""
+    text = str(error)
+    if "shape" in text and "compatible" in text:
+        raise CheckpointError(
+            f"the checkpoint of step {step} in {folder} is of another shape of model, made by another version "
+            "of this software; go back to that version, or use another --out"
+        ) from None
+    refused = isinstance(error, PermissionError) or "PERMISSION_DENIED" in text
+    if refused or isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
+        raise CheckpointError(
+            f"the checkpoint of step {step} in {folder} cannot be read ({text.splitlines()[0][:200]}); "
+            "mend that and run the same command again"
+        ) from None
+
+
+def _errno(error: BaseException | None) -> int | None:
+    while error is not None:
+        if isinstance(error, OSError):
+            return error.errno
+        error = error.__cause__ or error.__context__
+    return None
