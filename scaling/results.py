@@ -9,6 +9,7 @@ from typing import Any
 
 from scaling.accounting import flops_per_token, parameters
 from scaling.folder import StudyFolder
+from scaling.record import canonical, plain, short_hash
 from scaling.spec import Run, Study
 from scaling.table import write
 from scaling.tuning import rate_ranges
@@ -67,8 +68,14 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "C_6ND": 6 * size.N * tokens,
         "C_spent": flops.total * spent * run.optim.batch_tokens,
         **{f"C_{part}": value * tokens for part, value in dataclasses.asdict(flops).items()},
+        "objective": model.objective,
+        "parametrization": model.parametrization,
+        "base_width": model.base_width if model.parametrization != "standard" else None,
+        "optimizer": run.optim.name,
         "lr": run.optim.lr,
+        "sweep_id": sweep_id(run),
         "weight_decay": run.optim.weight_decay,
+        "weight_decay_kind": run.optim.weight_decay_kind,
         "batch_tokens": run.optim.batch_tokens,
         "steps": run.steps,
         "depth": model.depth,
@@ -82,6 +89,13 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "status": result["status"],
         **{name: result["measured"].get(name) for name in MEASURED},
     }
+
+
+def sweep_id(run: Run) -> str:
+    """Hash of what runs of one sweep share: all fields but the peak rate and the seeds."""
+    fields = {name: value for name, value in plain(run).items() if name not in ("seed", "data_seed")}
+    optim = {name: value for name, value in fields["optim"].items() if name != "lr"}
+    return short_hash(canonical(fields | {"optim": optim}))
 
 
 def _with_rate_range(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ RECIPE = (
         "dropout",
         "init_scale",
     ),
-    *("decay_shape", "decay_to"),
+    *("decay_shape", "decay_to", "sweep_id"),
 )
 SETTING = (*SIZE, "D", *RECIPE)
 """Columns in which the runs of a sweep agree; C as well where a table lacks N or D."""
