@@ -25,7 +25,7 @@ MOST_SIZES = 8
 ABOVE = 1.6
 """The loss axis ends this many spans of the best losses, and a tenth of the loss at least, above the largest of them:
 losses beyond are marks at its top, since they would flatten everything else."""
-RATE = "Peak learning rate"
+RATE = "Peak learning rate (no unit)"
 
 
 def plot_loss_by_rate(ax: Axes, series: Series, lowest: float, highest: float) -> None:
@@ -71,8 +71,10 @@ def plot_best_rate(ax: Axes, found: Sequence[Series]) -> None:
         ax.text(
             0.02, 0.985 - 0.062 * place, words, color=colour, transform=ax.transAxes, va="top", fontsize=9
         )
-    ax.set_xlabel({"N": "Parameters N (count)", "width": "Width", "depth": "Depth (blocks)"}[found[0].axis])
-    ax.set_ylabel("Best peak learning rate")
+    ax.set_xlabel(
+        {"N": "Parameters N (count)", "width": "Width (features)", "depth": "Depth (blocks)"}[found[0].axis]
+    )
+    ax.set_ylabel("Best peak learning rate (no unit)")
 
 
 MARKS = ("●", "■", "◆", "▲", "▼", "✚")

@@ -72,7 +72,7 @@ def trend_words(one: Series) -> str:
         f"{axis} to the power {_signed(trend.power)} ({notation.percent(trend.level)} interval {_signed(trend.lo)} to "
         f"{_signed(trend.hi)}){rest}"
     )
-    first, last = (f"{trend.rate(size):.2g} at {axis} {_size(axis, size)}" for size in trend.span)
+    first, last = (f"{trend.rate(size):.2g} at {_at(axis, size)}" for size in trend.span)
     if trend.verdict == UNCLEAR:
         return f"{begin} best learning rate may move or not: these runs give {power}."
     return f"{begin} best learning rate {trend.verdict}: it goes as {power}, from {first} to {last}."
@@ -105,7 +105,8 @@ def as_dict(found: Sequence[Series], fitted: pd.DataFrame) -> dict[str, Any]:
 
 
 def _named(one: Series, sweep: Sweep) -> str:
-    return f"{one.place(sweep)} ({one.name})" if one.name else one.place(sweep)
+    place = _at(one.axis, float(sweep.setting[one.axis]))
+    return f"{place} ({one.name})" if one.name else place
 
 
 def _count(found: Sequence[Series]) -> str:
@@ -113,8 +114,9 @@ def _count(found: Sequence[Series]) -> str:
     return f"{total} sizes" if len(found) == 1 else f"{total} sizes and recipes"
 
 
-def _size(axis: str, size: float) -> str:
-    return notation.count(size) if axis == "N" else f"{size:g}"
+def _at(axis: str, size: float) -> str:
+    """A size in words: 'width 64', 'N = 1.2M'."""
+    return f"N = {notation.count(size)}" if axis == "N" else f"{axis} {size:g}"
 
 
 def _signed(number: float) -> str:

@@ -78,11 +78,6 @@ class Series:
         """Rates of the sweep that has most of them."""
         return max(len(one.rates) for one in self.sweeps)
 
-    def place(self, sweep: Sweep) -> str:
-        """A size in words: 'width 64', 'N = 1.2M'."""
-        size = float(sweep.setting[self.axis])
-        return f"N = {notation.count(size)}" if self.axis == "N" else f"{self.axis} {size:g}"
-
 
 def series(table: pd.DataFrame, where: str | None = None, level: float = 0.9) -> list[Series]:
     """The sweeps of a table's rows (those where `where` is true) in series along the size; none without column lr.
@@ -138,15 +133,20 @@ def _several_at_a_size(found: Sequence[Sweep], axis: str, column: str) -> bool:
 
 def _wording(found: Sequence[Sweep], axis: str, column: str) -> Callable[[Sweep], str]:
     if column == "D":
-        budgets: dict[Any, set[Any]] = {}
-        for one in found:
-            budgets.setdefault(one.setting.get("D"), set()).add(one.setting.get(axis))
-        if all(len(sizes) == 1 for sizes in budgets.values()) and all("N" in one.setting for one in found):
-            return lambda one: f"D = {notation.plain(one.setting['D'] / one.setting['N'], 2)} N"
-        return lambda one: f"D = {notation.count(one.setting['D'])}"
+        ratios = {_ratio(one) for one in found}
+        if None not in ratios and len(ratios) < len({one.setting.get("D") for one in found}):
+            return lambda one: f"D = {_ratio(one)} N"
+        return lambda one: f"D = {notation.count(one.setting.get('D', math.nan))}"
     if column in BY_VALUE:
         return lambda one: str(one.setting.get(column, f"no {column}"))
     return lambda one: f"{column.replace('_', ' ')} {_value(one.setting.get(column))}"
+
+
+def _ratio(one: Sweep) -> str | None:
+    """Tokens a parameter, in two figures."""
+    if not {"N", "D"} <= one.setting.keys():
+        return None
+    return notation.plain(one.setting["D"] / one.setting["N"], 2)
 
 
 def _value(value: Any) -> str:
