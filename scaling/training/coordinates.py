@@ -13,9 +13,11 @@ import numpy as np
 
 from scaling.models import build
 from scaling.spec import Data, Model, Optim, Run
+from scaling.training.gradients import make_gradients
+from scaling.training.loss import make_summed_loss
 from scaling.training.parametrization import path_name
 from scaling.training.state import settings_of
-from scaling.training.step import make_init, make_step
+from scaling.training.step import make_init, make_step, make_update
 
 Array = jax.Array
 
@@ -63,7 +65,8 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 def _check(run: Run, rows: Array, steps: int) -> list[Coordinate]:
     module = build(run.model)
-    step = jax.jit(make_step(module, run.optim))
+    gradients = make_gradients(make_summed_loss(module), dropout=run.model.dropout > 0)
+    step = jax.jit(make_step(gradients, make_update(module, run.optim)))
     measure = jax.jit(lambda parameters: _activations(module, parameters, rows[:, :-1]))
     state = jax.jit(make_init(module, run.optim, run.model.context))(settings_of(run))
     first = measure(state.parameters)
