@@ -5,7 +5,9 @@
 Every contender trains the same shape on the same batches in a process of its own, bound to the same cores; they take
 turns, one at a time, for about half a second each, so that what disturbs the machine disturbs all of them alike. A
 ratio is the median over rounds of (ours / theirs) within a round, with the interval from the 10th to the 90th
-percentile. GFLOP/s counts the matrix products of the shape, the same for all. Without torch its column is left out.
+percentile; it is given for tokens a second and for tokens a processor-second (of all threads), which a machine busy with
+other work disturbs less. GFLOP/s counts the matrix products of the shape, the same for all, in seconds of the clock.
+Without torch its column is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import importlib.metadata
 import importlib.util
 import multiprocessing
 import os
-import statistics
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -86,24 +87,24 @@ CONTENDERS = {"ours": plain, "ours gated": gated, "flax": flax, "torch": torch}
 
 
 def serve(contender: str, shape: Shape, pipe: Connection) -> None:
-    """In a process of its own: train as many steps as are asked for and answer with the seconds."""
+    """In a process of its own: train so many steps, answer with the seconds of the clock and of the processor."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: shape.cores])
     os.environ["JAX_PLATFORMS"] = "cpu"
     train = CONTENDERS[contender](shape)
     train(3)  # compiled and warm
-    pipe.send(0.0)
+    pipe.send((0.0, 0.0))
     while steps := pipe.recv():
-        start = time.perf_counter()
+        start, started = time.perf_counter(), time.process_time()
         loss = train(steps)
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start, time.process_time() - started
         if not np.isfinite(loss):
             raise SystemExit(f"{contender}: the loss is {loss}")
         pipe.send(seconds)
 
 
-def compare(shape: Shape, contenders: list[str], rounds: int) -> dict[str, list[float]]:
-    """Tokens/s of every contender in every round."""
+def compare(shape: Shape, contenders: list[str], rounds: int) -> dict[str, np.ndarray]:
+    """Tokens a second of the clock and of the processor, [rounds, 2], of every contender."""
     spawn, pipes = multiprocessing.get_context("spawn"), {}
     for name in contenders:
         pipes[name], theirs = spawn.Pipe()
@@ -111,34 +112,37 @@ def compare(shape: Shape, contenders: list[str], rounds: int) -> dict[str, list[
         theirs.close()  # so that a contender that died ends the wait for it
         pipes[name].recv()
     steps = {name: 8 for name in contenders}
-    speeds: dict[str, list[float]] = {name: [] for name in contenders}
+    speeds: dict[str, list[np.ndarray]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
         for name in contenders if turn % 2 else contenders[::-1]:
             pipes[name].send(steps[name])
-            seconds = pipes[name].recv()
+            seconds = np.array(pipes[name].recv())
             if turn == 0:  # not counted: it only says how many steps fill a slice
-                steps[name] = max(1, round(steps[name] * SLICE_SECONDS / seconds))
+                steps[name] = max(1, round(steps[name] * SLICE_SECONDS / seconds[0]))
             else:
                 speeds[name].append(steps[name] * shape.batch_tokens / seconds)
     for pipe in pipes.values():
         pipe.send(0)
-    return speeds
+    return {name: np.array(rounds) for name, rounds in speeds.items()}
 
 
-def ratio(ours: list[float], theirs: list[float]) -> str:
+def ratio(ours: np.ndarray, theirs: np.ndarray) -> str:
     """Median and 10th to 90th percentile of the ratio within a round."""
-    low, middle, high = np.quantile(np.divide(ours, theirs), [0.1, 0.5, 0.9])
-    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
+    low, middle, high = np.quantile(ours / theirs, [0.1, 0.5, 0.9])
+    return f"{middle:5.2f} ({low:.2f}-{high:.2f})"
 
 
-def report(shape: Shape, speeds: dict[str, list[float]]) -> None:
-    """A line a contender: tokens/s, GFLOP/s and our ratio to it."""
+def report(shape: Shape, speeds: dict[str, np.ndarray]) -> None:
+    """A line a contender: tokens/s, GFLOP/s and our ratios to it."""
     for name, values in speeds.items():
-        speed = statistics.median(values)
-        against = "" if name == "ours" else f"ours / it {ratio(speeds['ours'], values)}"
-        gflops = speed * shape.flops_per_token / 1e9
-        counted = f"{gflops:6.1f} GFLOP/s" if name != "ours gated" else " " * 14
-        print(f"{shape.width:5d}  {name:11s}{speed:11,.0f} tokens/s {counted}  {against}", flush=True)
+        speed = float(np.median(values[:, 0]))
+        flops = shape.flops_per_token * speed / 1e9
+        line = f"{shape.width:5d}  {name:10s} {speed:11,.0f} tokens/s"
+        line += " " * 15 if name == "ours gated" else f" {flops:6.1f} GFLOP/s"  # its matrices are others
+        if name != "ours":
+            clock, processor = (ratio(speeds["ours"][:, i], values[:, i]) for i in (0, 1))
+            line += f"   ours / it: {clock} by the clock, {processor} by the processor"
+        print(line, flush=True)
 
 
 def main() -> None:

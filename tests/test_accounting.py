@@ -62,7 +62,7 @@ def test_exact_flops_agree_with_xla_on_the_unrolled_model(model):
 
 @pytest.mark.parametrize("model", [SHAPES[0], SHAPES[2], SHAPES[10]], ids=str)
 def test_exact_flops_agree_with_the_program_that_xla_runs(model):
-    np.testing.assert_allclose(flops_per_token(model).total, flops_by_xla(model, optimised=True), rtol=0.02)
+    np.testing.assert_allclose(flops_per_token(model).total, flops_by_xla(model, optimised=True), rtol=0.03)  # as above
 
 
 def test_gpt2_has_nanogpt_count_once_its_biases_are_added():

@@ -1,0 +1,67 @@
+"""The benchmarks run, and count what they say they count."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks.shapes import SHAPES, Shape
+from scaling.accounting import palm
+from scaling.spec import Model
+
+ROOT = Path(__file__).parent.parent
+TINY = Shape(width=16, depth=2, heads=2, context=8, rows=4)
+
+
+def benchmark(module, *options):
+    command = [sys.executable, "-m", f"benchmarks.{module}", *options]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=str)
+def test_flops_of_a_shape_are_those_of_the_model_that_stands_for_it(shape):
+    sizes = {name: getattr(shape, name) for name in ("vocab", "context", "depth", "width", "heads")}
+    assert shape.flops_per_token == palm(Model(**sizes, mlp="plain", tied=True))
+
+
+def test_the_flax_reference_sees_no_later_token_and_has_the_matrices_of_the_shape():
+    from benchmarks.peers.flax_reference import Decoder
+
+    model = Decoder(TINY)
+    rows = jnp.asarray(TINY.batches()[0][:, :-1])
+    variables = jax.jit(model.init)(jax.random.key(0), rows)
+    changed = rows.at[:, 5:].set((rows[:, 5:] + 1) % TINY.vocab)
+    before, after = (jax.jit(model.apply)(variables, x) for x in (rows, changed))
+    assert np.array_equal(before[:, :5], after[:, :5])
+    assert not np.array_equal(before[:, 5:], after[:, 5:])
+    matrices = TINY.depth * 12 * TINY.width**2 + TINY.vocab * TINY.width
+    others = TINY.context * TINY.width + (2 * TINY.depth + 1) * TINY.width  # positions, norms' scales
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == matrices + others
+
+
+def test_the_flax_reference_learns():
+    from benchmarks.peers.flax_reference import trainer
+
+    train = trainer(TINY)
+    first = train(1)
+    assert train(200) < first - 0.5  # it goes through eight batches 25 times
+
+
+@pytest.mark.slow
+def test_step_speed_prints_a_ratio():
+    out = benchmark("step_speed", "--widths", "32", "--rounds", "2", "--contenders", "flax")
+    assert "ours / it" in out and "GFLOP/s" in out
+
+
+@pytest.mark.slow
+def test_compile_time_counts_one_program_for_a_grid():
+    out = benchmark("compile_time", "--depths", "1", "2", "--repeats", "1")
+    assert "a grid of 45 runs of one shape compiles 1 program(s) of the step" in out
