@@ -14,7 +14,7 @@ from scaling.table import write
 
 MEASURED = (
     *("D_unique", "L", "L_se", "bpb", "tokens_per_byte", "entropy", "excess", "excess_se"),
-    *("device_seconds", "trunk_device_seconds"),
+    *("device_seconds", "trunk_device_seconds", "compile_seconds", "mfu", "device", "precision"),
 )
 """Columns of the table that a run that was trained to its end has measured; empty for others."""
 

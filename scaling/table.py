@@ -56,11 +56,25 @@ COLUMNS = {
     "decayed": "whether the learning rate was decayed to zero before L was measured",
     "device_seconds": "seconds of training of this row's own branch, times devices",
     "trunk_device_seconds": "seconds of training of the trunk up to where this row left it, times devices",
+    "compile_seconds": "seconds of compiling before this row was measured, shared by those trained with it",
+    "mfu": "model FLOPs of its decay branch by PaLM's count over the device's peak; empty where no peak is known",
+    "device": "kind of device that trained it, as XLA names it",
+    "precision": "of matrix products and activations: float32 or bfloat16",
     "status": "done or diverged",
 }
 """Every column that `collect` writes, and what it means; a table may carry more."""
 
-TEXT = {"run_id", "name", "trunk_id", "population_id", "corpus", "corpus_sha256", "status"}
+TEXT = {
+    "run_id",
+    "name",
+    "trunk_id",
+    "population_id",
+    "corpus",
+    "corpus_sha256",
+    "status",
+    "device",
+    "precision",
+}
 REQUIRED = ("N", "D", "L")
 
 
