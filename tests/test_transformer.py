@@ -146,18 +146,23 @@ def test_what_is_computed_again_need_not_be_kept():
     assert full < 0.75 * dots and dots < 0.75 * none
 
 
-@pytest.mark.parametrize("model", [DEEP, dataclasses.replace(DEEP, tied=True)], ids=["untied", "tied"])
-def test_in_bfloat16_the_loss_and_its_gradient_are_near_those_in_float32(model):
+@pytest.mark.parametrize("tied", [False, True])
+def test_in_bfloat16_the_loss_and_its_gradient_are_near_those_in_float32(tied):
+    model = dataclasses.replace(DEEP, depth=2, tied=tied)
+    weights = dict(parameters(model))
+    head = "embedding" if tied else "head"
+    weights[head] = weights[head] * 8  # logits of unit variance, and their losses with them
     rows = jax.random.randint(jax.random.key(1), (16, 65), 0, 61)
     ((loss, count), gradient), ((near, _), other) = (
-        gradient_of(build(model, dtype=dtype))(parameters(model), rows, jax.random.key(0))
+        gradient_of(build(model, dtype=dtype))(weights, rows, jax.random.key(0))
         for dtype in (jnp.float32, jnp.bfloat16)
     )
-    # bfloat16 has 8 bits: an error of 2^-9 a rounding, many of them at random
-    assert abs(near - loss) / count < 0.003
+    assert loss / count > np.log(61) + 0.1
+    # bfloat16 has 8 bits: an error of up to 2^-9 a rounding, most of which cancel
+    assert abs(near - loss) / count < 0.002
     for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(other), strict=True):
         assert b.dtype == jnp.float32
-        assert np.linalg.norm(a - b) < 0.05 * np.linalg.norm(a)
+        assert np.linalg.norm(a - b) < 0.03 * np.linalg.norm(a)
 
 
 def primitives(jaxpr):
