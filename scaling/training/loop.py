@@ -144,7 +144,7 @@ class Trainer:
             batch = self.program.batch(self.rows, seeds, done - 1, self.batch_rows)
             state, metrics = self.program.step(state, batch)
             if self.program.waits:
-                jax.block_until_ready(metrics)
+                jax.block_until_ready((state, metrics))
             if done == start + 1:
                 self.clock.skip()  # compiling is not training
             self._pending.append((done, metrics))
