@@ -19,7 +19,8 @@ COLUMNS = {
     "name": "the run in words: size, budget, seed",
     "trunk_id": "the constant-rate trunk that the run branched from; rows of one trunk are one cluster",
     "population_id": "runs trained together in one program; empty when trained alone",
-    "seed": "seed of initialisation and data order",
+    "seed": "seed of initialisation",
+    "data_seed": "seed of the order of the data",
     "N": "parameters doing matrix work per token: blocks and output head, no input embedding table",
     "N_total": "all parameters, a tied table counted once",
     "N_embedding": "parameters of the input embedding table",
@@ -42,8 +43,15 @@ COLUMNS = {
     "excess": "exact divergence of the model from the language, nats per token: its loss above the entropy, free of "
     "the noise of which tokens were drawn",
     "excess_se": "standard error of excess from the choice of contexts",
+    "optimizer": "optimiser",
     "lr": "peak learning rate",
-    "weight_decay": "decoupled weight decay",
+    "decay_shape": "how the learning rate fell at the end: sqrt (1 - sqrt), linear, cosine or none",
+    "decay_to": "learning rate at the end, as a share of the peak",
+    "weight_decay": "weight decay",
+    "weight_decay_kind": "decoupled (times the learning rate), independent (of its peak) or l2 (in the gradient)",
+    "init_scale": "factor on the initial value of every matrix",
+    "parametrization": "how initial values, rates and decay change with size: standard, mup or completep",
+    "objective": "causal or masked language modelling",
     "batch_tokens": "tokens per step",
     "steps": "optimiser steps",
     "depth": "blocks",
@@ -53,14 +61,17 @@ COLUMNS = {
     "vocab": "size of the vocabulary",
     "corpus": "name of the corpus",
     "corpus_sha256": "hash of the corpus's documents",
-    "decayed": "whether the learning rate was decayed to zero before L was measured",
+    "decayed": "whether the learning rate was decayed before L was measured",
     "device_seconds": "seconds of training of this row's own branch, times devices",
     "trunk_device_seconds": "seconds of training of the trunk up to where this row left it, times devices",
     "status": "done or diverged",
 }
 """Every column that `collect` writes, and what it means; a table may carry more."""
 
-TEXT = {"run_id", "name", "trunk_id", "population_id", "corpus", "corpus_sha256", "status"}
+TEXT = {
+    *("run_id", "name", "trunk_id", "population_id", "corpus", "corpus_sha256", "status"),
+    *("optimizer", "decay_shape", "weight_decay_kind", "parametrization", "objective"),
+}
 REQUIRED = ("N", "D", "L")
 
 

@@ -129,7 +129,7 @@ class Transformer(nn.Module):
         self.drop = nn.Dropout(m.dropout)
         stack = nn.scan(
             rematerialised(self.remat),
-            variable_axes={"params": 0},
+            variable_axes={"params": 0, "intermediates": 0},
             split_rngs={"params": True, "dropout": True},
             in_axes=nn.broadcast,
             length=m.depth,
