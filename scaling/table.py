@@ -43,15 +43,19 @@ COLUMNS = {
     "excess": "exact divergence of the model from the language, nats per token: its loss above the entropy, free of "
     "the noise of which tokens were drawn",
     "excess_se": "standard error of excess from the choice of contexts",
-    "optimizer": "optimiser",
+    "objective": "causal or masked language modelling",
+    "parametrization": "how initial values, rates and decay change with size: standard, mup or completep",
+    "base_width": "width at which mup and completep agree with standard; empty for standard",
+    "init_scale": "factor on the initial value of every matrix",
+    "optimizer": "name of the optimiser",
     "lr": "peak learning rate",
     "decay_shape": "how the learning rate fell at the end: sqrt (1 - sqrt), linear, cosine or none",
     "decay_to": "learning rate at the end, as a share of the peak",
+    "sweep_id": "runs that share it differ in learning rate and seed alone",
+    "rate_range": "where the best rate of this size, budget and recipe lies in the range tried: interior, low edge, "
+    "high edge, flat (none better beyond the noise between seeds), untuned (one rate alone); empty where all diverged",
     "weight_decay": "weight decay",
-    "weight_decay_kind": "decoupled (times the learning rate), independent (of its peak) or l2 (in the gradient)",
-    "init_scale": "factor on the initial value of every matrix",
-    "parametrization": "how initial values, rates and decay change with size: standard, mup or completep",
-    "objective": "causal or masked language modelling",
+    "weight_decay_kind": "decoupled (times the rate), independent of the peak rate, or l2 (in the gradient)",
     "batch_tokens": "tokens per step",
     "steps": "optimiser steps",
     "depth": "blocks",
@@ -64,13 +68,26 @@ COLUMNS = {
     "decayed": "whether the learning rate was decayed before L was measured",
     "device_seconds": "seconds of training of this row's own branch, times devices",
     "trunk_device_seconds": "seconds of training of the trunk up to where this row left it, times devices",
+    "compile_seconds": "seconds of compiling before this row was measured, shared by those trained with it",
+    "mfu": "model FLOPs of its decay branch by PaLM's count over the device's peak; empty where no peak is known",
+    "device": "kind of device that trained it, as XLA names it",
+    "precision": "of matrix products and activations: float32 or bfloat16",
     "status": "done or diverged",
 }
 """Every column that `collect` writes, and what it means; a table may carry more."""
 
 TEXT = {
-    *("run_id", "name", "trunk_id", "population_id", "corpus", "corpus_sha256", "status"),
-    *("optimizer", "decay_shape", "weight_decay_kind", "parametrization", "objective"),
+    *("run_id", "name", "trunk_id", "population_id", "sweep_id", "status", "device", "precision"),
+    *(
+        "corpus",
+        "corpus_sha256",
+        "objective",
+        "parametrization",
+        "optimizer",
+        "weight_decay_kind",
+        "rate_range",
+    ),
+    "decay_shape",
 }
 REQUIRED = ("N", "D", "L")
 
@@ -134,7 +151,9 @@ def _parse(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        frame = pd.read_csv(path, dtype={"run_id": "string", "trunk_id": "string"})
+        frame = pd.read_csv(
+            path, dtype=dict.fromkeys(("run_id", "trunk_id", "population_id", "sweep_id"), "string")
+        )
     except pd.errors.EmptyDataError:
         raise TableError(f"{path} is empty; a table needs a header and one row a run") from None
     except (pd.errors.ParserError, UnicodeDecodeError, OSError, ValueError) as error:

@@ -37,7 +37,7 @@ optim = Optim(batch_tokens=8 * 16)
 run = Run(model=model, data=Data(context=16), optim=optim, steps=9, warmup_steps=1, decay_steps=1)
 program = program_of(run)
 whole = jax.jit(lambda x: x, out_shardings=jax.NamedSharding(program.mesh, jax.P()))
-state = program.initial_state(run)
+state = program.initial_state([run])
 seen, losses = [], []
 for step in range(first, last):
     mine = batch(rows, 3, step, 8, host, hosts)

@@ -123,7 +123,7 @@ def test_it_learns_one_batch_by_heart():
     run = small_run()
     program = program_of(run)
     state, rows = (
-        program.initial_state(run),
+        program.initial_state([run]),
         np.asarray(jax.random.randint(jax.random.key(3), (8, 9), 0, 61), np.int32),
     )
     for _ in range(120):
@@ -135,7 +135,7 @@ def test_the_first_step_is_the_golden_one():
     run = small_run()
     program = program_of(run)
     rows = np.arange(8 * 9, dtype=np.int32).reshape(8, 9) * 7 % 61
-    state, first = program.step(program.initial_state(run), rows)
+    state, first = program.step(program.initial_state([run]), rows)
     _, second = program.step(state, rows)
     # measured once on a CPU; 1e-4 allows for another order of float32 sums on other machines
     np.testing.assert_allclose(

@@ -64,7 +64,8 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 def _check(run: Run, rows: Array, steps: int) -> list[Coordinate]:
     module = build(run.model)
-    step = make_step(make_gradients(make_summed_loss(module)), make_update(module, run.optim))
+    gradients = make_gradients(make_summed_loss(module), dropout=run.model.dropout > 0)
+    step = make_step(gradients, make_update(module, run.optim))
 
     @jax.jit
     def measured_step(state: State) -> tuple[State, dict[str, Array]]:

@@ -28,11 +28,11 @@ GradientsOf = Callable[[Any, Array, Array], Gradients]
 """(parameters, rows [b, t + 1], key) -> Gradients."""
 
 
-def make_gradients(summed_loss: SummedLoss, microbatches: int = 1) -> GradientsOf:
+def make_gradients(summed_loss: SummedLoss, microbatches: int = 1, dropout: bool = False) -> GradientsOf:
     """A pure function (parameters, rows [b, t + 1], key) -> Gradients of the whole batch.
 
-    With `microbatches`, which must divide b, the batch is taken in so many parts, one after another, each with a key
-    folded from `key` by its number, and their sums are added in float32: memory for the activations of one part.
+    With `microbatches`, which must divide b, the batch is taken in so many parts, one after another, and their sums are
+    added in float32: memory for the activations of one part. With `dropout`, each part has a key of its own.
     """
 
     def gradients(parameters: Any, rows: Array, key: Array) -> Gradients:
@@ -42,7 +42,7 @@ def make_gradients(summed_loss: SummedLoss, microbatches: int = 1) -> GradientsO
     def accumulated(parameters: Any, rows: Array, key: Array) -> Gradients:
         def add(sums: Gradients, part: tuple[Array, Array]) -> tuple[Gradients, None]:
             number, some = part
-            more = gradients(parameters, some, jax.random.fold_in(key, number))
+            more = gradients(parameters, some, jax.random.fold_in(key, number) if dropout else key)
             return jax.tree.map(lambda total, x: total + x.astype(jnp.float32), sums, more), None
 
         # part j has the rows j, j + m, ...: some of every device's, so that none moves between devices

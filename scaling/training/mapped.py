@@ -18,19 +18,18 @@ def make_mapped_step(
     gradients: GradientsOf,
     update: Callable[[State, Gradients], tuple[State, Metrics]],
     mesh: Mesh,
-    draws: bool,
+    dropout: bool,
 ) -> Callable[[State, jax.Array], tuple[State, Metrics]]:
     """A pure function (state, batch [b, t + 1]) -> (state, metrics): data parallelism with its sums written out.
 
     Each device holds the whole state, takes the gradients of its own rows, adds gradient, loss and tokens up over
     `data`, and makes the same update. It equals the step of one partitioned program up to the order of float32 sums.
-    Where the loss `draws` from its key (dropout, masks), each device folds its place into the key, and the two steps
-    then draw different numbers of one distribution.
+    With `dropout`, each device folds its place into the key, and the two steps drop other activations, equally often.
     """
 
     def step(state: State, rows: jax.Array) -> tuple[State, Metrics]:
         key = step_key(state)
-        if draws:
+        if dropout:
             key = jax.random.fold_in(key, jax.lax.axis_index("data"))
         mine = gradients(state.parameters, rows, key)
         return update(state, jax.lax.psum(mine, "data"))

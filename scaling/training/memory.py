@@ -31,6 +31,8 @@ class Memory:
     """A training step: state, batch, gradients, activations."""
     evaluation: int
     """The state and the temporaries of a part of the held-out text."""
+    members: int = 1
+    """Models trained together that it is the memory of."""
 
     @property
     def needed(self) -> int:
@@ -52,6 +54,7 @@ def memory_of(program: Program, run: Run) -> Memory:
         state=state_bytes,
         step=_bytes(step),
         evaluation=state_bytes + evaluation.temp_size_in_bytes + evaluation.output_size_in_bytes,
+        members=program.members,
     )
 
 
@@ -98,15 +101,18 @@ def check_memory(memory: dict[Run, Memory], there: int | None) -> None:
     run = max(large, key=lambda run: memory[run].needed)
     need = memory[run]
     others = f" ({len(large)} runs need too much)" if len(large) > 1 else ""
-    if need.state > there:
+    together = f" with {need.members - 1} trained together with it" if need.members > 1 else ""
+    if need.members > 1:
+        remedy = "train fewer together with --pack"
+    elif need.state > there:
         remedy = "split the state over more devices with --fsdp or --model-devices"
     elif need.evaluation > need.step:
         remedy = "compute the logits in smaller parts with --loss-chunks, or use more devices"
     else:
         remedy = "use --microbatches, --remat full, --fsdp over more devices, or a smaller Optim.batch_tokens"
     raise UserError(
-        f"{run.name} needs {gibibytes(need.needed)} on each device{others}, {gibibytes(need.state)} of them for its "
-        f"state, and there are {gibibytes(there)}: {remedy}"
+        f"{run.name}{together} needs {gibibytes(need.needed)} on each device{others}, "
+        f"{gibibytes(need.state)} of them for the state, and there are {gibibytes(there)}: {remedy}"
     )
 
 

@@ -29,7 +29,6 @@ from scaling.training.sharding import (
     over_members,
     pinned,
     place,
-    replicated,
     state_shardings,
 )
 from scaling.training.state import Metrics, Settings, State, settings_of
@@ -47,6 +46,8 @@ class Program:
 
     mesh: Mesh
     members: int
+    precision: str
+    """Of matrix products and activations: float32 or bfloat16."""
     init: Callable[[Settings], State]
     step: Callable[[State, jax.Array], tuple[State, Metrics]]
     evaluate: Callable[[Any, jax.Array], jax.Array]
@@ -79,7 +80,7 @@ class Program:
         """The rows of a step on the mesh, in each member's order: tokens [b, t + 1] or [p, b, t + 1]."""
         host, hosts = jax.process_index(), jax.process_count()
         orders = {seed: batch(rows, seed, step, batch_rows, host, hosts) for seed in dict.fromkeys(seeds)}
-        return place(stacked([orders[seed] for seed in seeds]), self.mesh, axis_of(self.members))
+        return place(stacked([orders[seed] for seed in seeds]), self.mesh, self.members)
 
     def apart(self, state: State) -> Iterator[State]:
         """Each member's state."""
@@ -135,61 +136,56 @@ def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, m
     module = module_of(model, execution)
     parts = execution.loss_chunks, mesh.shape["data"]
     mine = execution.loss_chunks, 1 if execution.mapped else mesh.shape["data"]
-    gradients = make_gradients(make_summed_loss(module, scored, *mine), execution.microbatches)
+    dropout = model.dropout > 0
+    gradients = make_gradients(make_summed_loss(module, scored, *mine), execution.microbatches, dropout)
     update = make_update(module, optim)
+    if execution.mapped:
+        step = make_mapped_step(gradients, update, mesh, dropout)
+    else:
+        step = pinned(make_step(gradients, update), mesh)
+    init = make_init(module, optim, model.context)
+    like = jax.eval_shape(init, settings_of(_any_run(model, optim)))
+    one, state = (state_shardings(like, mesh, execution, number) for number in (1, members))
+    rows, metrics = over_data(mesh), over_members(mesh, members)
 
     def each(function: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
         """`function` of every member, with no word between them."""
-        apart = pinned(function, mesh)
-        return apart if members == 1 else jax.vmap(apart, in_axes=axes, spmd_axis_name="population")
+        if members == 1:
+            return function
+        return jax.vmap(function, in_axes=axes, spmd_axis_name="population")
 
-    if execution.mapped:
-        draws = model.dropout > 0 or model.objective == "masked"
-        step = make_mapped_step(gradients, update, mesh, draws)
-    else:
-        step = each(make_step(gradients, update), 0, 0)
-    init = each(make_init(module, optim, model.context), 0)
-    axis = axis_of(members)
-    state = state_shardings(_abstract(init, model, optim, members), mesh, execution, axis)
-    whole, rows = replicated(mesh), over_data(mesh)
-    metrics = whole if members == 1 else over_members(mesh)
     return Program(
         mesh=mesh,
         members=members,
-        init=jax.jit(init, out_shardings=state),
+        precision=jnp.dtype(module.dtype).name,
+        init=jax.jit(each(init, 0), out_shardings=state),
         step=jax.jit(
-            step,
-            in_shardings=(state, over_data(mesh, axis)),
+            each(step, 0, 0),
+            in_shardings=(state, over_data(mesh, members)),
             out_shardings=(state, metrics),
             donate_argnums=0,
         ),
         evaluate=jax.jit(
-            each(make_evaluate(module, scored, *parts), 0, None),
+            each(pinned(make_evaluate(module, scored, *parts), mesh), 0, None),
             in_shardings=(state.parameters, rows),
             out_shardings=metrics,
         ),
         excess=jax.jit(
-            each(make_excess(module, scored, *parts), 0, None, None),
+            each(pinned(make_excess(module, scored, *parts), mesh), 0, None, None),
             in_shardings=(state.parameters, rows, rows),
             out_shardings=metrics,
         ),
         pick=jax.jit(
             lambda population, number: jax.tree.map(lambda leaf: jnp.take(leaf, number, axis=0), population),
-            out_shardings=whole,
+            out_shardings=one,
         ),
     )
 
 
-def axis_of(members: int) -> int:
-    """The members along an array's leading axis; 0 where there is no such axis, as one member needs none."""
-    return members if members > 1 else 0
-
-
-def _abstract(init: Callable[..., State], model: Model, optim: Optim, members: int) -> State:
-    """The shapes of a state."""
+def _any_run(model: Model, optim: Optim) -> Run:
+    """A run of a shape, for the shapes of its state."""
     data = Data(context=model.context, eval_tokens=model.context)
-    run = Run(model=model, data=data, optim=optim, steps=1, warmup_steps=0, decay_steps=1)
-    return jax.eval_shape(init, stacked([settings_of(run)] * members))
+    return Run(model=model, data=data, optim=optim, steps=1, warmup_steps=0, decay_steps=1)
 
 
 def stacked(parts: Sequence[Any]) -> Any:

@@ -6,6 +6,7 @@ which axis of the mesh stands in RULES, `pinned` keeps the rows of activations a
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -109,25 +110,24 @@ def check_layout(run: Run, mesh: Mesh, execution: Execution = DEFAULT) -> None:
         )
 
 
-def state_shardings(state: Any, mesh: Mesh, execution: Execution = DEFAULT, members: int = 0) -> Any:
-    """A sharding for every array of a State, given as arrays or as the shapes of `jax.eval_shape`.
+def state_shardings(state: Any, mesh: Mesh, execution: Execution = DEFAULT, members: int = 1) -> Any:
+    """A sharding for every array of a State of one model, given as arrays or as the shapes of `jax.eval_shape`.
 
     Parameters follow RULES, and so do moments of a parameter's path and shape; everything else is whole on every
-    device. With `members`, the leading axis of every array is split over `population`. An axis that the mesh does not
-    divide evenly stays whole.
+    device. An axis that the mesh does not divide evenly stays whole. With several members, it is that of their state,
+    whose leading axis is split over `population`.
     """
-    lead = 1 if members else 0
     splits = {"data": execution.fsdp, "model": True}
-    parameters = jax.tree_util.tree_flatten_with_path(state.parameters)[0]
-    specs = {
-        _name(path): (leaf.shape, _spec(_name(path), leaf.shape[lead:], mesh, splits))
-        for path, leaf in parameters
-    }
+    rules: dict[str, tuple[Any, PartitionSpec]] = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state.parameters)[0]:
+        rules[_name(path)] = leaf.shape, _spec(_name(path), leaf.shape, mesh, splits)
 
     def sharding(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
-        found = next((specs[n] for n in _suffixes(path) if n in specs and specs[n][0] == leaf.shape), None)
-        spec = found[1] if found else P()
-        return NamedSharding(mesh, P("population", *spec) if members else spec)
+        ends = (_name(path[start:]) for start in range(len(path)))  # a moment's path ends as its parameter's
+        found = next(
+            (spec for end in ends if end in rules for shape, spec in [rules[end]] if shape == leaf.shape), P()
+        )
+        return NamedSharding(mesh, P("population", *found) if members > 1 else found)
 
     return jax.tree_util.tree_map_with_path(sharding, state)
 
@@ -152,6 +152,7 @@ def pinned(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
             return call(*args, **kwargs)
         return jax.tree.map(pin, call(*jax.tree.map(pin, args), **kwargs))
 
+    @functools.wraps(function)
     def traced(*args: Any) -> Any:
         with nn.intercept_methods(around):
             return function(*args)
@@ -176,34 +177,21 @@ def _name(path: tuple[Any, ...]) -> str:
     return "/".join(str(getattr(entry, "key", getattr(entry, "name", entry))) for entry in path)
 
 
-def _suffixes(path: tuple[Any, ...]) -> list[str]:
-    """The path and its ends, longest first: a moment's path ends as its parameter's does."""
-    return [_name(path[start:]) for start in range(len(path))]
+def over_members(mesh: Mesh, members: int = 1) -> NamedSharding:
+    """The first axis, that of several members, split over `population`; of one, the whole array on every device."""
+    return NamedSharding(mesh, P("population") if members > 1 else P())
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
-    """The whole array on every device."""
-    return NamedSharding(mesh, P())
+def over_data(mesh: Mesh, members: int = 1) -> NamedSharding:
+    """Rows [b, ...] split over `data`, or those of several members [p, b, ...] over `population` and `data`."""
+    return NamedSharding(mesh, P("population", "data") if members > 1 else P("data"))
 
 
-def over_members(mesh: Mesh) -> NamedSharding:
-    """The first axis split over `population`."""
-    return NamedSharding(mesh, P("population"))
-
-
-def over_data(mesh: Mesh, members: int = 0) -> NamedSharding:
-    """The first axis split over `data`; with `members`, the first over `population` and the second over `data`."""
-    return NamedSharding(mesh, P("population", "data") if members else P("data"))
-
-
-def place(rows: Any, mesh: Mesh, members: int = 0) -> jax.Array:
-    """Rows [b, ...], or with `members` [p, b, ...], on the mesh, split over `data` (and `population`).
-
-    Each of several hosts gives its slice of b.
-    """
+def place(rows: Any, mesh: Mesh, members: int = 1) -> jax.Array:
+    """Rows [b, ...], or [p, b, ...] of several members, on the mesh; each of several hosts gives its slice of b."""
     hosts, sharding = jax.process_count(), over_data(mesh, members)
     if hosts == 1:
         return jax.device_put(rows, sharding)
-    axis = 1 if members else 0
+    axis = 1 if members > 1 else 0
     whole = (*rows.shape[:axis], rows.shape[axis] * hosts, *rows.shape[axis + 1 :])
     return jax.make_array_from_process_local_data(sharding, rows, whole)
