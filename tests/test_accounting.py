@@ -56,8 +56,8 @@ def flops_by_xla(model: Model, optimised: bool) -> float:
 
 @pytest.mark.parametrize("model", SHAPES, ids=str)
 def test_exact_flops_agree_with_xla_on_the_unrolled_model(model):
-    # 2 %: XLA folds some elementwise work into others and counts masks that cost nothing per token
-    np.testing.assert_allclose(flops_per_token(model).total, flops_by_xla(model, optimised=False), rtol=0.02)
+    # 3 %: elementwise work counts three times the forward pass's; written-out gradients do less than twice it
+    np.testing.assert_allclose(flops_per_token(model).total, flops_by_xla(model, optimised=False), rtol=0.03)
 
 
 @pytest.mark.parametrize("model", [SHAPES[0], SHAPES[2], SHAPES[10], SHAPES[12]], ids=str)

@@ -75,7 +75,8 @@ def _backward(causal: bool, kept: tuple[Array, ...], gradient: Array) -> tuple[A
         jnp.einsum("bhkt,bhts->bhks", by_time[0], to_scores),
         jnp.einsum("bhkt,bhts->bhks", by_time[1], weights),
     )
-    to_k, to_v = (jnp.matrix_transpose(x) for x in jax.lax.optimization_barrier(sums))
+    back = tuple(jnp.matrix_transpose(x) for x in jax.lax.optimization_barrier(sums))
+    to_k, to_v = jax.lax.optimization_barrier(back)
     return jnp.einsum("bhts,bhsk->bhtk", to_scores, k), to_k, to_v
 
 
