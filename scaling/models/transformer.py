@@ -59,7 +59,9 @@ def rotary(x: Array) -> Array:
     t, half = x.shape[1], x.shape[-1] // 2
     angle = np.arange(t)[:, None] * 10_000.0 ** (-np.arange(half) / half)
     cos, sin = (f(angle).astype(np.float32)[None, :, None, :] for f in (np.cos, np.sin))
-    first, second = jnp.split(x, 2, axis=-1)  # whose gradient is a concatenation; that of slices is a sum of padded ones
+    first, second = jnp.split(
+        x, 2, axis=-1
+    )  # its gradient is a concatenation; that of slices a sum of padded ones
     turned = [first * cos - second * sin, first * sin + second * cos]
     return jnp.concatenate(turned, axis=-1).astype(x.dtype)
 
