@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import jax
@@ -23,7 +24,7 @@ from scaling.training.checkpoint import PopulationCheckpoints
 from scaling.training.evaluation import HeldOut, measure
 from scaling.training.hosts import is_writer
 from scaling.training.loop import Clock, Member, Progress, Trainer, Watch
-from scaling.training.metrics import MetricsLog
+from scaling.training.metrics import MetricsLog, NoLog
 from scaling.training.program import Program, program_of
 from scaling.training.sharding import check_layout
 from scaling.training.state import State
@@ -91,6 +92,10 @@ def train_population(population: Population, setting: Setting) -> None:
             for run, result in zip(runs, results, strict=True):
                 if setting.folder.result(run) is None:
                     _write(run, result, setting)
+
+
+def _log(path: Path) -> MetricsLog:
+    return MetricsLog(path) if is_writer() else NoLog()
 
 
 def _write(run: Run, result: dict[str, Any], setting: Setting) -> None:
@@ -190,7 +195,7 @@ class Training:
         with contextlib.ExitStack() as stack:
             members = [
                 Member.of(
-                    stack.enter_context(MetricsLog(each.folder.parent / "metrics.jsonl")),
+                    stack.enter_context(_log(each.folder.parent / "metrics.jsonl")),
                     run.order_seed,
                     note,
                 )
