@@ -153,7 +153,7 @@ def test_moments_of_another_shape_than_their_parameter_are_whole():
     moments = jax.eval_shape(optax.scale_by_factored_rms(min_dim_size_to_factor=16).init, parameters)
     state = State(jax.ShapeDtypeStruct((), np.int32), None, parameters, moments)  # type: ignore[arg-type]
     shardings = state_shardings(state, mesh_of(data=8), Execution(fsdp=True))
-    assert shardings.parameters["head"].spec == P("data")
+    assert shardings.parameters["head"].spec == P("data", "model")
     assert {sharding.spec for sharding in jax.tree.leaves(shardings.moments)} == {P()}
 
 
