@@ -174,7 +174,7 @@ def beyond(found: Findings) -> str:
         reach = distance["extrapolation"]
         beyond_largest = f"{notation.times(reach)} the largest run" if reach else "out of reach"
         lines.append(f"  within {notation.percent(distance['share'])} of the floor: {beyond_largest}")
-    lines += ["", *cautions(found)]
+    lines += ["", *found.fit.tuning["warnings"], *cautions(found)]
     return "\n".join(
         textwrap.fill(line, 80, subsequent_indent="  " if line.startswith(" ") else "") for line in lines
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from analysis import frontier, holdout
+from analysis import frontier, holdout, rate_words, transfer
 from analysis.admissible import combine
 from analysis.combination import Combination
 from analysis.fit import Fit
@@ -63,6 +63,7 @@ def with_evidence(
                 table, fit, level=level, seed=seed, clusters=clusters, progress=say
             )
         ),
+        tuning=rate_words.as_dict(transfer.series(table, fit.where, level), fit.select(table).frame),
     )
     return found, boot, combined
 

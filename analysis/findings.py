@@ -137,6 +137,7 @@ def _is_of(fit: Fit, source: Source, options: Options) -> bool:
     sections = (
         (fit.profile, {"lo", "hi", "values"}),
         (fit.identification, {"verdict", "lo", "hi", "falls", "trades", "alone", "admissible"}),
+        (fit.tuning, {"warnings", "sweeps", "trends"}),
     )
     if any(not keys <= section.keys() for section, keys in sections) or not fit.holdout:
         return False

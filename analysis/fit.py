@@ -78,6 +78,8 @@ class Fit:
     identification: dict[str, Any] = field(default_factory=dict)
     frontier: dict[str, Any] = field(default_factory=dict)
     holdout: tuple[dict[str, Any], ...] = ()
+    tuning: dict[str, Any] = field(default_factory=dict)
+    """What the rows say of the learning rate (`analysis.transfer.as_dict`)."""
     table: str = ""
     renamed: dict[str, str] = field(default_factory=dict)
     """Our names of columns -> the table's, where they differ."""

@@ -176,6 +176,7 @@ def limit(fit: Fit, made: Forecast, at: Sequence[float] = (), fit_sha256: str = 
         if distances
         else "no distance to a floor is given, since the runs do not identify one",
         "method": made.method,
+        "tuning_warnings": fit.tuning.get("warnings", []),
         "law": fit.law,
         "table_sha256": fit.table_sha256,
         "fit_sha256": fit_sha256,

@@ -35,6 +35,7 @@ def to_json(fit: Fit) -> dict[str, Any]:
         "restarts": vars(fit.restarts) | {"agree": fit.restarts.agree},
         "data_span": {name: {"min": lo, "max": hi} for name, (lo, hi) in fit.data_span.items()},
         "holdout": list(fit.holdout),
+        "tuning": fit.tuning,
     }
     order = [name for item in fields(Fit) if (name := item.name) in found]
     return {name: _jsonable(found[name]) for name in order}
@@ -55,6 +56,7 @@ def from_json(found: Any) -> Fit:
             ),
             data_span={name: (span["min"], span["max"]) for name, span in found["data_span"].items()},
             holdout=tuple(found["holdout"]),
+            tuning=found.get("tuning", {}),  # absent in files of earlier versions
         )
         names = law_named(fit.law).parameters()
     except (KeyError, TypeError, AttributeError) as error:

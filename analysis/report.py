@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis import answer, conclusions, figures, inventory, limit, page
+from analysis import answer, conclusions, figures, inventory, limit, page, rate_report, rate_words, transfer
 from analysis.axes import STYLE
 from analysis.curves import read_curves
 from analysis.errors import InputError
@@ -18,6 +18,7 @@ from analysis.findings import Findings, conclude, find, too_few
 from analysis.options import Options
 from analysis.page import Html, element, joined
 from analysis.source import Source, of_stored_fit, open_source
+from analysis.transfer import Series
 from analysis.verbs import renames
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ WIDE, NARROW = "wide", "narrow"
 SIZES = {(WIDE, 1): (8.4, 4.8), (WIDE, 2): (9.2, 4.6), (NARROW, 1): (4.2, 4.2), (NARROW, 2): (4.2, 7.8)}
 """Inches of a figure, by shape and number of panels: text of 9 to 10 points is read on screens and on phones."""
 PNG_DPI = 160
+MOST_TRENDS = 3
+"""Series whose trend is told beside the verdict; the others are in their section."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,10 @@ def _page(job: Job) -> str:
     source = job.source
     reason = too_few(source, job.options)
     found = None if reason else _found(job)
-    parts = [Section("figures", "figures", "Figures", _figures(job, found)), *_sections(job, found)]
-    head = _answer(source, found) if found else _no_answer(source, reason)
+    rates = transfer.series(source.table, job.options.where, job.options.level)
+    drawn = Section("figures", "figures", "Figures", _figures(job, found, rates))
+    parts = [drawn, *_sections(job, found, rates)]
+    head = _answer(source, found, rates) if found else _no_answer(source, reason, rates)
     links = joined((element("a", part.short, href=f"#{part.identity}") for part in parts), " · ")
     contents = element("nav", links, aria_label="Contents")
     bodies = [
@@ -143,10 +148,11 @@ def _of_one_corpus(table: pd.DataFrame, found: Findings | None) -> pd.DataFrame:
     return table[table["corpus"].isin(found.fitted["corpus"].unique())]
 
 
-def _figures(job: Job, found: Findings | None) -> Html:
+def _figures(job: Job, found: Findings | None, rates: Sequence[Series]) -> Html:
     source = job.source
     curves = read_curves(source.folder, _of_one_corpus(source.table, found)) if source.folder else []
     planned = figures.of_findings(found, curves) if found else figures.of_table(source.table, curves)
+    planned += rate_report.figures(rates)
     drawn = []
     for number, figure in enumerate(planned, start=1):
         job.say(f"drawing figure {number} of {len(planned)}: {figure.title}")
@@ -155,11 +161,13 @@ def _figures(job: Job, found: Findings | None) -> Html:
     return joined(drawn or [element("p", "Nothing was measured that could be drawn.")])
 
 
-def _sections(job: Job, found: Findings | None) -> list[Section]:
+def _sections(job: Job, found: Findings | None, rates: Sequence[Series]) -> list[Section]:
     source = job.source
     made = inventory.provenance(source, found, _commands(job))
+    tried = rate_report.section(rates, rate_words.warnings(rates)) if rates else Html("")
     return [
         *(_conclusions(found) if found else []),
+        *([Section("rates", "learning rates", "Learning rates", tried)] if rates else []),
         Section("runs", "runs", "Runs", inventory.runs(source, found)),
         Section("cost", "cost", "Cost", inventory.cost(source)),
         Section("conventions", "conventions", "Conventions", inventory.conventions(source, found)),
@@ -185,13 +193,15 @@ def _title(source: Source) -> Html:
     return joined([element("p", f"{kind} {source.name}", class_="study"), element("h1", question)])
 
 
-def _answer(source: Source, found: Findings) -> Html:
+def _answer(source: Source, found: Findings, rates: Sequence[Series]) -> Html:
     verdict = found.verdict
     box = [
         element("p", answer.lead(verdict), class_="lead"),
         element("p", verdict["reason"], " ", answer.AFTERWORDS[verdict["verdict"]]),
+        *_flags(found.fit.tuning["warnings"]),
         element("p", answer.runs(source, found.fitted), " ", answer.outlook(found)),
         element("p", answer.trust(found.fit.holdout)),
+        *_rates(rates),
         *(element("p", words, class_="note") for words in answer.cautions(found)),
     ]
     tiles = [element("div", element("dt", name), element("dd", value)) for name, value in answer.tiles(found)]
@@ -200,12 +210,24 @@ def _answer(source: Source, found: Findings) -> Html:
     ])  # fmt: skip
 
 
-def _no_answer(source: Source, reason: str) -> Html:
+def _flags(warnings: Sequence[str]) -> list[Html]:
+    return [element("p", words, class_="note flag") for words in warnings]
+
+
+def _rates(rates: Sequence[Series]) -> list[Html]:
+    """Whether the best rate stays put, a sentence a series, where that was asked."""
+    asked = [one for one in transfer.swept(rates, rate_report.FEWEST_RATES) if len(one.sweeps) > 1]
+    return [element("p", rate_words.trend_words(one)) for one in asked[:MOST_TRENDS]]
+
+
+def _no_answer(source: Source, reason: str, rates: Sequence[Series]) -> Html:
     planned = f" The study asks for {source.planned} runs." if source.planned else ""
     return element(
         "div",
         element("p", "There is no answer yet: the law could not be fitted.", class_="lead"),
         element("p", f"{reason[0].upper()}{reason[1:]}.{planned} What was measured is below."),
+        *_flags(rate_words.warnings(rates)),
+        *_rates(rates),
         class_="answer no_fit",
     )
 

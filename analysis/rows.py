@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.errors import InputError
 from analysis.laws import LAWS, Law
+from scaling.tuning import outdone
 
 if TYPE_CHECKING:
     import pandas as pd
 
 X = "x"
 """The column of a law that stands for any column of the table, chosen by `x`."""
+
+OUTDONE = "another learning rate did better at its size, D and recipe"
+"""Why a row of a sweep is not fitted."""
 
 _ALLOWED = (
     *(ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.Compare),
@@ -56,7 +60,11 @@ def law_columns(law: type[Law], x: str = "C") -> dict[str, str]:
 def select(
     table: pd.DataFrame, columns: Mapping[str, str], parameters: int, where: str | None = None
 ) -> Rows:
-    """The rows to fit: those where `where` is true, that are done, decayed and have a loss.
+    """The rows to fit: those where `where` is true, that are done, decayed and have a loss, at the best learning rate.
+
+    Of several rates of one size, D and recipe (see `scaling.tuning`) the one of least mean loss among the rows where
+    `where` is true is kept, with all its seeds: the law is that of tuned runs, and a sweep's bad rates are no part of
+    it. The least of several noisy means lies a little below the loss that the rate would have with more seeds.
 
     columns maps the law's columns to the table's; C is made as 6 N D where the table has none. Raises InputError for a
     column that is missing or not numeric, a value that is not above 0, and fewer rows than parameters.
@@ -196,7 +204,21 @@ def _reasons(frame: pd.DataFrame, where: str | None) -> pd.Series:
         decayed = frame["decayed"].astype("string").str.lower()
         give(decayed.isin(["false", "0", "0.0"]), "its learning rate was not decayed")
     give(frame["L"].isna(), "no loss L")
+    give(_outdone(frame, where), OUTDONE)
     return reasons
+
+
+def asked_for(frame: pd.DataFrame, where: str | None) -> pd.DataFrame:
+    """The rows where `where` is true; all of them without one."""
+    return frame[evaluate(frame, where)] if where else frame
+
+
+def _outdone(frame: pd.DataFrame, where: str | None) -> pd.Series:
+    """Whether another learning rate did better; only rows where `where` is true are compared."""
+    import pandas as pd
+
+    asked = asked_for(frame, where)
+    return pd.Series(outdone(asked), index=asked.index).reindex(frame.index, fill_value=False)
 
 
 def _too_few(kept: int, total: int, parameters: int, reasons: pd.Series) -> str:

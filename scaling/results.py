@@ -9,12 +9,14 @@ from typing import Any
 
 from scaling.accounting import flops_per_token, parameters
 from scaling.folder import StudyFolder
+from scaling.record import canonical, plain, short_hash
 from scaling.spec import Run, Study
 from scaling.table import write
+from scaling.tuning import rate_ranges
 
 MEASURED = (
     *("D_unique", "L", "L_se", "bpb", "tokens_per_byte", "entropy", "excess", "excess_se"),
-    *("device_seconds", "trunk_device_seconds"),
+    *("device_seconds", "trunk_device_seconds", "compile_seconds", "mfu", "device", "precision"),
 )
 """Columns of the table that a run that was trained to its end has measured; empty for others."""
 
@@ -34,7 +36,7 @@ def collect(study: Study, folder: StudyFolder) -> int:
     results = {run: result for run in study.runs if (result := folder.result(run)) is not None}
     rows = [row(run, results[run], _previous(run, results)) for run in study.runs if run in results]
     if rows:
-        write(rows, folder.table_csv)
+        write(_with_rate_range(rows), folder.table_csv)
     else:
         folder.table_csv.unlink(missing_ok=True)  # one of another spec must not pass for this study's
     return len(rows)
@@ -66,8 +68,14 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "C_6ND": 6 * size.N * tokens,
         "C_spent": flops.total * spent * run.optim.batch_tokens,
         **{f"C_{part}": value * tokens for part, value in dataclasses.asdict(flops).items()},
+        "objective": model.objective,
+        "parametrization": model.parametrization,
+        "base_width": model.base_width if model.parametrization != "standard" else None,
+        "optimizer": run.optim.name,
         "lr": run.optim.lr,
+        "sweep_id": sweep_id(run),
         "weight_decay": run.optim.weight_decay,
+        "weight_decay_kind": run.optim.weight_decay_kind,
         "batch_tokens": run.optim.batch_tokens,
         "steps": run.steps,
         "depth": model.depth,
@@ -81,6 +89,21 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "status": result["status"],
         **{name: result["measured"].get(name) for name in MEASURED},
     }
+
+
+def sweep_id(run: Run) -> str:
+    """Hash of what runs of one sweep share: all fields but the peak rate and the seeds."""
+    fields = {name: value for name, value in plain(run).items() if name not in ("seed", "data_seed")}
+    optim = {name: value for name, value in fields["optim"].items() if name != "lr"}
+    return short_hash(canonical(fields | {"optim": optim}))
+
+
+def _with_rate_range(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the column that depends on the others, and so is made anew with every table."""
+    import pandas as pd
+
+    told = rate_ranges(pd.DataFrame(rows))
+    return [row | {"rate_range": found or None} for row, found in zip(rows, told, strict=True)]
 
 
 def _result(

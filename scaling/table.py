@@ -42,8 +42,16 @@ COLUMNS = {
     "excess": "exact divergence of the model from the language, nats per token: its loss above the entropy, free of "
     "the noise of which tokens were drawn",
     "excess_se": "standard error of excess from the choice of contexts",
+    "objective": "causal or masked language modelling",
+    "parametrization": "how initial values, rates and decay change with size: standard, mup or completep",
+    "base_width": "width at which mup and completep agree with standard; empty for standard",
+    "optimizer": "name of the optimiser",
     "lr": "peak learning rate",
-    "weight_decay": "decoupled weight decay",
+    "sweep_id": "runs that share it differ in learning rate and seed alone",
+    "rate_range": "where the best rate of this size, budget and recipe lies in the range tried: interior, low edge, "
+    "high edge, flat (none better beyond the noise between seeds), untuned (one rate alone); empty where all diverged",
+    "weight_decay": "weight decay",
+    "weight_decay_kind": "decoupled (times the rate), independent of the peak rate, or l2",
     "batch_tokens": "tokens per step",
     "steps": "optimiser steps",
     "depth": "blocks",
@@ -56,11 +64,27 @@ COLUMNS = {
     "decayed": "whether the learning rate was decayed to zero before L was measured",
     "device_seconds": "seconds of training of this row's own branch, times devices",
     "trunk_device_seconds": "seconds of training of the trunk up to where this row left it, times devices",
+    "compile_seconds": "seconds of compiling before this row was measured, shared by those trained with it",
+    "mfu": "model FLOPs of its decay branch by PaLM's count over the device's peak; empty where no peak is known",
+    "device": "kind of device that trained it, as XLA names it",
+    "precision": "of matrix products and activations: float32 or bfloat16",
     "status": "done or diverged",
 }
 """Every column that `collect` writes, and what it means; a table may carry more."""
 
-TEXT = {"run_id", "name", "trunk_id", "population_id", "corpus", "corpus_sha256", "status"}
+TEXT = {
+    *("run_id", "name", "trunk_id", "population_id", "sweep_id", "status", "device", "precision"),
+    *(
+        "corpus",
+        "corpus_sha256",
+        "objective",
+        "parametrization",
+        "optimizer",
+        "weight_decay_kind",
+        "rate_range",
+    ),
+    "decay_shape",
+}
 REQUIRED = ("N", "D", "L")
 
 
@@ -123,7 +147,9 @@ def _parse(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        frame = pd.read_csv(path, dtype={"run_id": "string", "trunk_id": "string"})
+        frame = pd.read_csv(
+            path, dtype=dict.fromkeys(("run_id", "trunk_id", "population_id", "sweep_id"), "string")
+        )
     except pd.errors.EmptyDataError:
         raise TableError(f"{path} is empty; a table needs a header and one row a run") from None
     except (pd.errors.ParserError, UnicodeDecodeError, OSError, ValueError) as error:

@@ -66,8 +66,11 @@ from scaling.launching.display import PlainDisplay
 from scaling.plan import make_plan
 from scaling.population import Population
 from scaling.spec import Data, Model, Optim, Run, Study
+from scaling.training.compiling import CompileClock
 from scaling.training.evaluation import HeldOut
+from scaling.training.hosts import is_writer
 from scaling.training.job import Setting, train_population
+from scaling.training.metrics import Logs
 
 data = Data(corpus="markov:vocab=64", context=16, eval_tokens=1024)
 model = Model(vocab=64, context=16, width=16, depth=2, heads=2)
@@ -77,8 +80,10 @@ splits = prepare_rows(data, data_folder)
 execution = Execution(fsdp=hosts > 1)
 held_out, display = HeldOut.of(splits["validation"], data.eval_tokens), PlainDisplay(plan, 0, 0.0)
 folder = StudyFolder(out)
-setting = Setting(folder, splits["train"], held_out, display, lambda: False, 60.0, execution)
-train_population(Population(plan.jobs), setting)
+logs = Logs(out, writes=is_writer())
+with CompileClock() as compiling:
+    watch = display, lambda: False, 60.0, logs, compiling
+    train_population(Population(plan.jobs), Setting(folder, splits["train"], held_out, *watch, execution))
 print(jax.process_count())
 """
 

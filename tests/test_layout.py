@@ -24,8 +24,9 @@ def test_scaling_imports_neither_experiments_nor_analysis():
     assert [i for i in imports("scaling") if i[1].split(".")[0] in ("experiments", "analysis")] == []
 
 
-def test_analysis_imports_of_scaling_only_accounting_and_table():
-    allowed = {"scaling.accounting", "scaling.table"}
+def test_analysis_imports_of_scaling_only_accounting_table_and_tuning():
+    """The three that know tables and no training."""
+    allowed = {"scaling.accounting", "scaling.table", "scaling.tuning"}
     assert [i for i in imports("analysis") if i[1].split(".")[0] == "scaling" and i[1] not in allowed] == []
 
 
@@ -43,7 +44,9 @@ def test_tensorflow_is_imported_nowhere():
         assert [i for i in imports(folder) if i[1].split(".")[0] == "tensorflow"] == []
 
 
-@pytest.mark.parametrize("module", ["scaling.__main__", "scaling.plan", "analysis", "analysis.__main__"])
+@pytest.mark.parametrize(
+    "module", ["scaling.__main__", "scaling.plan", "scaling.tuning", "analysis", "analysis.__main__"]
+)
 def test_nothing_heavy_is_imported_before_it_is_needed(module):
     code = f"import sys, {module}; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -32,13 +32,13 @@ def base():
 
 def test_the_state_is_parameters_and_two_moments_in_float32(base):
     """And the step, Adam's count and the settings, 4 bytes each."""
-    exact = 3 * 4 * parameters(run_with().model).N_total
+    exact = 3 * 4 * parameters(run_with().model).total
     assert exact < base.state < exact + 100
 
 
 def test_a_step_takes_more_than_state_gradients_and_logits(base):
     run = run_with()
-    gradients = 4 * parameters(run.model).N_total
+    gradients = 4 * parameters(run.model).total
     logits = 4 * run.optim.batch_tokens * run.model.vocab
     assert base.step > base.state + gradients + logits
 

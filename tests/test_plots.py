@@ -14,11 +14,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_transfer import ladder
 
-from analysis import axes, notation, plots
+from analysis import axes, notation, plots, rate_plots
 from analysis.curves import read_curves, read_log
 from analysis.errors import InputError
 from analysis.predictions import Band, Predictions
+from analysis.transfer import series
 
 
 @pytest.fixture
@@ -57,6 +59,7 @@ def made_predictions(held=3):
     )
 
 
+RATES = series(ladder(-0.5))
 DRAWN = {
     "compute": lambda ax: plots.plot_compute(ax, a_table(), [], a_band()),
     "compute, many sizes": lambda ax: plots.plot_compute(ax, a_table(np.geomspace(1e4, 1e6, 20)), [], None),
@@ -72,6 +75,8 @@ DRAWN = {
     "profile without a lower end": lambda ax: plots.plot_profile(
         ax, [0, 1, 2], [0.1, 0, 9], math.nan, 1.1, words=""
     ),
+    "loss by rate": lambda ax: rate_plots.plot_loss_by_rate(ax, RATES[0], *rate_plots.loss_limits(RATES)),
+    "best rate": lambda ax: rate_plots.plot_best_rate(ax, RATES),
     "extrapolation": lambda ax: plots.plot_extrapolation(
         ax, a_table(), a_band(), 1e12, floor=(1.5, 1.4, 1.6)
     ),

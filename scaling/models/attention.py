@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, cast
 
 import jax
@@ -30,14 +31,49 @@ def attend(q: Array, k: Array, v: Array, *, causal: bool, scale: float, kind: Ke
 
 
 def plain(q: Array, k: Array, v: Array, causal: bool, scale: float) -> Array:
-    """Attention written out: the whole square of scores [b h t t] is in memory."""
-    scores = einsum32("bthk,bshk->bhts", q * scale, k)
+    """Attention written out: the whole square of weights [b h t t] is in memory."""
+    by_head = (jnp.moveaxis(x, 2, 1) for x in (q * scale, k, v))
+    return jnp.moveaxis(weighted_mean(*by_head, causal), 1, 2)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def weighted_mean(q: Array, k: Array, v: Array, causal: bool) -> Array:
+    """softmax(q k') v, all [b h t k], with a gradient written by hand because of the speed of its products on CPUs.
+
+    With weights w = softmax(q k') and g the gradient of the mean y, that of the scores is w (g v' - (g . y)), where
+    g . y, a number a position, is the sum of w (g v') over positions (Dao 2023, algorithm 2, line 4).
+    """
+    return _forward(q, k, v, causal)[0]
+
+
+def _forward(q: Array, k: Array, v: Array, causal: bool) -> tuple[Array, tuple[Array, ...]]:
+    scores = einsum32("bhtk,bhsk->bhts", q, k)
     if causal:
         t = scores.shape[-1]
         past = jnp.tril(jnp.ones((t, t), dtype=bool))[None, None]
         scores = jnp.where(past, scores, -1e30)
-    weights = jax.nn.softmax(scores, axis=-1)
-    return jnp.einsum("bhts,bshk->bthk", weights.astype(v.dtype), v)
+    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    mean = jnp.einsum("bhts,bhsk->bhtk", weights, v)
+    return mean, (q, k, v, weights, mean)
+
+
+def _backward(causal: bool, kept: tuple[Array, ...], gradient: Array) -> tuple[Array, Array, Array]:
+    q, k, v, weights, mean = kept
+    to_weights = einsum32("bhtk,bhsk->bhts", gradient, v)
+    inner = jnp.sum(gradient.astype(jnp.float32) * mean, axis=-1, keepdims=True)
+    to_scores = (weights * (to_weights - inner)).astype(q.dtype)
+    # a product over t wants t last on the left and first on the right: a transposed copy of [t k] is cheap, one of
+    # [t s] is not, and the barriers keep XLA from swapping the operands back
+    by_time = jax.lax.optimization_barrier((jnp.matrix_transpose(q), jnp.matrix_transpose(gradient)))
+    sums = (
+        jnp.einsum("bhkt,bhts->bhks", by_time[0], to_scores),
+        jnp.einsum("bhkt,bhts->bhks", by_time[1], weights),
+    )
+    to_k, to_v = (jnp.matrix_transpose(x) for x in jax.lax.optimization_barrier(sums))
+    return jnp.einsum("bhts,bhsk->bhtk", to_scores, k), to_k, to_v
+
+
+weighted_mean.defvjp(_forward, _backward)
 
 
 def splash(q: Array, k: Array, v: Array, causal: bool, scale: float, interpret: bool = False) -> Array:

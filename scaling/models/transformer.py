@@ -8,6 +8,8 @@ and matrix products have the type of what enters the blocks, while norms, softma
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -16,11 +18,27 @@ import jax.numpy as jnp
 
 from scaling.models.attention import Kernel, attend
 from scaling.models.precision import einsum32
+from scaling.models.products import project
 from scaling.spec import Model
 
 Array = jax.Array
 Remat = Literal["none", "dots", "full"]
 init = nn.initializers.variance_scaling
+
+
+@functools.partial(jax.checkpoint, prevent_cse=False)
+def gelu(x: Array) -> Array:
+    """x sigmoid(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3): the tanh form, (1 + tanh u) / 2 being sigmoid(2 u).
+
+    The backward pass computes it again from x: that is faster than writing and reading what is between.
+    """
+    return x * jax.nn.sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x * x * x))
+
+
+@functools.partial(jax.checkpoint, prevent_cse=False)
+def swiglu(gate: Array, x: Array) -> Array:
+    """silu(gate) x, computed again in the backward pass as `gelu` is."""
+    return jax.nn.silu(gate) * x
 
 
 class RMSNorm(nn.Module):
@@ -61,9 +79,9 @@ class Attention(nn.Module):
         )
         out_init = init(1 / (2 * m.depth), "fan_in", "normal", in_axis=(0, 1), out_axis=2)
         out = self.param("out", out_init, (m.heads, m.head_dim, m.width))
-        q, k, v = jnp.moveaxis(jnp.einsum("btd,dnhk->btnhk", x, qkv.astype(x.dtype)), 2, 0)
+        q, k, v = jnp.moveaxis(project(x, qkv.astype(x.dtype)), 2, 0)
         mixed = attend(rotary(q), rotary(k), v, causal=m.causal, scale=m.attention_scale, kind=self.kernel)
-        return jnp.einsum("bthk,hkd->btd", mixed, out.astype(x.dtype))
+        return project(mixed, out.astype(x.dtype), axes=2)
 
 
 class MLP(nn.Module):
@@ -76,13 +94,13 @@ class MLP(nn.Module):
         m = self.model
         up = self.param("up", init(1.0, "fan_in", "normal"), (m.width, m.hidden))
         down = self.param("down", init(1 / (2 * m.depth), "fan_in", "normal"), (m.hidden, m.width))
-        hidden = x @ up.astype(x.dtype)
+        hidden = project(x, up.astype(x.dtype))
         if m.mlp == "gated":
             gate = self.param("gate", init(1.0, "fan_in", "normal"), (m.width, m.hidden))
-            hidden = jax.nn.silu(x @ gate.astype(x.dtype)) * hidden
+            hidden = swiglu(project(x, gate.astype(x.dtype)), hidden)
         else:
-            hidden = jax.nn.gelu(hidden)
-        return hidden @ down.astype(x.dtype)
+            hidden = gelu(hidden)
+        return project(hidden, down.astype(x.dtype))
 
 
 class Block(nn.Module):

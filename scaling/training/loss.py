@@ -96,19 +96,21 @@ def in_parts(
         return f(parameters, *arrays)
     size = -(-t // chunks)
     chunks = -(-t // size)
-    # each device has parameters of its own here, else their gradients would be summed over devices in every part
+    # each of several devices has parameters of its own, else their gradients would be summed over devices in every part
     groups = devices if b % devices == 0 else 1
-    own = jax.tree.map(lambda w: jnp.broadcast_to(w, (groups, *w.shape)), parameters)
+    own, axis = parameters, None
+    if groups > 1:
+        own, axis = jax.tree.map(lambda w: jnp.broadcast_to(w, (groups, *w.shape)), parameters), 0
+    each = jax.vmap(jax.checkpoint(f), in_axes=(axis, *(0 for _ in arrays)))
 
     def split(array: Array) -> Array:
         ends = ((0, 0), (0, chunks * size - t), *((0, 0),) * (array.ndim - 2))
         parts = jnp.pad(array, ends).reshape(groups, b // groups, chunks, size, *array.shape[2:])
         return jnp.moveaxis(parts, 2, 0)
 
-    def part(arrays: Sequence[Array]) -> Array:
-        return jax.vmap(jax.checkpoint(f))(own, *arrays)
-
-    found = jax.lax.map(part, [split(array) for array in arrays])  # [chunks, groups, b / groups, size]
+    found = jax.lax.map(
+        lambda part: each(own, *part), [split(array) for array in arrays]
+    )  # [chunks groups b' size]
     return jnp.moveaxis(found, 0, 2).reshape(b, chunks * size)[:, :t]
 
 

@@ -46,6 +46,8 @@ class Program:
 
     mesh: Mesh
     members: int
+    precision: str
+    """Of matrix products and activations: float32 or bfloat16."""
     init: Callable[[Settings], State]
     step: Callable[[State, jax.Array], tuple[State, Metrics]]
     evaluate: Callable[[Any, jax.Array], jax.Array]
@@ -155,6 +157,7 @@ def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, m
     return Program(
         mesh=mesh,
         members=members,
+        precision=jnp.dtype(module.dtype).name,
         init=jax.jit(each(init, 0), out_shardings=state),
         step=jax.jit(
             each(step, 0, 0),

@@ -9,7 +9,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from scaling.models.transformer import init_parameters
 from scaling.spec import Optim
@@ -23,6 +22,7 @@ from scaling.training.loss import (
     make_losses,
     predict,
 )
+from scaling.training.norms import group_norms, norm_metrics
 from scaling.training.optimizer import apply_update, decay_of, decayed, direction
 from scaling.training.parametrization import multipliers
 from scaling.training.schedule import learning_rate
@@ -82,10 +82,15 @@ def make_update(model: nn.Module, optim: Optim) -> Callable[[State, Gradients], 
         rate = learning_rate(settings.schedule, state.step)
         decay = decay_of(optim, settings.weight_decay, settings.schedule.lr)
         parameters = apply_update(state.parameters, updates, rate, decay, factors)
-        metrics = {"loss": sums.loss / sums.tokens, "gradient_norm": optax.tree.norm(gradient), "lr": rate}
-        return dataclasses.replace(
-            state, step=state.step + 1, parameters=parameters, moments=moments
-        ), metrics
+        moved = jax.tree.map(jnp.subtract, parameters, state.parameters)
+        metrics = {
+            "loss": sums.loss / sums.tokens,
+            "lr": rate,
+            **norm_metrics("gradient_norm", group_norms(gradient)),
+            **norm_metrics("update_norm", group_norms(moved)),
+        }
+        done = dataclasses.replace(state, step=state.step + 1, parameters=parameters, moments=moments)
+        return done, metrics
 
     return update
 
