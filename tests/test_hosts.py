@@ -165,5 +165,7 @@ def test_two_processes_that_share_the_state_of_a_study_end_as_one_process_does(t
         texts = [path.read_text() for path in sorted(folder.glob("*/metrics.jsonl"))]
         logs = [json.loads(line) for text in texts for line in text.splitlines()]
         found.append([*(result["measured"]["L"] for result in results), *(log["loss"] for log in logs)])
-    assert len(found[0]) == 2 + 3 + 1 + 1  # two runs; a record every ten steps of the trunk and of two branches
+    assert (
+        len(found[0]) == 2 + 3 + 1 + 1
+    )  # two runs; a record every ten steps of the trunk and of two branches
     np.testing.assert_allclose(found[1], found[0], rtol=1e-4)

@@ -69,7 +69,7 @@ def test_a_population_takes_as_much_as_its_members(base):
             Memory(state=3 * 2**30, step=4 * 2**30, evaluation=0),
             "split the state over more devices with --fsdp",
         ),
-        (Memory(state=2**20, step=2**21, evaluation=3 * 2**30), "compute the logits in smaller parts with --loss-chunks"),
+        (Memory(state=2**20, step=2**21, evaluation=3 * 2**30), "compute the logits in smaller parts"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_remedy(need, remedy):

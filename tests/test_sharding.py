@@ -71,6 +71,7 @@ def test_the_members_of_a_population_are_the_same_on_eight_devices_as_on_two_a_m
         ("tensor", {("all-reduce", "data"), ("all-reduce", "model")}),
         ("population", set()),
         ("population x data", {("all-reduce", "data")}),
+        ("population x mapped", {("all-reduce", "data")}),
     ],
 )
 def test_a_compiled_step_holds_the_collectives_that_its_layout_needs_and_no_other(eight, layout, allowed):
