@@ -17,6 +17,7 @@ from analysis.figures import Figure
 from analysis.findings import Findings, conclude, find, too_few
 from analysis.options import Options
 from analysis.page import Html, element, joined
+from analysis.rows import OUTDONE
 from analysis.source import Source, of_stored_fit, open_source
 from analysis.transfer import Series
 from analysis.verbs import renames
@@ -129,6 +130,8 @@ def _page(job: Job) -> str:
     reason = too_few(source, job.options)
     found = None if reason else _found(job)
     rates = transfer.series(source.table, job.options.where, job.options.level)
+    if transfer.swept(rates):
+        _write(job.home / "report" / "rates.csv", rate_report.as_csv(rates).encode())
     drawn = Section("figures", "figures", "Figures", _figures(job, found, rates))
     parts = [drawn, *_sections(job, found, rates)]
     head = _answer(source, found, rates) if found else _no_answer(source, reason, rates)
@@ -195,11 +198,12 @@ def _title(source: Source) -> Html:
 
 def _answer(source: Source, found: Findings, rates: Sequence[Series]) -> Html:
     verdict = found.verdict
+    outdone = sum(row.reason == OUTDONE for row in found.fit.excluded)
     box = [
         element("p", answer.lead(verdict), class_="lead"),
         element("p", verdict["reason"], " ", answer.AFTERWORDS[verdict["verdict"]]),
         *_flags(found.fit.tuning["warnings"]),
-        element("p", answer.runs(source, found.fitted), " ", answer.outlook(found)),
+        element("p", answer.runs(source, found.fitted, outdone), " ", answer.outlook(found)),
         element("p", answer.trust(found.fit.holdout)),
         *_rates(rates),
         *(element("p", words, class_="note") for words in answer.cautions(found)),

@@ -18,6 +18,7 @@ from test_transfer import ladder
 from test_tuning import RATES
 
 from analysis import axes, rate_plots, rate_report, record, report, rows
+from analysis.findings import find
 from analysis.options import Options
 from analysis.report import write_limit, write_report
 from analysis.source import open_source
@@ -76,6 +77,10 @@ def test_runs_of_other_rates_are_out_of_the_fit_with_their_reason(at_the_edge):
     fit = record.read(page.parent.parent / "fit.json")
     assert fit.rows == 16 and len(fit.excluded) == 64
     assert {row.reason for row in fit.excluded} == {rows.OUTDONE}
+    assert (
+        "16 runs are analysed, those of the best learning rate of each size and budget (64 of other rates are"
+        in text
+    )
     assert text.count(f"no: {rows.OUTDONE}") == 2 * 64  # shown, and what the column is sorted by
 
 
@@ -85,6 +90,9 @@ def test_the_sweeps_are_drawn_and_listed(at_the_edge):
     assert {"loss_by_rate", "loss_by_rate_2", "best_rate"} <= drawn
     listed = re.search(r'aria-label="Learning rates by size".*?</table>', text, re.DOTALL)[0]
     assert listed.count("<tr>") == 1 + 16 and listed.count("<strong>the smallest tried</strong>") == 4
+    kept = pd.read_csv(page.parent / "rates.csv", keep_default_na=False)
+    assert len(kept) == 16 and Counter(kept["range"]) == {"interior": 12, "low edge": 4}
+    assert set(kept.loc[kept["range"] == "low edge", "optimum"]) == {""}
     assert "a ring is a best rate at an end of the range tried" in text
     assert "an arrow is a best rate at an end of the range tried" in text
 
@@ -136,8 +144,6 @@ def test_a_fit_of_an_earlier_version_without_rates_is_read_and_made_again(at_the
     source = open_source(
         page.parent.parent.parent / "theirs.csv", {"N": "params", "D": "tokens", "L": "loss"}
     )
-    from analysis.findings import find
-
     fit, *_ = find(source, OPTIONS, tmp_path / "fit.json", say=said.append)
     assert fit.tuning["warnings"] and "fit.json is of this table and other options: fitting again" in said
 

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from scaling.errors import UserError
-from scaling.models.precision import einsum32
 
 Array = jax.Array
 Named = Literal["plain", "cudnn", "splash"]
@@ -53,7 +52,7 @@ def weighted_mean(q: Array, k: Array, v: Array, causal: bool) -> Array:
 
 
 def _forward(q: Array, k: Array, v: Array, causal: bool) -> tuple[Array, tuple[Array, ...]]:
-    scores = einsum32("bhtk,bhsk->bhts", q, k)
+    scores = jnp.einsum("bhtk,bhsk->bhts", q, k, preferred_element_type=jnp.float32)
     if causal:
         t = scores.shape[-1]
         past = jnp.tril(jnp.ones((t, t), dtype=bool))[None, None]
@@ -65,7 +64,7 @@ def _forward(q: Array, k: Array, v: Array, causal: bool) -> tuple[Array, tuple[A
 
 def _backward(causal: bool, kept: tuple[Array, ...], gradient: Array) -> tuple[Array, Array, Array]:
     q, k, v, weights, mean = kept
-    to_weights = einsum32("bhtk,bhsk->bhts", gradient, v)
+    to_weights = jnp.einsum("bhtk,bhsk->bhts", gradient, v, preferred_element_type=jnp.float32)
     inner = jnp.sum(gradient.astype(jnp.float32) * mean, axis=-1, keepdims=True)
     to_scores = (weights * (to_weights - inner)).astype(q.dtype)
     # a product over t wants t last on the left and first on the right: a transposed copy of [t k] is cheap, one of
@@ -75,7 +74,8 @@ def _backward(causal: bool, kept: tuple[Array, ...], gradient: Array) -> tuple[A
         jnp.einsum("bhkt,bhts->bhks", by_time[0], to_scores),
         jnp.einsum("bhkt,bhts->bhks", by_time[1], weights),
     )
-    to_k, to_v = (jnp.matrix_transpose(x) for x in jax.lax.optimization_barrier(sums))
+    back = tuple(jnp.matrix_transpose(x) for x in jax.lax.optimization_barrier(sums))
+    to_k, to_v = jax.lax.optimization_barrier(back)
     return jnp.einsum("bhts,bhsk->bhtk", to_scores, k), to_k, to_v
 
 

@@ -13,6 +13,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 Array = jax.Array
 
@@ -21,22 +22,29 @@ PRODUCT = "product"
 """What a policy of rematerialisation knows the results of `project` by."""
 
 
-def project(x: Array, w: Array, axes: int = 1) -> Array:
-    """x [b t i ...] times w [i ... o ...], contracted over `axes` axes i: [b t o ...]."""
-    return checkpoint_name(_project(x, w, axes), PRODUCT)
+def project(x: Array, w: Array, axes: int = 1, dtype: DTypeLike | None = None) -> Array:
+    """x [b t i ...] times w [i ... o ...] of one type, contracted over `axes` axes i: [b t o ...].
+
+    The result is of `dtype` where it is given. Its gradient is rounded to the type of the operands before it meets
+    them: mixed products would be done in float32.
+    """
+    return checkpoint_name(_project(x, w, axes, dtype), PRODUCT)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _project(x: Array, w: Array, axes: int) -> Array:
-    return jnp.tensordot(x, w, axes)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _project(x: Array, w: Array, axes: int, dtype: DTypeLike | None) -> Array:
+    return jnp.tensordot(x, w, axes, preferred_element_type=dtype)
 
 
-def _forward(x: Array, w: Array, axes: int) -> tuple[Array, tuple[Array, Array]]:
-    return _project(x, w, axes), (x, w)
+def _forward(x: Array, w: Array, axes: int, dtype: DTypeLike | None) -> tuple[Array, tuple[Array, Array]]:
+    return _project(x, w, axes, dtype), (x, w)
 
 
-def _backward(axes: int, operands: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _backward(
+    axes: int, dtype: DTypeLike | None, operands: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
     x, w = operands
+    gradient = gradient.astype(x.dtype)
     to_x = jnp.tensordot(gradient, w, (tuple(range(2, gradient.ndim)), tuple(range(axes, w.ndim))))
     return to_x, over_tokens(x, gradient)
 
