@@ -14,6 +14,7 @@ from scaling.experiment import load
 from scaling.folder import StudyFolder
 from scaling.plan import Plan, make_plan, repetition_warnings
 from scaling.spec import SpecError, Study
+from scaling.training.metrics import Copy, check_copies
 
 DESCRIPTION = """\
 Train the runs of a study and put them in a table.
@@ -29,6 +30,8 @@ SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a stud
   --out FOLDER                  where study folders are made (default runs)
   --data-folder FOLDER          where prepared corpora are kept (default data)
   --checkpoint-seconds SECONDS  a checkpoint is written that often (default 60)
+  --log tensorboard wandb       logs beside each run's metrics.jsonl
+  --profile STEPS               a profiler trace of so many steps
   --microbatches, --fsdp, ...   how the runs are laid out on devices
 """
 
@@ -43,6 +46,10 @@ class Options:
     """Folder of the prepared corpora, shared by all studies."""
     checkpoint_seconds: float = field(default=60.0)
     """A checkpoint is written every so many seconds of training."""
+    log: tuple[Copy, ...] = ()
+    """Logs beside metrics.jsonl: tensorboard, wandb (offline unless WANDB_MODE says otherwise), or both."""
+    profile: int = 0
+    """Steps of which a profiler trace is taken, into the study's folder profile/; 0 takes none."""
     execution: Execution = field(default_factory=Execution)
     """How the runs are laid out on devices; no part of what a run is."""
 
@@ -51,6 +58,8 @@ class Options:
             raise SpecError(
                 f"checkpoint_seconds = {self.checkpoint_seconds} cannot be: use a number above zero"
             )
+        if self.profile < 0:
+            raise SpecError(f"--profile = {self.profile} cannot be: give a number of steps, or 0 for none")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,20 +81,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def plan(spec: str, knobs: Sequence[str]) -> int:
-    """Print the runs, their cost and what is doubtful about them; train nothing."""
+    """Print the runs, their cost and what is doubtful about them; train nothing. Refuses what no device can hold."""
     from scaling.launching.filling import on_this_machine
-    from scaling.launching.local import packing, pending_populations
+    from scaling.launching.local import keep_compiled_programs, packing, pending_populations
     from scaling.launching.pace import measured_pace, probed_pace
+    from scaling.launching.preparing import shown
     from scaling.launching.tables import print_plan
+    from scaling.training.memory import capacity, check_memory, gibibytes, memory_of_runs
 
     study, options = load(spec, knobs, Options, "plan")
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
-    together = packing(pending_populations(made, folder, on_this_machine(options.execution)))
+    execution = on_this_machine(options.execution)
+    pending = pending_populations(made, folder, execution)
     pace = measured_pace(folder, made.study.runs) or probed_pace()
-    print_plan(made, warnings, folder, pace)
-    if together:
+    keep_compiled_programs(options.data_folder / "compiled")
+    with shown() as progress:
+        memory = memory_of_runs(pending, execution, progress)
+    print_plan(made, warnings, folder, pace, {run: gibibytes(of.needed) for run, of in memory.items()})
+    if together := packing(pending):
         print(together)
+    check_memory(memory, capacity())
     return 0
 
 
@@ -95,6 +111,7 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     from scaling.launching.local import EXIT_INTERRUPTED, check_writable, run_study
 
     study, options = load(spec, knobs, Options, "run")
+    check_copies(options.log)
     check_writable(Path(spec) if _is_study(spec) else options.out)
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
@@ -104,7 +121,15 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     )
     for warning in warnings:
         print(f"warning: {warning}")
-    outcome = run_study(made, folder, options.data_folder, options.checkpoint_seconds, options.execution)
+    outcome = run_study(
+        made,
+        folder,
+        options.data_folder,
+        options.checkpoint_seconds,
+        options.execution,
+        options.log,
+        options.profile,
+    )
     lost = f", {outcome.diverged} of them diverged" if outcome.diverged else ""
     print(
         f"{outcome.finished} of {len(study.runs)} runs are finished{lost}; {outcome.trained} were trained now"

@@ -3,7 +3,9 @@
 A multiply-add is two FLOPs. A training step is three forward passes: the backward pass takes two matrix products for
 each one of the forward pass, and within a few per cent of a model's small remainder also twice the elementwise work.
 The optimiser's dozen operations per parameter and step are left out. N counts what does matrix work per token: the
-blocks' matrices and the output head, neither the input embedding table (a lookup) nor the norms' scales.
+blocks' matrices and the output head, neither the input embedding table (a lookup) nor the norms' scales. Under the
+objective `masked` the head works at the hidden tokens alone, which the exact count follows and the other conventions do
+not; what rematerialisation computes again is no part of any.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ class Parameters:
     """Number of parameters by component."""
 
     embedding: int
-    """Input table; when tied it is the output head as well, and counted there."""
+    """Input table; when tied it is the output head as well, and counted there, save the row of the mask."""
     attention: int
     mlp: int
     norms: int
@@ -57,7 +59,7 @@ class Flops:
 def parameters(model: Model) -> Parameters:
     """Parameters by component; their total equals the size of the real pytree."""
     return Parameters(
-        embedding=0 if model.tied else model.vocab * model.width,
+        embedding=(model.input_rows - (model.vocab if model.tied else 0)) * model.width,
         attention=model.depth * 4 * model.width**2,
         mlp=model.depth * _mlp_matrices(model) * model.width * model.hidden,
         norms=(2 * model.depth + 1) * model.width,
@@ -72,7 +74,7 @@ def flops_per_token(model: Model) -> Flops:
         attention_projections=6 * p.attention,
         attention_context=12 * model.depth * model.width * model.context,
         mlp=6 * p.mlp,
-        head=6 * p.head,
+        head=6 * p.head * model.predictions / model.context,
         elementwise=3 * _elementwise(model),
     )
 
@@ -131,7 +133,9 @@ def _mlp_matrices(model: Model) -> int:
 def _elementwise(model: Model) -> float:
     """Forward FLOPs per token outside matrix products; an exponential counts nothing, as XLA counts."""
     norm = 4 * model.width
-    attention = 7 * model.width + 5 * model.heads * model.context  # rotary q and k, scale; mask and softmax
+    softmax = 5 if model.causal else 4  # the mask of the future
+    attention = 7 * model.width + softmax * model.heads * model.context  # rotary q and k, scale
     activation = (5 if model.mlp == "gated" else 8) * model.hidden
-    block = 2 * norm + attention + activation + 2 * model.width
-    return model.depth * block + norm + 3 * model.vocab
+    residual = 2 * model.width if model.residual_scale == 1.0 else 4 * model.width
+    block = 2 * norm + attention + activation + residual
+    return model.depth * block + norm + 3 * model.vocab * model.predictions / model.context

@@ -16,7 +16,7 @@ from scaling.tuning import rate_ranges
 
 MEASURED = (
     *("D_unique", "L", "L_se", "bpb", "tokens_per_byte", "entropy", "excess", "excess_se"),
-    *("device_seconds", "trunk_device_seconds"),
+    *("device_seconds", "trunk_device_seconds", "compile_seconds", "mfu", "device", "precision"),
 )
 """Columns of the table that a run that was trained to its end has measured; empty for others."""
 
@@ -59,6 +59,7 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "trunk_id": run.trunk_id,
         "population_id": result.get("population_id"),
         "seed": run.seed,
+        "data_seed": run.order_seed,
         "N": size.N,
         "N_total": size.total,
         "N_embedding": size.embedding,
@@ -71,8 +72,11 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "objective": model.objective,
         "parametrization": model.parametrization,
         "base_width": model.base_width if model.parametrization != "standard" else None,
+        "init_scale": run.init_scale,
         "optimizer": run.optim.name,
         "lr": run.optim.lr,
+        "decay_shape": run.decay_shape,
+        "decay_to": run.decay_to,
         "sweep_id": sweep_id(run),
         "weight_decay": run.optim.weight_decay,
         "weight_decay_kind": run.optim.weight_decay_kind,
@@ -85,7 +89,7 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "vocab": model.vocab,
         "corpus": run.data.corpus,
         "corpus_sha256": run.data.sha256,
-        "decayed": True,
+        "decayed": run.decay_shape != "none",
         "status": result["status"],
         **{name: result["measured"].get(name) for name in MEASURED},
     }

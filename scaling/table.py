@@ -19,7 +19,8 @@ COLUMNS = {
     "name": "the run in words: size, budget, seed",
     "trunk_id": "the constant-rate trunk that the run branched from; rows of one trunk are one cluster",
     "population_id": "runs trained together in one program; empty when trained alone",
-    "seed": "seed of initialisation and data order",
+    "seed": "seed of initialisation",
+    "data_seed": "seed of the order of the data",
     "N": "parameters doing matrix work per token: blocks and output head, no input embedding table",
     "N_total": "all parameters, a tied table counted once",
     "N_embedding": "parameters of the input embedding table",
@@ -45,13 +46,16 @@ COLUMNS = {
     "objective": "causal or masked language modelling",
     "parametrization": "how initial values, rates and decay change with size: standard, mup or completep",
     "base_width": "width at which mup and completep agree with standard; empty for standard",
+    "init_scale": "factor on the initial value of every matrix",
     "optimizer": "name of the optimiser",
     "lr": "peak learning rate",
+    "decay_shape": "how the learning rate fell at the end: sqrt (1 - sqrt), linear, cosine or none",
+    "decay_to": "learning rate at the end, as a share of the peak",
     "sweep_id": "runs that share it differ in learning rate and seed alone",
     "rate_range": "where the best rate of this size, budget and recipe lies in the range tried: interior, low edge, "
     "high edge, flat (none better beyond the noise between seeds), untuned (one rate alone); empty where all diverged",
     "weight_decay": "weight decay",
-    "weight_decay_kind": "decoupled (times the rate), independent of the peak rate, or l2",
+    "weight_decay_kind": "decoupled (times the rate), independent of the peak rate, or l2 (in the gradient)",
     "batch_tokens": "tokens per step",
     "steps": "optimiser steps",
     "depth": "blocks",
@@ -61,25 +65,29 @@ COLUMNS = {
     "vocab": "size of the vocabulary",
     "corpus": "name of the corpus",
     "corpus_sha256": "hash of the corpus's documents",
-    "decayed": "whether the learning rate was decayed to zero before L was measured",
+    "decayed": "whether the learning rate was decayed before L was measured",
     "device_seconds": "seconds of training of this row's own branch, times devices",
     "trunk_device_seconds": "seconds of training of the trunk up to where this row left it, times devices",
+    "compile_seconds": "seconds of compiling before this row was measured, shared by those trained with it",
+    "mfu": "model FLOPs of its decay branch by PaLM's count over the device's peak; empty where no peak is known",
+    "device": "kind of device that trained it, as XLA names it",
+    "precision": "of matrix products and activations: float32 or bfloat16",
     "status": "done or diverged",
 }
 """Every column that `collect` writes, and what it means; a table may carry more."""
 
 TEXT = {
+    *("run_id", "name", "trunk_id", "population_id", "sweep_id", "status", "device", "precision"),
     *(
-        "run_id",
-        "name",
-        "trunk_id",
-        "population_id",
         "corpus",
         "corpus_sha256",
         "objective",
         "parametrization",
+        "optimizer",
+        "weight_decay_kind",
+        "rate_range",
     ),
-    *("optimizer", "sweep_id", "rate_range", "weight_decay_kind", "status"),
+    "decay_shape",
 }
 REQUIRED = ("N", "D", "L")
 

@@ -63,12 +63,13 @@ class Tiny:
         found = {}
         for path in sorted((study or self.study).glob("*/result.json")):
             result = json.loads(path.read_text())
-            measured = {k: v for k, v in result["measured"].items() if "seconds" not in k}
+            measured = {k: v for k, v in result["measured"].items() if "seconds" not in k and k != "mfu"}
             found[path.parent.name] = (result["status"], result["diverged"], measured)
         for path in sorted((study or self.study).glob("*/metrics.jsonl")):
             records = [json.loads(line) for line in path.read_text().splitlines()]
             found[f"{path.parent.name} log"] = [
-                {k: v for k, v in r.items() if k != "tokens_per_second"} for r in records
+                {k: v for k, v in r.items() if k not in ("tokens_per_second", "mfu", "device_seconds")}
+                for r in records
             ]
         return found
 

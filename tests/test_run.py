@@ -113,30 +113,64 @@ def test_a_budget_in_between_goes_back_to_the_trunk_and_equals_a_study_of_its_ow
 
 
 def test_killed_at_random_moments_it_ends_bitwise_the_same(undisturbed, tiny):
-    kill_until_done(undisturbed, tiny, kills=3, seed=0)
+    kill_until_done(undisturbed, tiny, kills=2, seed=0)
+
+
+LONG = ("--widths", "8", "16", "--seeds", "2", "--budgets", "307200", "614400")
+"""Two populations of two, or four trunks, of 1200 and 2400 steps."""
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments_it_ends_bitwise_the_same(undisturbed, tiny):
-    kill_until_done(undisturbed, tiny, kills=20, seed=1)
+@pytest.mark.parametrize("pack", ["2", "1"], ids=["populations", "alone"])
+def test_fifty_kills_at_random_moments_end_bitwise_the_same(tmp_path, data_folder, pack):
+    """SIGKILL, SIGTERM and SIGUSR1, at least a third of them while checkpoints are written: 50 in each of the two."""
+    from conftest import Tiny
+
+    calm, killed = (Tiny(tmp_path, data_folder) for _ in range(2))
+    killed.out = tmp_path / "killed"
+    killed.study = killed.out / "tiny"
+    assert calm.run(*LONG, "--pack", pack).returncode == 0
+    during_saves = kill_until_done(calm, killed, kills=50, seed=1, knobs=(*LONG, "--pack", pack))
+    assert during_saves >= 16
 
 
-def kill_until_done(undisturbed, tiny, kills, seed):
-    """SIGKILL at random moments of training and saving, each after some progress, then run to the end."""
+def kill_until_done(undisturbed, tiny, kills, seed, knobs=()):
+    """Signals at random moments of training and saving, each after some progress, then run to the end; the number of
+    SIGKILLs that left a checkpoint half written."""
     chance = random.Random(seed)
-    for _ in range(kills):
-        process = start(tiny, *QUICK)
-        before = len(checkpoints(tiny))
-        if wait_for(lambda n=before: len(checkpoints(tiny)) != n, process):
-            time.sleep(chance.uniform(0, 0.5))
-        process.kill()
-        process.communicate()
-    done = tiny.run(*QUICK)
+    during_saves = 0
+    for kill in range(kills):
+        process = start(tiny, *knobs, *QUICK)
+        before = newest(tiny)
+        assert wait_for(lambda n=before: newest(tiny) != n, process), f"it ended before kill {kill}"
+        time.sleep(chance.uniform(0, 0.3))
+        if kill % 2:  # every second one in the midst of a save
+            wait_for(lambda: half_written(tiny), process)
+        number = (
+            signal.SIGKILL if kill % 2 else chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
+        )
+        process.send_signal(number)
+        output, _ = process.communicate()
+        assert process.returncode == (75 if number != signal.SIGKILL else -signal.SIGKILL), output
+        during_saves += number == signal.SIGKILL and half_written(tiny)
+    done = tiny.run(*knobs, *QUICK)
     assert done.returncode == 0, done.stderr
     assert tiny.numbers() == undisturbed.numbers()
+    return during_saves
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def newest(tiny):
+    """When the last checkpoint was finished."""
+    return max((path.stat().st_mtime_ns for path in checkpoints(tiny)), default=0)
+
+
+def half_written(tiny):
+    return any(tiny.study.glob("*/checkpoints/*tmp*"))
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT], ids=["SIGTERM", "SIGUSR1", "Ctrl-C"]
+)
 def test_stopped_by_a_signal_it_saves_says_so_and_continues(undisturbed, tiny, number):
     process = start(tiny, *QUICK)
     wait_for(lambda: len(checkpoints(tiny)) > 0, process)
@@ -221,6 +255,22 @@ def test_two_devices_train_the_same_model_as_one(undisturbed, tiny):
     two = read(tiny.study / "table.csv").set_index("run_id")["L"]
     # float32 sums in another order, over forty steps
     np.testing.assert_allclose(two, one[two.index], rtol=2e-4)
+
+
+def test_a_run_that_goes_on_with_another_number_of_devices_ends_equal_to_rounding(undisturbed, tiny):
+    knobs = ("--widths", "8", "--budgets", "10240", "30720")
+    process = start(tiny, *knobs, *QUICK)
+    wait_for(lambda: len(checkpoints(tiny)) > 2, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 75
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    command = [*tiny.command(*knobs), "--data-devices", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | flags)
+    assert done.returncode == 0, done.stderr
+    one = read(undisturbed.study / "table.csv").set_index("run_id")["L"]
+    two = read(tiny.study / "table.csv").set_index("run_id")["L"]
+    np.testing.assert_allclose(two, one[two.index], rtol=2e-4)  # float32 sums in another order
 
 
 def test_a_batch_that_does_not_divide_over_the_devices_is_refused(tiny):

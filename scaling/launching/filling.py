@@ -31,7 +31,10 @@ def on_this_machine(execution: Execution) -> Execution:
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     except RuntimeError:  # the devices are made
         return execution
-    if jax.default_backend() == "cpu" and execution.data_devices == AUTO and execution.model_devices == 1:
+    split = (
+        execution.data_devices != AUTO or execution.model_devices > 1 or execution.fsdp or execution.mapped
+    )
+    if jax.default_backend() == "cpu" and not split and jax.process_count() == 1:
         return dataclasses.replace(execution, data_devices=1)
     return execution
 

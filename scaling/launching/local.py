@@ -16,10 +16,12 @@ from scaling.accounting import training_flops
 from scaling.errors import UserError
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
+from scaling.launching.allocator import keep_freed_memory
 from scaling.launching.filling import members_that_fill, on_this_machine
 from scaling.plan import Job, Plan
 from scaling.population import Population, populations
 from scaling.results import collect
+from scaling.training.metrics import Copy, Logs
 
 EXIT_INTERRUPTED = 75
 """EX_TEMPFAIL of sysexits.h: try the same command again."""
@@ -41,15 +43,23 @@ def run_study(
     data_folder: Path,
     checkpoint_seconds: float,
     execution: Execution = DEFAULT,
+    copies: tuple[Copy, ...] = (),
+    profile: int = 0,
 ) -> Outcome:
-    """Train what is not done, keep table.csv current, and stop cleanly when asked to."""
+    """Train what is not done, keep table.csv current, and stop cleanly when asked to.
+
+    Logs are copied to `copies` too, and `profile` steps are traced.
+    """
+    keep_freed_memory()
     execution = on_this_machine(execution)
     with folder.locked():
         folder.write_study(plan.study, iter(plan.lines()))
         before = {run for run in plan.study.runs if folder.result(run) is not None}
         interrupted = False
         if len(before) < len(plan.study.runs):
-            interrupted = _train(plan, folder, data_folder, checkpoint_seconds, len(before), execution)
+            interrupted = _train(
+                plan, folder, data_folder, checkpoint_seconds, len(before), execution, copies, profile
+            )
         collect(plan.study, folder)
         _mention_others(plan, folder)
         results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
@@ -64,21 +74,37 @@ def _train(
     checkpoint_seconds: float,
     finished: int,
     execution: Execution,
+    copies: tuple[Copy, ...],
+    profile: int,
 ) -> bool:
     """Train every unfinished job, in populations where that pays; whether it was interrupted."""
     from scaling.data.rows import prepare_rows
     from scaling.launching.display import display
+    from scaling.launching.preparing import shown
+    from scaling.training.compiling import CompileClock
     from scaling.training.evaluation import HeldOut
+    from scaling.training.hosts import is_writer
     from scaling.training.job import Setting, train_population
     from scaling.training.loop import Interrupted
+    from scaling.training.memory import capacity, check_memory, memory_of_runs
+    from scaling.training.profile import Trace
 
     keep_compiled_programs(data_folder / "compiled")
+    pending = pending_populations(plan, folder, execution)
+    with shown() as progress:
+        check_memory(memory_of_runs(pending, execution, progress), capacity())
+    tracing = Trace(folder.path / "profile", profile) if profile and is_writer() else contextlib.nullcontext()
+    logs = Logs(folder.path, copies, writes=is_writer())
     splits, held_out = {}, {}
     for data in dict.fromkeys(run.data for run in plan.study.runs):
         splits[data] = prepare_rows(data, data_folder)
         held_out[data] = HeldOut.of(splits[data]["validation"], data.eval_tokens)
-    with stop_on_signals() as stop_wanted, display(plan, finished, _flops_left(plan, folder)) as watcher:
-        pending = pending_populations(plan, folder, execution)
+    with (
+        tracing as trace,
+        CompileClock() as compiling,
+        stop_on_signals() as stop_wanted,
+        display(plan, finished, _flops_left(plan, folder)) as watcher,
+    ):
         if said := packing(pending):
             watcher.say(said)
         for population in pending:
@@ -90,7 +116,10 @@ def _train(
                 watcher,
                 stop_wanted,
                 checkpoint_seconds,
+                logs,
+                compiling,
                 execution,
+                trace,
             )
             folder.begin_population(population.population_id, population.trunk_ids)
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -15,16 +17,17 @@ from scaling.spec import Run, Study, count
 from scaling.training.metrics import read
 
 
-def print_plan(plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace) -> None:
-    """A line a run, then what all of it costs, then what is doubtful."""
-    table = _table("run", "N", "D", "D/N", "C (FLOPs)", "steps", "state")
+def print_plan(
+    plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace, memory: Mapping[Run, str]
+) -> None:
+    """A line a run, then what all of it costs, then what is doubtful; `memory` is what a device has to hold."""
+    table = _table("run", "N", "D", "D/N", "C (FLOPs)", "steps", "memory", "state")
     for job in plan.jobs:
         for run in job.runs:
             n, c = parameters(run.model).N, training_flops(run.model, run.tokens)
             ratio = f"{run.tokens / n:.3g}"
-            table.add_row(
-                run.name, count(n), count(run.tokens), ratio, f"{c:.3g}", str(run.steps), _state(run, folder)
-            )
+            numbers = (count(n), count(run.tokens), ratio, f"{c:.3g}", str(run.steps), memory.get(run, ""))
+            table.add_row(run.name, *numbers, _state(run, folder))
     console = Console()
     console.print(table)
     pending = [job for job in plan.jobs if any(folder.result(run) is None for run in job.runs)]

@@ -8,18 +8,39 @@ and matrix products have the type of what enters the blocks, while norms, softma
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from scaling.models.attention import Kernel, attend
+from scaling.models.products import project
 from scaling.spec import Model
 
 Array = jax.Array
 Remat = Literal["none", "dots", "full"]
 init = nn.initializers.variance_scaling
+UNROLLED = 4
+"""Depth up to which the blocks stand one after another in the program: a loop copies what it keeps, and runs slower."""
+
+
+@functools.partial(jax.checkpoint, prevent_cse=False)
+def gelu(x: Array) -> Array:
+    """x sigmoid(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3): the tanh form, (1 + tanh u) / 2 being sigmoid(2 u).
+
+    The backward pass computes it again from x: that is faster than writing and reading what is between.
+    """
+    return x * jax.nn.sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x * x * x))
+
+
+@functools.partial(jax.checkpoint, prevent_cse=False)
+def swiglu(gate: Array, x: Array) -> Array:
+    """silu(gate) x, computed again in the backward pass as `gelu` is."""
+    return jax.nn.silu(gate) * x
 
 
 class RMSNorm(nn.Module):
@@ -36,11 +57,13 @@ class RMSNorm(nn.Module):
 def rotary(x: Array) -> Array:
     """Turn pairs of numbers of x [b t h k] by angles proportional to t (Su et al. 2021, eq. 34)."""
     t, half = x.shape[1], x.shape[-1] // 2
-    frequency = 10_000.0 ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    angle = jnp.arange(t, dtype=jnp.float32)[:, None] * frequency[None, :]
-    cos, sin = (f(angle)[None, :, None, :].astype(x.dtype) for f in (jnp.cos, jnp.sin))
-    first, second = x[..., :half], x[..., half:]
-    return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+    angle = np.arange(t)[:, None] * 10_000.0 ** (-np.arange(half) / half)
+    cos, sin = (f(angle).astype(np.float32)[None, :, None, :] for f in (np.cos, np.sin))
+    first, second = jnp.split(
+        x, 2, axis=-1
+    )  # its gradient is a concatenation; that of slices a sum of padded ones
+    turned = [first * cos - second * sin, first * sin + second * cos]
+    return jnp.concatenate(turned, axis=-1).astype(x.dtype)
 
 
 class Attention(nn.Module):
@@ -59,9 +82,9 @@ class Attention(nn.Module):
         )
         out_init = init(1 / (2 * m.depth), "fan_in", "normal", in_axis=(0, 1), out_axis=2)
         out = self.param("out", out_init, (m.heads, m.head_dim, m.width))
-        q, k, v = jnp.moveaxis(jnp.einsum("btd,dnhk->btnhk", x, qkv.astype(x.dtype)), 2, 0)
+        q, k, v = (jnp.squeeze(part, 2) for part in jnp.split(project(x, qkv.astype(x.dtype)), 3, axis=2))
         mixed = attend(rotary(q), rotary(k), v, causal=m.causal, scale=m.attention_scale, kind=self.kernel)
-        return jnp.einsum("bthk,hkd->btd", mixed, out.astype(x.dtype))
+        return project(mixed, out.astype(x.dtype), axes=2)
 
 
 class MLP(nn.Module):
@@ -74,13 +97,13 @@ class MLP(nn.Module):
         m = self.model
         up = self.param("up", init(1.0, "fan_in", "normal"), (m.width, m.hidden))
         down = self.param("down", init(1 / (2 * m.depth), "fan_in", "normal"), (m.hidden, m.width))
-        hidden = x @ up.astype(x.dtype)
+        hidden = project(x, up.astype(x.dtype))
         if m.mlp == "gated":
             gate = self.param("gate", init(1.0, "fan_in", "normal"), (m.width, m.hidden))
-            hidden = jax.nn.silu(x @ gate.astype(x.dtype)) * hidden
+            hidden = swiglu(project(x, gate.astype(x.dtype)), hidden)
         else:
-            hidden = jax.nn.gelu(hidden)
-        return hidden @ down.astype(x.dtype)
+            hidden = gelu(hidden)
+        return project(hidden, down.astype(x.dtype))
 
 
 class Block(nn.Module):
@@ -96,11 +119,12 @@ class Block(nn.Module):
     def __call__(self, x: Array, train: bool) -> tuple[Array, None]:
         m = self.model
         drop = nn.Dropout(m.dropout, deterministic=not train)
-        scaled = (
-            (lambda branch: branch) if m.residual_scale == 1.0 else (lambda branch: branch * m.residual_scale)
-        )
-        x = x + scaled(drop(Attention(m, self.kernel, name="attention")(RMSNorm(name="attention_norm")(x))))
-        x = x + scaled(drop(MLP(m, name="mlp")(RMSNorm(name="mlp_norm")(x))))
+
+        def branch(y: Array) -> Array:
+            return drop(y) if m.residual_scale == 1.0 else drop(y) * m.residual_scale
+
+        x = x + branch(Attention(m, self.kernel, name="attention")(RMSNorm(name="attention_norm")(x)))
+        x = x + branch(MLP(m, name="mlp")(RMSNorm(name="mlp_norm")(x)))
         return x, None
 
 
@@ -126,11 +150,11 @@ class Transformer(nn.Module):
         self.drop = nn.Dropout(m.dropout)
         stack = nn.scan(
             rematerialised(self.remat),
-            variable_axes={"params": 0},
+            variable_axes={"params": 0, "intermediates": 0},
             split_rngs={"params": True, "dropout": True},
             in_axes=nn.broadcast,
             length=m.depth,
-            unroll=m.depth if self.unroll else 1,
+            unroll=m.depth if self.unroll or m.depth <= UNROLLED else 1,
         )
         self.blocks = stack(m, self.attention)
         self.final_norm = RMSNorm()
@@ -149,8 +173,8 @@ class Transformer(nn.Module):
         m = self.model
         if m.tied:
             table = self.embedding[: m.vocab].astype(self.dtype)
-            return jnp.einsum("btd,vd->btv", features / m.width, table, preferred_element_type=jnp.float32)
-        return jnp.matmul(features, self.head.astype(self.dtype), preferred_element_type=jnp.float32)
+            return project(features / m.width, table.T, 1, jnp.float32)
+        return project(features, self.head.astype(self.dtype), 1, jnp.float32)
 
     def __call__(self, tokens: Array, train: bool = False) -> Array:
         return self.predict(self.features(tokens, train))

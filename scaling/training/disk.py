@@ -48,7 +48,8 @@ def clear_disk_errors(doing: str) -> Iterator[None]:
 def raise_unless_damage(error: Exception, step: int, folder: Path) -> None:
     """Raise where the files may well be sound: of another shape, not to be opened, or too large for the memory."""
     text = str(error)
-    if "shape" in text and "compatible" in text:
+    other = "structures do not match" in text or ("shape" in text and "compatible" in text)
+    if other:
         raise CheckpointError(
             f"the checkpoint of step {step} in {folder} is of another shape of model, made by another version "
             "of this software; go back to that version, or use another --out"

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 
-from scaling.accounting import training_flops
+from scaling.accounting import palm, training_flops
 from scaling.data.batches import unique_tokens
 from scaling.data.rows import Rows
+from scaling.devices import mfu, peak_of
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder, write_whole
 from scaling.population import Population
 from scaling.results import diverged, done
 from scaling.spec import Run
 from scaling.training.checkpoint import PopulationCheckpoints
+from scaling.training.compiling import CompileClock
 from scaling.training.evaluation import HeldOut, measure
 from scaling.training.hosts import is_writer
 from scaling.training.loop import Clock, Member, Progress, Trainer, Watch
-from scaling.training.metrics import MetricsLog
+from scaling.training.metrics import Logs, MetricsLog
+from scaling.training.profile import Trace
 from scaling.training.program import Program, program_of
-from scaling.training.sharding import check_batch
+from scaling.training.sharding import check_layout
 from scaling.training.state import State
 
 TRUNK, BRANCH = "trunk", "decay branch"
@@ -57,7 +62,10 @@ class Setting:
     display: Display
     stop_wanted: Callable[[], bool]
     checkpoint_seconds: float
+    logs: Logs
+    compiling: CompileClock
     execution: Execution = DEFAULT
+    trace: Trace | None = None
 
 
 def train_population(population: Population, setting: Setting) -> None:
@@ -70,7 +78,9 @@ def train_population(population: Population, setting: Setting) -> None:
     if not pending:
         return
     program = program_of(pending[0][0], setting.execution, population.members)
-    check_batch(pending[0][0].batch_rows, program.mesh)
+    check_layout(pending[0][0], program.mesh, setting.execution)
+    if setting.trace is not None:
+        program = dataclasses.replace(program, step=setting.trace.watch(program.step))
     training = Training(population, program, setting)
     folders = [setting.folder.trunk(run) / "checkpoints" for run in pending[0]]
     branch_points = [runs[0].decay_start for runs in population.budgets]
@@ -135,13 +145,19 @@ class Training:
         else:
             held_out = self.setting.held_out.as_asked(runs[0].model)
             measured = measure(self.program, state.parameters, held_out)
+        compiling = self.setting.compiling.since_last() / len(runs)
         return [
-            self._result(run, note, end, found)
+            self._result(run, note, end, found, compiling)
             for run, note, end, found in zip(runs, notes, ends, measured, strict=True)
         ]
 
     def _result(
-        self, run: Run, notes: dict[str, Any], end: tuple[float, int | None], measured: dict[str, Any]
+        self,
+        run: Run,
+        notes: dict[str, Any],
+        end: tuple[float, int | None],
+        measured: dict[str, Any],
+        compiling: float,
     ) -> dict[str, Any]:
         seconds, lost = end
         population_id = self.population.population_id
@@ -155,6 +171,10 @@ class Training:
             D_unique=unique_tokens(self.setting.train, run.tokens),
             device_seconds=seconds,
             trunk_device_seconds=notes["trunk_device_seconds"],
+            compile_seconds=compiling,
+            mfu=self._mfu(run, run.decay_steps * run.optim.batch_tokens / max(seconds, 1e-9), 1),
+            device=self.program.mesh.devices.flat[0].device_kind,
+            precision=self.program.precision,
             **measured,
         )
 
@@ -189,19 +209,31 @@ class Training:
         setting.display.begin(self._name(runs, stop), start, stop, flops)
         with contextlib.ExitStack() as stack:
             members = [
-                Member.of(
-                    stack.enter_context(MetricsLog(each.folder.parent / "metrics.jsonl")),
-                    run.order_seed,
-                    note,
-                )
+                Member.of(stack.enter_context(self._log(run, each.folder.parent, stop)), run.order_seed, note)
                 for run, note, each in zip(runs, notes, checkpoints.members, strict=True)
             ]
             trainer = Trainer(
-                self.program, setting.train, members, first.batch_rows, checkpoints, clock, watch
+                self.program,
+                setting.train,
+                members,
+                first.batch_rows,
+                checkpoints,
+                clock,
+                watch,
+                lambda pace: self._mfu(first, pace, clock.devices),
             )
             if not trainer.lost:
                 state = trainer.advance(state, start, stop)
             return state, [(clock.device_seconds, member.diverged) for member in members]
+
+    def _log(self, run: Run, folder: Path, stop: int) -> MetricsLog:
+        name = f"{run.trunk_name} trunk" if stop == run.decay_start else run.name
+        return self.setting.logs.open(folder / "metrics.jsonl", name, run.trunk_name, dataclasses.asdict(run))
+
+    def _mfu(self, run: Run, tokens_per_second: float, devices: float) -> float | None:
+        device = self.program.mesh.devices.flat[0]
+        peak = peak_of(device.device_kind)
+        return mfu(palm(run.model), tokens_per_second, devices, peak, self.program.precision)
 
     def _name(self, runs: Sequence[Run], stop: int) -> str:
         first = runs[0]

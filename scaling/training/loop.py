@@ -89,7 +89,7 @@ class Member:
         """A member as its notes left it."""
         return cls(log, seed, notes, notes.get("diverged"), list(notes.get("losses", [])))
 
-    def hear(self, step: int, values: dict[str, float], pace: float, tokens: int) -> None:
+    def hear(self, step: int, values: dict[str, float], tokens: int, speed: dict[str, float | None]) -> None:
         """Take in the numbers of a step, and log them when it is time."""
         if self.diverged is not None:
             return
@@ -100,7 +100,7 @@ class Member:
         if step % LOG_EVERY == 0:
             values = values | {"loss": math.fsum(self.losses) / len(self.losses)}
             self.losses.clear()
-            self.log.write(step, tokens=step * tokens, **values, tokens_per_second=round(pace, 1))
+            self.log.write(step, tokens=step * tokens, **values, **speed)
 
     def noted(self, device_seconds: float) -> dict[str, Any]:
         """Notes for a checkpoint."""
@@ -122,6 +122,8 @@ class Trainer:
     checkpoints: PopulationCheckpoints
     clock: Clock
     watch: Watch
+    utilisation: Callable[[float], float | None] = lambda _: None
+    """MFU of a member at so many tokens a second, None where no peak is known."""
     _pending: list[tuple[int, Metrics]] = field(default_factory=list)
 
     @property
@@ -142,7 +144,7 @@ class Trainer:
             batch = self.program.batch(self.rows, seeds, done - 1, self.batch_rows)
             state, metrics = self.program.step(state, batch)
             if self.program.waits:
-                jax.block_until_ready(metrics)
+                jax.block_until_ready((state, metrics))
             if done == start + 1:
                 self.clock.skip()  # compiling is not training
             self._pending.append((done, metrics))
@@ -170,14 +172,19 @@ class Trainer:
             return
         del self._pending[: len(ready)]
         tokens = self.batch_rows * self.rows.context
-        found = [
-            (step, {k: np.atleast_1d(v) for k, v in values.items()}) for step, values in jax.device_get(ready)
-        ]
+        fetched = jax.device_get([(step, _needed(step, values)) for step, values in ready])
+        found = [(step, {name: np.atleast_1d(v) for name, v in values.items()}) for step, values in fetched]
         pace = self.clock.tick(tokens * len(self.members) * len(ready))
+        each = pace / len(self.members)
+        speed = {
+            "tokens_per_second": round(each, 1),
+            "mfu": self.utilisation(each),
+            "device_seconds": round(self.clock.device_seconds, 3),
+        }
         for step, values in found:
             for number, member in enumerate(self.members):
                 mine = {name: float(value[number]) for name, value in values.items()}
-                member.hear(step, mine, pace / len(self.members), tokens)
+                member.hear(step, mine, tokens, speed)
         losses = [loss for loss in found[-1][1]["loss"] if math.isfinite(loss)]
         mean = float(np.mean(losses)) if losses else math.nan
         self.watch.progress(Progress(found[-1][0], mean, pace))
@@ -186,3 +193,8 @@ class Trainer:
         notes = [member.noted(self.clock.device_seconds) for member in self.members]
         self.checkpoints.save(step, self.program.apart(state), notes)
         self.clock.skip()
+
+
+def _needed(step: int, metrics: Metrics) -> Metrics:
+    """What is fetched of a step: norms by group only where they are logged, since each array costs the host time."""
+    return {k: v for k, v in metrics.items() if step % LOG_EVERY == 0 or k in ("loss", "gradient_norm")}

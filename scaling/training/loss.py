@@ -8,7 +8,7 @@ loss of each token stays in memory. Parts are of time: a batch that is split ove
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import flax.linen as nn
@@ -58,10 +58,11 @@ def make_losses(
         if task.positions is not None:
             x = jnp.take_along_axis(x, task.positions[..., None], axis=1)
 
-        def part(x: Array, targets: Array) -> Array:
+        def part(parameters: Any, x: Array, targets: Array) -> Array:
             return cross_entropy(predict(module, parameters, x), targets)
 
-        return at_scored(in_parts(part, chunks, devices, model.vocab, x, task.targets), scored)
+        found = in_parts(part, parameters, (x, task.targets), model.vocab, chunks, devices)
+        return at_scored(found, scored)
 
     return losses
 
@@ -79,27 +80,38 @@ def predict(module: nn.Module, parameters: Any, x: Array) -> Array:
     return cast(Array, module.apply({"params": parameters}, x, method="predict"))
 
 
-def in_parts(f: Callable[..., Array], chunks: int, devices: int, vocab: int, *arrays: Array) -> Array:
-    """f(*arrays) [b t] of arrays [b t ...], where f makes logits of `vocab` tokens on the way.
+def in_parts(
+    f: Callable[..., Array], parameters: Any, arrays: Sequence[Array], vocab: int, chunks: int, devices: int
+) -> Array:
+    """f(parameters, *arrays) [b t] of arrays [b t ...], where f makes logits of `vocab` tokens on the way.
 
     It is done in `chunks` parts of time, one after another, and again in the backward pass. 0 takes as many, a power of
-    two, as keep the logits of a part below PART_BYTES on each of the `devices` that they are spread over.
+    two, as keep the logits of a part below PART_BYTES on each of the `devices` that the batch is split over.
     """
     b, t = arrays[0].shape[:2]
     if chunks == 0:
         wanted = 4 * b * t * vocab / devices / PART_BYTES
         chunks = 1 if wanted <= 1 else 2 ** math.ceil(math.log2(wanted))
     if chunks == 1:
-        return f(*arrays)
+        return f(parameters, *arrays)
     size = -(-t // chunks)
     chunks = -(-t // size)
+    # each of several devices has parameters of its own, else their gradients would be summed over devices in every part
+    groups = devices if b % devices == 0 else 1
+    own, axis = parameters, None
+    if groups > 1:
+        own, axis = jax.tree.map(lambda w: jnp.broadcast_to(w, (groups, *w.shape)), parameters), 0
+    each = jax.vmap(jax.checkpoint(f), in_axes=(axis, *(0 for _ in arrays)))
 
     def split(array: Array) -> Array:
         ends = ((0, 0), (0, chunks * size - t), *((0, 0),) * (array.ndim - 2))
-        return jnp.moveaxis(jnp.pad(array, ends).reshape(b, chunks, size, *array.shape[2:]), 1, 0)
+        parts = jnp.pad(array, ends).reshape(groups, b // groups, chunks, size, *array.shape[2:])
+        return jnp.moveaxis(parts, 2, 0)
 
-    parts = jax.lax.map(lambda part: jax.checkpoint(f)(*part), tuple(map(split, arrays)))
-    return jnp.moveaxis(parts, 0, 1).reshape(b, chunks * size)[:, :t]
+    found = jax.lax.map(
+        lambda part: each(own, *part), [split(array) for array in arrays]
+    )  # [chunks groups b' size]
+    return jnp.moveaxis(found, 0, 2).reshape(b, chunks * size)[:, :t]
 
 
 def cross_entropy(logits: Array, targets: Array) -> Array:

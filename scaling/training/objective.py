@@ -35,7 +35,7 @@ def hidden_tokens(rows: Array, key: Array, model: Model) -> Task:
     """`model.predictions` tokens of each row of t + 1, the last one left out, to be told from both sides.
 
     The mask, token number `model.vocab`, stands for 80 % of them and a random token for 10 % (Devlin et al. 2019,
-    section 3.1). Equally many are hidden in every row, so that rows weigh the same. Which ones is a function of `key`
+    section 3.1). Equally many are hidden in every row, so that rows weigh the same; which ones is a function of `key`
     and the row's tokens alone, wherever the row lies in a batch and however the batch is split.
     """
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from optax.contrib import MuonDimensionNumbers, muon
 
@@ -41,7 +44,7 @@ def decay_of(optim: Optim, weight_decay: Scalar, peak: Scalar) -> Scalar | None:
     weight decay over it (Loshchilov and Hutter 2019, algorithm 2: the schedule alone remains); None for L2."""
     if optim.weight_decay_kind == "l2":
         return None
-    return weight_decay if optim.weight_decay_kind == "decoupled" else weight_decay / peak
+    return weight_decay if optim.weight_decay_kind == "decoupled" else jnp.asarray(weight_decay) / peak
 
 
 def apply_update(
@@ -108,11 +111,10 @@ def muon_adam(optim: Optim) -> optax.GradientTransformation:
     """
 
     def axes(parameters: Any) -> Any:
-        def of(path: tuple[Any, ...], _: Any) -> MuonDimensionNumbers | None:
-            name = path_name(path)
+        def of(name: str) -> MuonDimensionNumbers | None:
             return MuonDimensionNumbers(*axes_of(name)) if HIDDEN.fullmatch(name) else None
 
-        return jax.tree_util.tree_map_with_path(of, parameters)
+        return jax.tree.map(of, _names(parameters))
 
     descent = muon(
         1.0,
@@ -138,20 +140,29 @@ def by_matrix(inner: optax.GradientTransformation) -> optax.GradientTransformati
     """`inner` on every matrix by itself, however parameters stack them; its state is a tree of stacks of states."""
 
     def init(parameters: Any) -> Any:
-        return jax.tree_util.tree_map_with_path(
-            lambda path, p: jax.vmap(inner.init)(_matrices(path_name(path), p)), parameters
+        return jax.tree.map(
+            lambda name, p: jax.vmap(inner.init)(_matrices(name, p)), _names(parameters), parameters
         )
 
     def update(updates: Any, state: Any, parameters: Any = None) -> tuple[Any, Any]:
-        leaves, structure = jax.tree_util.tree_flatten_with_path(updates)
-        results = []
-        for (path, leaf), old in zip(leaves, structure.flatten_up_to(state), strict=True):
-            stack = _matrices(path_name(path), leaf)
+        def of(name: str, leaf: Array, old: Any) -> tuple[Array, Any]:
+            stack = _matrices(name, leaf)
             new, states = jax.vmap(inner.update)(stack, old, stack)  # of parameters, optax reads shapes alone
-            results.append((_unstacked(path_name(path), new, leaf.shape), states))
-        return structure.unflatten(r[0] for r in results), structure.unflatten(r[1] for r in results)
+            return _unstacked(name, new, leaf.shape), states
+
+        pairs = jax.tree.map(of, _names(updates), updates, state)
+        first, second = (operator.itemgetter(i) for i in (0, 1))
+        return jax.tree.map(first, pairs, is_leaf=_is_pair), jax.tree.map(second, pairs, is_leaf=_is_pair)
 
     return optax.GradientTransformation(init, update)
+
+
+def _names(tree: Any) -> Any:
+    return jax.tree_util.tree_map_with_path(lambda path, _: path_name(path), tree)
+
+
+def _is_pair(node: Any) -> bool:
+    return isinstance(node, tuple)
 
 
 def _matrices(name: str, x: Array) -> Array:
@@ -171,14 +182,9 @@ def _order(name: str, shape: tuple[int, ...]) -> tuple[list[int], list[int]]:
     fans = [[axis % len(shape) for axis in part] for part in axes_of(name)]
     stacked = [axis for axis in range(len(shape)) if axis not in fans[0] + fans[1]]
     groups = (stacked, *fans)
-    return [axis for group in groups for axis in group], [_product(shape, group) for group in groups]
-
-
-def _product(shape: tuple[int, ...], axes: list[int]) -> int:
-    size = 1
-    for axis in axes:
-        size *= shape[axis]
-    return size
+    return [axis for group in groups for axis in group], [
+        math.prod(shape[axis] for axis in group) for group in groups
+    ]
 
 
 def _clipping(clip: float, multipliers: Multipliers | None) -> list[optax.GradientTransformation]:

@@ -18,12 +18,21 @@ from scaling.data.languages import scored_of
 from scaling.data.rows import Rows
 from scaling.execution import DEFAULT, Execution
 from scaling.models import module_of
-from scaling.spec import Model, Optim, Run
-from scaling.training.loss import Scored
+from scaling.spec import Data, Model, Optim, Run
+from scaling.training.gradients import make_gradients
+from scaling.training.loss import Scored, make_summed_loss
+from scaling.training.mapped import make_mapped_step
 from scaling.training.schedule import branch_schedule
-from scaling.training.sharding import device_mesh, over_data, over_members, place, replicated
+from scaling.training.sharding import (
+    make_mesh,
+    over_data,
+    over_members,
+    pinned,
+    place,
+    state_shardings,
+)
 from scaling.training.state import Metrics, Settings, State, settings_of
-from scaling.training.step import make_evaluate, make_excess, make_init, make_step
+from scaling.training.step import make_evaluate, make_excess, make_init, make_step, make_update
 
 EVALUATION_TOKENS = 32_768
 
@@ -37,6 +46,8 @@ class Program:
 
     mesh: Mesh
     members: int
+    precision: str
+    """Of matrix products and activations: float32 or bfloat16."""
     init: Callable[[Settings], State]
     step: Callable[[State, jax.Array], tuple[State, Metrics]]
     evaluate: Callable[[Any, jax.Array], jax.Array]
@@ -46,17 +57,21 @@ class Program:
 
     @property
     def waits(self) -> bool:
-        """Whether each step must be over before the next begins: collectives of several steps in flight on CPU devices,
-        which share one pool of threads, can wait for each other for ever."""
-        return self.mesh.devices.flat[0].platform == "cpu" and self.mesh.size > self.mesh.shape["population"]
+        """Whether each step must be over before the next begins.
+
+        Devices that are threads of one CPU meet in every sum: those of a step that are late find no thread left when
+        the others already wait in the next one, and XLA ends the process after 40 s.
+        """
+        sums = self.mesh.shape["data"] * self.mesh.shape["model"] > 1
+        return sums and self.mesh.devices.flat[0].platform == "cpu"
 
     def initial_state(self, runs: Sequence[Run]) -> State:
         """The state of the runs' trunks, a run a member, before their first step."""
-        return self.init(self._together([settings_of(run) for run in runs]))
+        return self.init(stacked([settings_of(run) for run in runs]))
 
     def branch_off(self, state: State, runs: Sequence[Run]) -> State:
         """Trunks' state with the runs' decay ahead of it."""
-        schedule = self._together([branch_schedule(run) for run in runs])
+        schedule = stacked([branch_schedule(run) for run in runs])
         # placed like the rest of the state: elsewhere it would be another program
         schedule = jax.device_put(schedule, jax.tree.map(lambda x: x.sharding, state.settings.schedule))
         return dataclasses.replace(state, settings=dataclasses.replace(state.settings, schedule=schedule))
@@ -65,7 +80,7 @@ class Program:
         """The rows of a step on the mesh, in each member's order: tokens [b, t + 1] or [p, b, t + 1]."""
         host, hosts = jax.process_index(), jax.process_count()
         orders = {seed: batch(rows, seed, step, batch_rows, host, hosts) for seed in dict.fromkeys(seeds)}
-        return place(self._together([orders[seed] for seed in seeds]), self.mesh, self.members)
+        return place(stacked([orders[seed] for seed in seeds]), self.mesh, self.members)
 
     def apart(self, state: State) -> Iterator[State]:
         """Each member's state."""
@@ -89,11 +104,15 @@ class Program:
         """Summed divergence from exact probabilities [r, t, v] of each held-out row, nats: float64 [members, r]."""
         return self._by_parts(lambda *part: self.excess(parameters, *part), rows, probabilities)
 
+    def part_rows(self, rows: int, context: int) -> int:
+        """Of so many held-out rows, those measured at a time: a multiple of the data devices."""
+        devices = self.mesh.shape["data"]
+        size = devices * max(1, EVALUATION_TOKENS // (context * devices))
+        return min(size, -(-rows // devices) * devices)
+
     def _by_parts(self, measure: Callable[..., jax.Array], rows: np.ndarray, *more: np.ndarray) -> np.ndarray:
         """`measure` of so many rows at a time, of one shape, the last ones padded."""
-        devices = self.mesh.shape["data"]
-        size = devices * max(1, EVALUATION_TOKENS // ((rows.shape[1] - 1) * devices))
-        size = min(size, -(-len(rows) // devices) * devices)
+        size = self.part_rows(len(rows), rows.shape[1] - 1)
         mine = host_slice(size, jax.process_index(), jax.process_count())
         found = []
         for start in range(0, len(rows), size):
@@ -104,11 +123,6 @@ class Program:
             found.append(values.reshape(self.members, size)[:, : size - missing])
         return np.concatenate(found, axis=1).astype(np.float64)
 
-    def _together(self, parts: Sequence[Any]) -> Any:
-        if self.members == 1:
-            return parts[0]
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
-
 
 def program_of(run: Run, execution: Execution = DEFAULT, members: int = 1) -> Program:
     """The program of `run`'s shape: rates, decay, seed and budget are no part of it."""
@@ -118,11 +132,21 @@ def program_of(run: Run, execution: Execution = DEFAULT, members: int = 1) -> Pr
 
 @functools.cache
 def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, members: int) -> Program:
-    mesh = device_mesh(members)
-    module = module_of(model, execution)
-    parts = execution.loss_chunks, mesh.shape["data"] * mesh.shape["model"]
-    whole, split = replicated(mesh), over_data(mesh)
-    state, batches = (over_members(mesh), over_data(mesh, members)) if members > 1 else (whole, split)
+    mesh = make_mesh(execution, members)
+    module = module_of(model, execution, mesh)
+    parts = execution.loss_chunks, mesh.shape["data"]
+    mine = execution.loss_chunks, 1 if execution.mapped else mesh.shape["data"]
+    dropout = model.dropout > 0
+    gradients = make_gradients(make_summed_loss(module, scored, *mine), execution.microbatches, dropout)
+    update = make_update(module, optim)
+    if execution.mapped:
+        step = make_mapped_step(gradients, update, mesh, dropout)
+    else:
+        step = pinned(make_step(gradients, update), mesh)
+    init = make_init(module, optim, model.context)
+    like = jax.eval_shape(init, settings_of(_any_run(model, optim)))
+    one, state = (state_shardings(like, mesh, execution, number) for number in (1, members))
+    rows, metrics = over_data(mesh), over_members(mesh, members)
 
     def each(function: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
         """`function` of every member, with no word between them."""
@@ -133,25 +157,37 @@ def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, m
     return Program(
         mesh=mesh,
         members=members,
-        init=jax.jit(each(make_init(module, optim, model.context), 0), out_shardings=state),
+        precision=jnp.dtype(module.dtype).name,
+        init=jax.jit(each(init, 0), out_shardings=state),
         step=jax.jit(
-            each(make_step(module, optim, scored, *parts), 0, 0),
-            in_shardings=(state, batches),
-            out_shardings=(state, state),
+            each(step, 0, 0),
+            in_shardings=(state, over_data(mesh, members)),
+            out_shardings=(state, metrics),
             donate_argnums=0,
         ),
         evaluate=jax.jit(
-            each(make_evaluate(module, scored, *parts), 0, None),
-            in_shardings=(state, split),
-            out_shardings=state,
+            each(pinned(make_evaluate(module, scored, *parts), mesh), 0, None),
+            in_shardings=(state.parameters, rows),
+            out_shardings=metrics,
         ),
         excess=jax.jit(
-            each(make_excess(module, scored, *parts), 0, None, None),
-            in_shardings=(state, split, split),
-            out_shardings=state,
+            each(pinned(make_excess(module, scored, *parts), mesh), 0, None, None),
+            in_shardings=(state.parameters, rows, rows),
+            out_shardings=metrics,
         ),
         pick=jax.jit(
             lambda population, number: jax.tree.map(lambda leaf: jnp.take(leaf, number, axis=0), population),
-            out_shardings=whole,
+            out_shardings=one,
         ),
     )
+
+
+def _any_run(model: Model, optim: Optim) -> Run:
+    """A run of a shape, for the shapes of its state."""
+    data = Data(context=model.context, eval_tokens=model.context)
+    return Run(model=model, data=data, optim=optim, steps=1, warmup_steps=0, decay_steps=1)
+
+
+def stacked(parts: Sequence[Any]) -> Any:
+    """What the members of a population have, in arrays with a leading axis; a single one's as it is."""
+    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *parts)

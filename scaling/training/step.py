@@ -9,11 +9,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from scaling.models.transformer import init_parameters
 from scaling.spec import Optim
-from scaling.training.gradients import Gradients, make_gradients
+from scaling.training.gradients import Gradients, GradientsOf
 from scaling.training.loss import (
     Scored,
     at_scored,
@@ -21,9 +20,9 @@ from scaling.training.loss import (
     features,
     in_parts,
     make_losses,
-    make_summed_loss,
     predict,
 )
+from scaling.training.norms import group_norms, norm_metrics
 from scaling.training.optimizer import apply_update, decay_of, decayed, direction
 from scaling.training.parametrization import multipliers
 from scaling.training.schedule import learning_rate
@@ -51,11 +50,9 @@ def make_init(model: nn.Module, optim: Optim, context: int) -> Callable[[Setting
 
 
 def make_step(
-    module: nn.Module, optim: Optim, scored: Scored = None, chunks: int = 0, devices: int = 1
+    gradients: GradientsOf, update: Callable[[State, Gradients], tuple[State, Metrics]]
 ) -> Callable[[State, Array], tuple[State, Metrics]]:
     """A pure function (state, batch [b, t + 1]) -> (state, metrics)."""
-    gradients = make_gradients(make_summed_loss(module, scored, chunks, devices))
-    update = make_update(module, optim)
 
     def step(state: State, batch: Array) -> tuple[State, Metrics]:
         return update(state, gradients(state.parameters, batch, step_key(state)))
@@ -85,10 +82,15 @@ def make_update(model: nn.Module, optim: Optim) -> Callable[[State, Gradients], 
         rate = learning_rate(settings.schedule, state.step)
         decay = decay_of(optim, settings.weight_decay, settings.schedule.lr)
         parameters = apply_update(state.parameters, updates, rate, decay, factors)
-        metrics = {"loss": sums.loss / sums.tokens, "gradient_norm": optax.tree.norm(gradient), "lr": rate}
-        return dataclasses.replace(
-            state, step=state.step + 1, parameters=parameters, moments=moments
-        ), metrics
+        moved = jax.tree.map(jnp.subtract, parameters, state.parameters)
+        metrics = {
+            "loss": sums.loss / sums.tokens,
+            "lr": rate,
+            **norm_metrics("gradient_norm", group_norms(gradient)),
+            **norm_metrics("update_norm", group_norms(moved)),
+        }
+        done = dataclasses.replace(state, step=state.step + 1, parameters=parameters, moments=moments)
+        return done, metrics
 
     return update
 
@@ -113,11 +115,11 @@ def make_excess(
     to them, summed over each row's scored tokens, nats [b]; of no meaning under the objective `masked`."""
 
     def excess(parameters: Any, rows: Array, probabilities: Array) -> Array:
-        def part(x: Array, truth: Array) -> Array:
+        def part(parameters: Any, x: Array, truth: Array) -> Array:
             return divergence(predict(module, parameters, x), truth)
 
         x = features(module, parameters, rows[:, :-1], False)
-        lost = in_parts(part, chunks, devices, probabilities.shape[-1], x, probabilities)
+        lost = in_parts(part, parameters, (x, probabilities), module.model.vocab, chunks, devices)
         return at_scored(lost, scored).sum(axis=-1)
 
     return excess

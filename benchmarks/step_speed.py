@@ -1,0 +1,166 @@
+"""Tokens a second of the training step on two cores, beside plain references of public recipes, paired in one run.
+
+    python -m benchmarks.step_speed --widths 32 64 128 256 --rounds 12
+
+Every contender trains the same shape on the same batches in a process of its own, bound to the same cores; they take
+turns, one at a time, for about half a second each, so that what disturbs the machine disturbs all of them alike. A
+ratio is the median over rounds of (ours / theirs) within a round, with the interval from the 10th to the 90th
+percentile. GFLOP/s counts the matrix products of the shape, the same for all. Without torch its column is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.metadata
+import importlib.util
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from benchmarks.shapes import SHAPES, Shape
+
+Trainer = Callable[[int], float]
+SLICE_SECONDS = 0.5
+
+
+def plain(shape: Shape) -> Trainer:
+    """This project's model with the references' matrices: MLP of 4 x width with gelu, head tied."""
+    return ours(shape, mlp="plain", tied=True)
+
+
+def gated(shape: Shape) -> Trainer:
+    """This project's default model: gated MLP, head of its own."""
+    return ours(shape)
+
+
+def ours(shape: Shape, **model: object) -> Trainer:
+    """The training step as `python -m scaling run` does it."""
+    from scaling.launching.allocator import keep_freed_memory
+    from scaling.spec import Data, Model, Optim, Run
+    from scaling.training.program import program_of
+    from scaling.training.sharding import place
+
+    keep_freed_memory()
+    sizes = {name: getattr(shape, name) for name in ("vocab", "context", "depth", "width", "heads")}
+    run = Run(
+        model=Model(**sizes, **model),
+        data=Data(context=shape.context),
+        optim=Optim(lr=1e-3, batch_tokens=shape.batch_tokens),
+        steps=10**9,
+        warmup_steps=10,
+        decay_steps=10,
+    )
+    program, batches = program_of(run), shape.batches()
+    state = program.initial_state([run])
+
+    def train(steps: int) -> float:
+        nonlocal state
+        for i in range(steps):
+            state, metrics = program.step(state, place(batches[i % len(batches)], program.mesh))
+        return float(metrics["loss"])
+
+    return train
+
+
+def flax(shape: Shape) -> Trainer:
+    """The decoder in nanodo's shape."""
+    from benchmarks.peers.flax_reference import trainer
+
+    return trainer(shape)
+
+
+def torch(shape: Shape) -> Trainer:
+    """The GPT-2 block in PyTorch eager."""
+    from benchmarks.peers.torch_reference import trainer
+
+    return trainer(shape)
+
+
+CONTENDERS = {"ours": plain, "ours gated": gated, "flax": flax, "torch": torch}
+
+
+def serve(contender: str, shape: Shape, pipe: Connection) -> None:
+    """In a process of its own: train as many steps as are asked for and answer with the seconds."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: shape.cores])
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    train = CONTENDERS[contender](shape)
+    train(3)  # compiled and warm
+    pipe.send(0.0)
+    while steps := pipe.recv():
+        start = time.perf_counter()
+        loss = train(steps)
+        seconds = time.perf_counter() - start
+        if not np.isfinite(loss):
+            raise SystemExit(f"{contender}: the loss is {loss}")
+        pipe.send(seconds)
+
+
+def compare(shape: Shape, contenders: list[str], rounds: int) -> dict[str, list[float]]:
+    """Tokens/s of every contender in every round."""
+    spawn, pipes = multiprocessing.get_context("spawn"), {}
+    for name in contenders:
+        pipes[name], theirs = spawn.Pipe()
+        spawn.Process(target=serve, args=(name, shape, theirs), daemon=True).start()
+        theirs.close()  # so that a contender that died ends the wait for it
+        pipes[name].recv()
+    steps = {name: 8 for name in contenders}
+    speeds: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds + 1):
+        for name in contenders if turn % 2 else contenders[::-1]:
+            pipes[name].send(steps[name])
+            seconds = pipes[name].recv()
+            if turn == 0:  # not counted: it only says how many steps fill a slice
+                steps[name] = max(1, round(steps[name] * SLICE_SECONDS / seconds))
+            else:
+                speeds[name].append(steps[name] * shape.batch_tokens / seconds)
+    for pipe in pipes.values():
+        pipe.send(0)
+    return speeds
+
+
+def ratio(ours: list[float], theirs: list[float]) -> str:
+    """Median and 10th to 90th percentile of the ratio within a round."""
+    low, middle, high = np.quantile(np.divide(ours, theirs), [0.1, 0.5, 0.9])
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
+
+
+def report(shape: Shape, speeds: dict[str, list[float]]) -> None:
+    """A line a contender: tokens/s, GFLOP/s and our ratio to it."""
+    for name, values in speeds.items():
+        speed = statistics.median(values)
+        against = "" if name == "ours" else f"ours / it {ratio(speeds['ours'], values)}"
+        gflops = speed * shape.flops_per_token / 1e9
+        counted = f"{gflops:6.1f} GFLOP/s" if name != "ours gated" else " " * 14
+        print(f"{shape.width:5d}  {name:11s}{speed:11,.0f} tokens/s {counted}  {against}", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--widths", type=int, nargs="+", choices=tuple(SHAPES), default=tuple(SHAPES))
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--contenders", nargs="+", choices=tuple(CONTENDERS), default=tuple(CONTENDERS))
+    chosen = parser.parse_args()
+    contenders = ["ours", *(name for name in chosen.contenders if name != "ours")]
+    if "torch" in contenders and importlib.util.find_spec("torch") is None:
+        print("torch is not installed: its column is left out (pip install torch, benchmarks only)")
+        contenders.remove("torch")
+    packages = ["jax", "flax", "optax", *(["torch"] if "torch" in contenders else [])]
+    print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages))
+    for width in chosen.widths:
+        shape = dataclasses.replace(SHAPES[width], cores=chosen.cores)
+        report(shape, compare(shape, contenders, chosen.rounds))
+
+
+if __name__ == "__main__":
+    main()
