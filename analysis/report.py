@@ -199,13 +199,15 @@ def _title(source: Source) -> Html:
 def _answer(source: Source, found: Findings, rates: Sequence[Series]) -> Html:
     verdict = found.verdict
     outdone = sum(row.reason == OUTDONE for row in found.fit.excluded)
+    about_rates = "D" in found.fitted and found.fitted["D"].nunique() < 2  # no study of how loss falls
     box = [
+        *(_rates(rates, "lead") if about_rates else []),
         element("p", answer.lead(verdict), class_="lead"),
         element("p", verdict["reason"], " ", answer.AFTERWORDS[verdict["verdict"]]),
         *_flags(found.fit.tuning["warnings"]),
         element("p", answer.runs(source, found.fitted, outdone), " ", answer.outlook(found)),
         element("p", answer.trust(found.fit.holdout)),
-        *_rates(rates),
+        *([] if about_rates else _rates(rates)),
         *(element("p", words, class_="note") for words in answer.cautions(found)),
     ]
     tiles = [element("div", element("dt", name), element("dd", value)) for name, value in answer.tiles(found)]
@@ -218,10 +220,10 @@ def _flags(warnings: Sequence[str]) -> list[Html]:
     return [element("p", words, class_="note flag") for words in warnings]
 
 
-def _rates(rates: Sequence[Series]) -> list[Html]:
+def _rates(rates: Sequence[Series], kind: str | None = None) -> list[Html]:
     """Whether the best rate stays put, a sentence a series, where that was asked."""
     asked = [one for one in transfer.swept(rates, rate_report.FEWEST_RATES) if len(one.sweeps) > 1]
-    return [element("p", rate_words.trend_words(one)) for one in asked[:MOST_TRENDS]]
+    return [element("p", rate_words.trend_words(one), class_=kind) for one in asked[:MOST_TRENDS]]
 
 
 def _no_answer(source: Source, reason: str, rates: Sequence[Series]) -> Html:

@@ -184,3 +184,11 @@ def test_every_kind_of_sweep_is_drawn_on_the_axes_given(table):
 def test_two_rates_are_no_curve():
     assert rate_report.figures(series(ladder(rates=RATES[:2]))) == []
     assert rate_report.figures([]) == []
+
+
+def test_a_sweep_of_one_budget_leads_with_whether_the_rate_stays_put(tmp_path, undrawn):
+    table = pd.read_csv(theirs(tmp_path / "theirs.csv"))
+    table[table["tokens"] == table["tokens"].min()].to_csv(tmp_path / "one.csv", index=False)
+    text = write_report(tmp_path / "one.csv", replace(OPTIONS, law="power", x="N"), say=quiet).read_text()
+    (lead,) = re.findall(r'class="answer \w+">\s*<p class="lead">(.*?)</p>', text)
+    assert lead.startswith("The best learning rate moves: it goes as N to the power")
