@@ -91,6 +91,34 @@ def section(found: Sequence[Series], warnings: Sequence[str]) -> Html:
     return joined([*said, *trends, element("p", note), table("Learning rates by size", columns, rows)])
 
 
+def as_csv(found: Sequence[Series]) -> str:
+    """The table of sweeps as CSV, unrounded; missing is empty."""
+    import pandas as pd
+
+    rows = [
+        {
+            "series": one.name,
+            one.axis: float(sweep.setting[one.axis]),
+            "D": sweep.setting.get("D"),
+            "rates": len(sweep.rates),
+            "lowest": sweep.rates[0],
+            "highest": sweep.rates[-1],
+            "runs": len(sweep.rate),
+            "diverged": int(np.isinf(sweep.loss).sum()),
+            "best": sweep.best,
+            "range": sweep.range,
+            "L": sweep.losses.min() if np.isfinite(sweep.best) else None,
+            "optimum": best.rate if best else None,
+            "lo": best.lo if best else None,
+            "hi": best.hi if best else None,
+            "level": best.level if best else None,
+        }
+        for one in found
+        for sweep, best in zip(one.sweeps, one.optima, strict=True)
+    ]
+    return pd.DataFrame(rows).to_csv(index=False)
+
+
 def _loss(ax: Axes, series: Series, lowest: float, highest: float) -> None:
     rate_plots.plot_loss_by_rate(ax, series, lowest, highest)
 

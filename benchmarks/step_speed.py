@@ -41,10 +41,12 @@ def gated(shape: Shape) -> Trainer:
 
 def ours(shape: Shape, **model: object) -> Trainer:
     """The training step as `python -m scaling run` does it."""
+    from scaling.launching.allocator import keep_freed_memory
     from scaling.spec import Data, Model, Optim, Run
     from scaling.training.program import program_of
     from scaling.training.sharding import place
 
+    keep_freed_memory()
     sizes = {name: getattr(shape, name) for name in ("vocab", "context", "depth", "width", "heads")}
     run = Run(
         model=Model(**sizes, **model),

@@ -137,7 +137,8 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     if outcome.interrupted:
         print("stopped as asked, after a checkpoint; the same command continues from there")
         return EXIT_INTERRUPTED
-    known = all(is_language(run.data.corpus) for run in study.runs)
+    sweeps = len({(run.model, run.optim.lr) for run in study.runs}) > len({run.model for run in study.runs})
+    known = not sweeps and all(is_language(run.data.corpus) for run in study.runs)
     print(
         f"table: {folder.table_csv}\nnext:  python -m analysis {'known' if known else 'report'} {folder.path}"
     )

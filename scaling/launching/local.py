@@ -16,6 +16,7 @@ from scaling.accounting import training_flops
 from scaling.errors import UserError
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
+from scaling.launching.allocator import keep_freed_memory
 from scaling.launching.filling import members_that_fill, on_this_machine
 from scaling.plan import Job, Plan
 from scaling.population import Population, populations
@@ -49,6 +50,7 @@ def run_study(
 
     Logs are copied to `copies` too, and `profile` steps are traced.
     """
+    keep_freed_memory()
     execution = on_this_machine(execution)
     with folder.locked():
         folder.write_study(plan.study, iter(plan.lines()))

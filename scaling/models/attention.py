@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
 
 from scaling.errors import UserError
 from scaling.models.precision import einsum32
 
 Array = jax.Array
-Kernel = Literal["plain", "cudnn", "splash"]
+Named = Literal["plain", "cudnn", "splash"]
+Kernel = Named | Callable[[Array, Array, Array, bool, float], Array]
+"""A kernel by name, or a function (q, k, v, causal, scale) -> [b t h k]."""
 
 SPLASH_BLOCK = 128
 """What splash attention wants the context to be a multiple of: a block of it fills the lanes of a TPU."""
@@ -23,6 +27,8 @@ def attend(q: Array, k: Array, v: Array, *, causal: bool, scale: float, kind: Ke
 
     The softmax is in float32 whatever the type of q, k and v.
     """
+    if callable(kind):
+        return kind(q, k, v, causal, scale)
     if kind == "cudnn":
         return jax.nn.dot_product_attention(q, k, v, scale=scale, is_causal=causal, implementation="cudnn")
     if kind == "splash":
@@ -69,7 +75,8 @@ def _backward(causal: bool, kept: tuple[Array, ...], gradient: Array) -> tuple[A
         jnp.einsum("bhkt,bhts->bhks", by_time[0], to_scores),
         jnp.einsum("bhkt,bhts->bhks", by_time[1], weights),
     )
-    to_k, to_v = (jnp.matrix_transpose(x) for x in jax.lax.optimization_barrier(sums))
+    back = tuple(jnp.matrix_transpose(x) for x in jax.lax.optimization_barrier(sums))
+    to_k, to_v = jax.lax.optimization_barrier(back)
     return jnp.einsum("bhts,bhsk->bhtk", to_scores, k), to_k, to_v
 
 
@@ -99,7 +106,23 @@ def splash(q: Array, k: Array, v: Array, causal: bool, scale: float, interpret: 
     return jnp.moveaxis(jax.vmap(kernel)(*by_head), 1, 2).astype(v.dtype)
 
 
-def choose(asked: str, platform: str, capability: str, precision: str, head_dim: int, context: int) -> Kernel:
+def splash_over(mesh: Mesh, interpret: bool = False) -> Kernel:
+    """Splash attention in a program that is partitioned over a mesh: XLA cuts no TPU kernel by itself, so each device
+    gets its rows (`data`) and heads (`model`) here."""
+    part = PartitionSpec("data", None, "model", None)
+
+    def attention(q: Array, k: Array, v: Array, causal: bool, scale: float) -> Array:
+        local = functools.partial(splash, causal=causal, scale=scale, interpret=interpret)
+        if jax.sharding.get_abstract_mesh().manual_axes:  # in a step that is mapped over devices as a whole
+            return local(q, k, v)
+        if q.shape[0] % mesh.shape["data"]:  # the one row that parameters are initialised with
+            return plain(q, k, v, causal, scale)
+        return jax.shard_map(local, mesh=mesh, in_specs=part, out_specs=part, check_vma=False)(q, k, v)
+
+    return attention
+
+
+def choose(asked: str, platform: str, capability: str, precision: str, head_dim: int, context: int) -> Named:
     """The kernel for a device of a platform ("cpu", "gpu", "tpu"), of a compute capability such as "9.0" if NVIDIA's.
 
     `auto` takes cuDNN's in bfloat16 on Hopper and later, splash on TPUs, and the plain one wherever these cannot be.
@@ -117,7 +140,7 @@ def choose(asked: str, platform: str, capability: str, precision: str, head_dim:
         return "splash" if reasons["splash"] is None else "plain"
     if reason := reasons[asked]:
         raise UserError(f"--attention {asked} cannot be: {reason}")
-    return cast(Kernel, asked)
+    return cast(Named, asked)
 
 
 def _no_cudnn(platform: str, capability: str, precision: str, head_dim: int) -> str | None:

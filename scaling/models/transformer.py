@@ -15,15 +15,17 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from scaling.models.attention import Kernel, attend
-from scaling.models.precision import einsum32
-from scaling.models.products import project
+from scaling.models.products import PRODUCT, project
 from scaling.spec import Model
 
 Array = jax.Array
 Remat = Literal["none", "dots", "full"]
 init = nn.initializers.variance_scaling
+UNROLLED = 4
+"""Depth up to which the blocks stand one after another in the program: a loop copies what it keeps, and runs slower."""
 
 
 @functools.partial(jax.checkpoint, prevent_cse=False)
@@ -55,10 +57,11 @@ class RMSNorm(nn.Module):
 def rotary(x: Array) -> Array:
     """Turn pairs of numbers of x [b t h k] by angles proportional to t (Su et al. 2021, eq. 34)."""
     t, half = x.shape[1], x.shape[-1] // 2
-    frequency = 10_000.0 ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    angle = jnp.arange(t, dtype=jnp.float32)[:, None] * frequency[None, :]
-    cos, sin = (f(angle)[None, :, None, :] for f in (jnp.cos, jnp.sin))
-    first, second = x[..., :half], x[..., half:]
+    angle = np.arange(t)[:, None] * 10_000.0 ** (-np.arange(half) / half)
+    cos, sin = (f(angle).astype(np.float32)[None, :, None, :] for f in (np.cos, np.sin))
+    first, second = jnp.split(
+        x, 2, axis=-1
+    )  # its gradient is a concatenation; that of slices a sum of padded ones
     turned = [first * cos - second * sin, first * sin + second * cos]
     return jnp.concatenate(turned, axis=-1).astype(x.dtype)
 
@@ -79,7 +82,7 @@ class Attention(nn.Module):
         )
         out_init = init(1 / (2 * m.depth), "fan_in", "normal", in_axis=(0, 1), out_axis=2)
         out = self.param("out", out_init, (m.heads, m.head_dim, m.width))
-        q, k, v = jnp.moveaxis(project(x, qkv.astype(x.dtype)), 2, 0)
+        q, k, v = (jnp.squeeze(part, 2) for part in jnp.split(project(x, qkv.astype(x.dtype)), 3, axis=2))
         mixed = attend(rotary(q), rotary(k), v, causal=m.causal, scale=m.attention_scale, kind=self.kernel)
         return project(mixed, out.astype(x.dtype), axes=2)
 
@@ -137,7 +140,7 @@ class Transformer(nn.Module):
     """Of activations and matrix products."""
     attention: Kernel = "plain"
     remat: Remat = "none"
-    """What the backward pass computes again: nothing, all but matrix products, or every block."""
+    """What the backward pass computes again: nothing, all but products with parameters, or every block."""
     unroll: bool = False
     """Write the blocks out one after another in the program, for counting its operations."""
 
@@ -151,7 +154,7 @@ class Transformer(nn.Module):
             split_rngs={"params": True, "dropout": True},
             in_axes=nn.broadcast,
             length=m.depth,
-            unroll=m.depth if self.unroll else 1,
+            unroll=m.depth if self.unroll or m.depth <= UNROLLED else 1,
         )
         self.blocks = stack(m, self.attention)
         self.final_norm = RMSNorm()
@@ -170,8 +173,8 @@ class Transformer(nn.Module):
         m = self.model
         if m.tied:
             table = self.embedding[: m.vocab].astype(self.dtype)
-            return einsum32("bsd,vd->bsv", features / m.width, table)
-        return einsum32("bsd,dv->bsv", features, self.head.astype(self.dtype))
+            return project(features / m.width, table.T, 1, jnp.float32)
+        return project(features, self.head.astype(self.dtype), 1, jnp.float32)
 
     def __call__(self, tokens: Array, train: bool = False) -> Array:
         return self.predict(self.features(tokens, train))
@@ -182,7 +185,7 @@ def rematerialised(remat: Remat) -> type[nn.Module]:
     if remat == "none":
         return Block
     policies = jax.checkpoint_policies
-    policy = policies.dots_with_no_batch_dims_saveable if remat == "dots" else policies.nothing_saveable
+    policy = policies.save_only_these_names(PRODUCT) if remat == "dots" else policies.nothing_saveable
     # a scan's body is computed again where it stands: no fence against common subexpressions is needed
     return nn.remat(Block, policy=policy, static_argnums=(2,), prevent_cse=False)
 
