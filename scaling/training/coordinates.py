@@ -43,7 +43,8 @@ def coordinate_check(
     """Train each model on the same rows [b, t + 1] at the constant rate, and measure every part after every step.
 
     Under a parametrisation that suits the models, sizes and changes do not depend on their size (Yang et al. 2022,
-    appendix D.1); `slope` puts a number on it. `optim.batch_tokens` is that of the rows.
+    coordinate checks); `slope` puts a number on it. The first logits are an exception: they shrink as 1 / sqrt(width),
+    and it takes some steps for what was learnt to outweigh them. `optim.batch_tokens` is that of the rows.
     """
     found = []
     for model in models:
