@@ -54,15 +54,23 @@ def flops_by_xla(model: Model, optimised: bool) -> float:
     return analysis["flops"] / (rows * model.context)
 
 
+def tolerance(model: Model) -> float:
+    """The gradient of the softmax takes fewer operations than twice the forward pass's, as is counted; that shows where
+    a model is so narrow that elementwise work is a tenth of all."""
+    return 0.02 if model.width > 16 else 0.03
+
+
 @pytest.mark.parametrize("model", SHAPES, ids=str)
 def test_exact_flops_agree_with_xla_on_the_unrolled_model(model):
-    # 3 %: elementwise work counts three times the forward pass's; written-out gradients do less than twice it
-    np.testing.assert_allclose(flops_per_token(model).total, flops_by_xla(model, optimised=False), rtol=0.03)
+    # XLA folds some elementwise work into others and counts masks that cost nothing per token
+    counted = flops_per_token(model).total
+    np.testing.assert_allclose(counted, flops_by_xla(model, optimised=False), rtol=tolerance(model))
 
 
 @pytest.mark.parametrize("model", [SHAPES[0], SHAPES[2], SHAPES[10], SHAPES[12]], ids=str)
 def test_exact_flops_agree_with_the_program_that_xla_runs(model):
-    np.testing.assert_allclose(flops_per_token(model).total, flops_by_xla(model, optimised=True), rtol=0.02)
+    counted = flops_per_token(model).total
+    np.testing.assert_allclose(counted, flops_by_xla(model, optimised=True), rtol=tolerance(model))
 
 
 def test_gpt2_has_nanogpt_count_once_its_biases_are_added():

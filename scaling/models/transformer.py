@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling.models.attention import Kernel, attend
-from scaling.models.products import project
+from scaling.models.products import PRODUCT, project
 from scaling.spec import Model
 
 Array = jax.Array
@@ -140,7 +140,7 @@ class Transformer(nn.Module):
     """Of activations and matrix products."""
     attention: Kernel = "plain"
     remat: Remat = "none"
-    """What the backward pass computes again: nothing, all but matrix products, or every block."""
+    """What the backward pass computes again: nothing, all but products with parameters, or every block."""
     unroll: bool = False
     """Write the blocks out one after another in the program, for counting its operations."""
 
@@ -185,7 +185,7 @@ def rematerialised(remat: Remat) -> type[nn.Module]:
     if remat == "none":
         return Block
     policies = jax.checkpoint_policies
-    policy = policies.dots_with_no_batch_dims_saveable if remat == "dots" else policies.nothing_saveable
+    policy = policies.save_only_these_names(PRODUCT) if remat == "dots" else policies.nothing_saveable
     # a scan's body is computed again where it stands: no fence against common subexpressions is needed
     return nn.remat(Block, policy=policy, static_argnums=(2,), prevent_cse=False)
 
