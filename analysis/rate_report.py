@@ -79,7 +79,7 @@ def section(found: Sequence[Series], warnings: Sequence[str]) -> Html:
     columns = [
         Column("Series", "label"), Column(tried[0].axis.capitalize()), Column("Rates tried", "label"), Column("Runs"),
         Column("Diverged"), Column("Best rate"), Column("It is", "words"), Column("Loss there"),
-        Column("Minimum of the parabola", "label"),
+        Column(f"Minimum of the parabola{_level(tried)}", "words"),
     ]  # fmt: skip
     rows = [
         _row(one, sweep, best) for one in found for sweep, best in zip(one.sweeps, one.optima, strict=True)
@@ -164,7 +164,7 @@ def _caption(pair: Sequence[Series]) -> str:
 
 def _row(one: Series, sweep: Sweep, best: Optimum | None) -> list[Cell | str]:
     size = float(sweep.setting[one.axis])
-    ends = f"{rate(sweep.rates[0])} to {rate(sweep.rates[-1])} ({len(sweep.rates)})"
+    ends = f"{sweep.rates[0]:g} to {sweep.rates[-1]:g} ({len(sweep.rates)})"
     where = RANGES[sweep.range]
     place = element("strong", where) if sweep.at_edge else where
     lost = int(np.isinf(sweep.loss).sum())
@@ -172,10 +172,10 @@ def _row(one: Series, sweep: Sweep, best: Optimum | None) -> list[Cell | str]:
     return [
         one.name,
         number(size, notation.count(size) if one.axis == "N" else f"{size:g}"),
-        ends if len(sweep.rates) > 1 else rate(sweep.rates[0]),
+        ends if len(sweep.rates) > 1 else f"{sweep.rates[0]:g}",
         number(len(sweep.rate), str(len(sweep.rate))),
         number(lost, str(lost)),
-        number(sweep.best, rate(sweep.best)),
+        number(sweep.best, f"{sweep.best:g}"),
         place,
         number(least, notation.fixed(least, 3)),
         _minimum(best),
@@ -187,7 +187,13 @@ def _minimum(best: Optimum | None) -> str:
         return notation.MISSING
     if not best.bounded:
         return rate(best.rate)
-    return f"{rate(best.rate)} ({rate(best.lo)} to {rate(best.hi)}, {notation.percent(best.level)})"
+    return f"{rate(best.rate)} ({rate(best.lo)} to {rate(best.hi)})"
+
+
+def _level(found: Sequence[Series]) -> str:
+    """The level of the intervals, where there are any."""
+    level = next((best.level for one in found for best in one.optima if best and best.bounded), None)
+    return f" ({notation.percent(level)} interval)" if level else ""
 
 
 def rate(value: float) -> str:
