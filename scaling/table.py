@@ -68,7 +68,7 @@ COLUMNS = {
     "decayed": "whether the learning rate was decayed before L was measured",
     "device_seconds": "seconds of training of this row's own branch, times devices",
     "trunk_device_seconds": "seconds of training of the trunk up to where this row left it, times devices",
-    "compile_seconds": "seconds of compiling before this row was measured, shared by those trained with it",
+    "compile_seconds": "seconds in which step and evaluation of its shape were compiled, or read from the cache",
     "mfu": "model FLOPs of its decay branch by PaLM's count over the device's peak; empty where no peak is known",
     "device": "kind of device that trained it, as XLA names it",
     "precision": "of matrix products and activations: float32 or bfloat16",

@@ -66,7 +66,6 @@ from scaling.launching.display import PlainDisplay
 from scaling.plan import make_plan
 from scaling.population import Population
 from scaling.spec import Data, Model, Optim, Run, Study
-from scaling.training.compiling import CompileClock
 from scaling.training.evaluation import HeldOut
 from scaling.training.hosts import is_writer
 from scaling.training.job import Setting, train_population
@@ -81,9 +80,8 @@ execution = Execution(fsdp=hosts > 1)
 held_out, display = HeldOut.of(splits["validation"], data.eval_tokens), PlainDisplay(plan, 0, 0.0)
 folder = StudyFolder(out)
 logs = Logs(out, writes=is_writer())
-with CompileClock() as compiling:
-    watch = display, lambda: False, 60.0, logs, compiling
-    train_population(Population(plan.jobs), Setting(folder, splits["train"], held_out, *watch, execution))
+watch = display, lambda: False, 60.0, logs
+train_population(Population(plan.jobs), Setting(folder, splits["train"], held_out, *watch, execution))
 print(jax.process_count())
 """
 
