@@ -53,13 +53,16 @@ def lead(verdict: Mapping[str, Any]) -> str:
     return LEADS[name].format(hi=notation.plain(hi)) if name == "bounded_above_only" else LEADS[name]
 
 
-def runs(source: Source, fitted: pd.DataFrame) -> str:
-    """What was trained, from where to where, and what it did to the loss."""
+def runs(source: Source, fitted: pd.DataFrame, outdone: int = 0) -> str:
+    """What was trained, from where to where, and what it did to the loss; `outdone` runs had another rate than the
+    best of their size and budget."""
     sizes, tokens = _span(fitted, "N", notation.count), _span(fitted, "D", notation.count)
     words = f"{len(fitted)} runs"
     if source.planned and source.planned != len(fitted):
         words = f"{len(fitted)} of the {source.planned} runs that the study asks for"
     text = f"{words} are analysed"
+    if outdone:
+        text += f", those of the best learning rate of each size and budget ({outdone} of other rates are left out)"
     if sizes:
         text += f": models of {sizes} parameters" + (f" on {tokens} training tokens" if tokens else "")
     worst, best = float(fitted["L"].max()), float(fitted["L"].min())

@@ -40,8 +40,8 @@ def optimum(sweep: Sweep, level: float = 0.9) -> Optimum | None:
     of Fieller (1954) for its place.
 
     None where the best rate has not a measured rate on either side, the parabola does not bend upwards (by more than
-    its noise, where that is known), or its minimum lies beyond the rates that it was fitted to. Loss rises faster
-    towards high rates than a parabola does, so that the minimum lies a little low; what it misses widens the interval.
+    its noise, where that is known), or its minimum lies beyond the rates that it was fitted to. A loss is a
+    parabola near its minimum alone; what the parabola misses further out shifts the place and widens the interval.
     """
     near = sweep.near()
     if sweep.range not in (INTERIOR, FLAT) or not _between_measured(sweep):

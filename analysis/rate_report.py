@@ -79,7 +79,7 @@ def section(found: Sequence[Series], warnings: Sequence[str]) -> Html:
     columns = [
         Column("Series", "label"), Column(tried[0].axis.capitalize()), Column("Rates tried", "label"), Column("Runs"),
         Column("Diverged"), Column("Best rate"), Column("It is", "words"), Column("Loss there"),
-        Column("Minimum of the parabola", "label"),
+        Column(f"Minimum of the parabola{_level(tried)}", "words"),
     ]  # fmt: skip
     rows = [
         _row(one, sweep, best) for one in found for sweep, best in zip(one.sweeps, one.optima, strict=True)
@@ -89,6 +89,34 @@ def section(found: Sequence[Series], warnings: Sequence[str]) -> Html:
     said = [element("p", words, class_="note flag") for words in warnings]
     trends = [element("p", trend_words(one)) for one in swept(tried, FEWEST_RATES) if len(one.sweeps) > 1]
     return joined([*said, *trends, element("p", note), table("Learning rates by size", columns, rows)])
+
+
+def as_csv(found: Sequence[Series]) -> str:
+    """The table of sweeps as CSV, unrounded; missing is empty."""
+    import pandas as pd
+
+    rows = [
+        {
+            "series": one.name,
+            one.axis: float(sweep.setting[one.axis]),
+            "D": sweep.setting.get("D"),
+            "rates": len(sweep.rates),
+            "lowest": sweep.rates[0],
+            "highest": sweep.rates[-1],
+            "runs": len(sweep.rate),
+            "diverged": int(np.isinf(sweep.loss).sum()),
+            "best": sweep.best,
+            "range": sweep.range,
+            "L": sweep.losses.min() if np.isfinite(sweep.best) else None,
+            "optimum": best.rate if best else None,
+            "lo": best.lo if best else None,
+            "hi": best.hi if best else None,
+            "level": best.level if best else None,
+        }
+        for one in found
+        for sweep, best in zip(one.sweeps, one.optima, strict=True)
+    ]
+    return pd.DataFrame(rows).to_csv(index=False)
 
 
 def _loss(ax: Axes, series: Series, lowest: float, highest: float) -> None:
@@ -136,7 +164,7 @@ def _caption(pair: Sequence[Series]) -> str:
 
 def _row(one: Series, sweep: Sweep, best: Optimum | None) -> list[Cell | str]:
     size = float(sweep.setting[one.axis])
-    ends = f"{rate(sweep.rates[0])} to {rate(sweep.rates[-1])} ({len(sweep.rates)})"
+    ends = f"{sweep.rates[0]:g} to {sweep.rates[-1]:g} ({len(sweep.rates)})"
     where = RANGES[sweep.range]
     place = element("strong", where) if sweep.at_edge else where
     lost = int(np.isinf(sweep.loss).sum())
@@ -144,10 +172,10 @@ def _row(one: Series, sweep: Sweep, best: Optimum | None) -> list[Cell | str]:
     return [
         one.name,
         number(size, notation.count(size) if one.axis == "N" else f"{size:g}"),
-        ends if len(sweep.rates) > 1 else rate(sweep.rates[0]),
+        ends if len(sweep.rates) > 1 else f"{sweep.rates[0]:g}",
         number(len(sweep.rate), str(len(sweep.rate))),
         number(lost, str(lost)),
-        number(sweep.best, rate(sweep.best)),
+        number(sweep.best, f"{sweep.best:g}"),
         place,
         number(least, notation.fixed(least, 3)),
         _minimum(best),
@@ -159,7 +187,13 @@ def _minimum(best: Optimum | None) -> str:
         return notation.MISSING
     if not best.bounded:
         return rate(best.rate)
-    return f"{rate(best.rate)} ({rate(best.lo)} to {rate(best.hi)}, {notation.percent(best.level)})"
+    return f"{rate(best.rate)} ({rate(best.lo)} to {rate(best.hi)})"
+
+
+def _level(found: Sequence[Series]) -> str:
+    """The level of the intervals, where there are any."""
+    level = next((best.level for one in found for best in one.optima if best and best.bounded), None)
+    return f" ({notation.percent(level)} interval)" if level else ""
 
 
 def rate(value: float) -> str:

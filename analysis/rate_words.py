@@ -74,7 +74,7 @@ def trend_words(one: Series) -> str:
     )
     first, last = (f"{trend.rate(size):.2g} at {_at(axis, size)}" for size in trend.span)
     if trend.verdict == UNCLEAR:
-        return f"{begin} best learning rate may move or not: these runs give {power}."
+        return f"{begin} best learning rate may move or not: these runs give {power}, from {first} to {last}."
     return f"{begin} best learning rate {trend.verdict}: it goes as {power}, from {first} to {last}."
 
 

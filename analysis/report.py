@@ -17,6 +17,7 @@ from analysis.figures import Figure
 from analysis.findings import Findings, conclude, find, too_few
 from analysis.options import Options
 from analysis.page import Html, element, joined
+from analysis.rows import OUTDONE
 from analysis.source import Source, of_stored_fit, open_source
 from analysis.transfer import Series
 from analysis.verbs import renames
@@ -129,6 +130,8 @@ def _page(job: Job) -> str:
     reason = too_few(source, job.options)
     found = None if reason else _found(job)
     rates = transfer.series(source.table, job.options.where, job.options.level)
+    if transfer.swept(rates):
+        _write(job.home / "report" / "rates.csv", rate_report.as_csv(rates).encode())
     drawn = Section("figures", "figures", "Figures", _figures(job, found, rates))
     parts = [drawn, *_sections(job, found, rates)]
     head = _answer(source, found, rates) if found else _no_answer(source, reason, rates)
@@ -195,13 +198,16 @@ def _title(source: Source) -> Html:
 
 def _answer(source: Source, found: Findings, rates: Sequence[Series]) -> Html:
     verdict = found.verdict
+    outdone = sum(row.reason == OUTDONE for row in found.fit.excluded)
+    about_rates = "D" in found.fitted and found.fitted["D"].nunique() < 2  # no study of how loss falls
     box = [
+        *(_rates(rates, "lead") if about_rates else []),
         element("p", answer.lead(verdict), class_="lead"),
         element("p", verdict["reason"], " ", answer.AFTERWORDS[verdict["verdict"]]),
         *_flags(found.fit.tuning["warnings"]),
-        element("p", answer.runs(source, found.fitted), " ", answer.outlook(found)),
+        element("p", answer.runs(source, found.fitted, outdone), " ", answer.outlook(found)),
         element("p", answer.trust(found.fit.holdout)),
-        *_rates(rates),
+        *([] if about_rates else _rates(rates)),
         *(element("p", words, class_="note") for words in answer.cautions(found)),
     ]
     tiles = [element("div", element("dt", name), element("dd", value)) for name, value in answer.tiles(found)]
@@ -214,10 +220,10 @@ def _flags(warnings: Sequence[str]) -> list[Html]:
     return [element("p", words, class_="note flag") for words in warnings]
 
 
-def _rates(rates: Sequence[Series]) -> list[Html]:
+def _rates(rates: Sequence[Series], kind: str | None = None) -> list[Html]:
     """Whether the best rate stays put, a sentence a series, where that was asked."""
     asked = [one for one in transfer.swept(rates, rate_report.FEWEST_RATES) if len(one.sweeps) > 1]
-    return [element("p", rate_words.trend_words(one)) for one in asked[:MOST_TRENDS]]
+    return [element("p", rate_words.trend_words(one), class_=kind) for one in asked[:MOST_TRENDS]]
 
 
 def _no_answer(source: Source, reason: str, rates: Sequence[Series]) -> Html:

@@ -108,7 +108,7 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
 def run(spec: str, knobs: Sequence[str]) -> int:
     """Train what is not done and write table.csv."""
     from scaling.data.languages import is_language
-    from scaling.launching.local import EXIT_INTERRUPTED, check_writable, run_study
+    from scaling.launching.local import EXIT_INTERRUPTED, Recording, check_writable, run_study
 
     study, options = load(spec, knobs, Options, "run")
     check_copies(options.log)
@@ -121,15 +121,8 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     )
     for warning in warnings:
         print(f"warning: {warning}")
-    outcome = run_study(
-        made,
-        folder,
-        options.data_folder,
-        options.checkpoint_seconds,
-        options.execution,
-        options.log,
-        options.profile,
-    )
+    recording = Recording(options.checkpoint_seconds, options.log, options.profile)
+    outcome = run_study(made, folder, options.data_folder, recording, options.execution)
     lost = f", {outcome.diverged} of them diverged" if outcome.diverged else ""
     print(
         f"{outcome.finished} of {len(study.runs)} runs are finished{lost}; {outcome.trained} were trained now"
@@ -137,7 +130,8 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     if outcome.interrupted:
         print("stopped as asked, after a checkpoint; the same command continues from there")
         return EXIT_INTERRUPTED
-    known = all(is_language(run.data.corpus) for run in study.runs)
+    sweeps = len({(run.model, run.optim.lr) for run in study.runs}) > len({run.model for run in study.runs})
+    known = not sweeps and all(is_language(run.data.corpus) for run in study.runs)
     print(
         f"table: {folder.table_csv}\nnext:  python -m analysis {'known' if known else 'report'} {folder.path}"
     )

@@ -3,7 +3,9 @@
 A multiply-add is two FLOPs. A training step is three forward passes: the backward pass takes two matrix products for
 each one of the forward pass, and within a few per cent of a model's small remainder also twice the elementwise work.
 The optimiser's dozen operations per parameter and step are left out. N counts what does matrix work per token: the
-blocks' matrices and the output head, neither the input embedding table (a lookup) nor the norms' scales.
+blocks' matrices and the output head, neither the input embedding table (a lookup) nor the norms' scales. Under the
+objective `masked` the head works at the hidden tokens alone, which the exact count follows and the other conventions do
+not; what rematerialisation computes again is no part of any.
 """
 
 from __future__ import annotations

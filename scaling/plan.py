@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from scaling.accounting import parameters, training_flops
 from scaling.spec import Data, Model, Optim, Run, SpecError, Study, count
@@ -23,13 +24,35 @@ class Recipe:
     warmup: float = 0.1
     """Warm-up, as a share of the shortest budget: one trunk has one warm-up, however long it runs."""
     decay: float = 0.2
-    """Decay to zero, as a share of each run's own steps."""
+    """Decay of `wsd`, as a share of each run's own steps."""
+    schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
+    """`wsd` holds the peak, then decays by 1 - sqrt: budgets share a trunk. `cosine` and `linear` decay from the end of
+    warm-up on: budgets share nothing else. `constant` never decays: its losses are not final."""
+    decay_to: float = 0.0
+    """The rate at the end, as a share of the peak."""
 
     def __post_init__(self) -> None:
+        if self.schedule not in SHAPES:
+            raise SpecError(f"Recipe.schedule = {self.schedule!r} cannot be: use one of {', '.join(SHAPES)}")
         for name in ("warmup", "decay"):
             value = getattr(self, name)
             if not 0 <= value <= 0.5:
                 raise SpecError(f"Recipe.{name} = {value!r} cannot be: use a share between 0 and 0.5")
+
+    def decay_steps(self, steps: int, warmup: int) -> int:
+        """Steps of decay of a run of so many steps."""
+        if self.schedule == "constant":
+            return 1
+        return max(1, round(self.decay * steps)) if self.schedule == "wsd" else steps - warmup
+
+
+SHAPES: dict[str, Literal["sqrt", "linear", "cosine", "none"]] = {
+    "wsd": "sqrt",
+    "cosine": "cosine",
+    "linear": "linear",
+    "constant": "none",
+}
+"""Recipe.schedule to Run.decay_shape."""
 
 
 def branches(model: Model, budgets: Sequence[float], recipe: Recipe, seed: int = 0) -> tuple[Run, ...]:
@@ -44,7 +67,9 @@ def branches(model: Model, budgets: Sequence[float], recipe: Recipe, seed: int =
             seed=seed,
             steps=n,
             warmup_steps=warmup,
-            decay_steps=max(1, round(recipe.decay * n)),
+            decay_steps=recipe.decay_steps(n, warmup),
+            decay_shape=SHAPES[recipe.schedule],
+            decay_to=recipe.decay_to,
         )
         for n in steps
     )
@@ -151,7 +176,9 @@ def make_plan(study: Study) -> Plan:
     trunks: dict[str, list[Run]] = {}
     for run in study.runs:
         trunks.setdefault(run.trunk_id, []).append(run)
-    jobs = [Job(tuple(sorted(runs, key=lambda run: run.steps))) for runs in trunks.values()]
+    jobs = [
+        Job(tuple(sorted(runs, key=lambda run: (run.decay_start, run.steps)))) for runs in trunks.values()
+    ]
     return Plan(study, tuple(sorted(jobs, key=lambda job: job.flops)), tuple(_warnings(study.runs)))
 
 
@@ -186,9 +213,29 @@ def _warnings(runs: Sequence[Run]) -> Iterable[str]:
     if len(runs) > 1 and max(computes) < 30 * min(computes):
         span = max(computes) / min(computes)
         yield f"compute spans {span:.3g} times: a fit on it will not say much beyond it (30 times or more is better)"
+    undecayed = sum(run.decay_shape == "none" for run in runs)
+    if undecayed:
+        yield f"the rate of {undecayed} runs never decays: their losses are not final losses, and fits leave them out"
+    yield from _transfer_warnings(runs)
     short = min(run.steps for run in runs)
     if short < 50:
         yield f"the shortest run has {short} steps: its loss tells of warm-up rather than of D"
+
+
+def _transfer_warnings(runs: Sequence[Run]) -> Iterable[str]:
+    scaled = [run.model for run in runs if run.model.parametrization != "standard"]
+    heads = {model.head_dim for model in scaled}
+    if len(heads) > 1:
+        yield (
+            f"width / heads goes from {min(heads)} to {max(heads)}: rates transfer under mup and completep where it is "
+            "the same at every size"
+        )
+    depths = {model.depth for model in scaled if model.parametrization == "mup"}
+    if len(depths) > 1:
+        yield (
+            f"depth goes from {min(depths)} to {max(depths)} under mup, which is about width alone: "
+            "completep is about both"
+        )
 
 
 def _steps(budget: float, recipe: Recipe) -> int:

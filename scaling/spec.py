@@ -238,7 +238,15 @@ class Run:
             -1 <= self.data_seed < 2**31, "Run.data_seed", self.data_seed, "use -1 for the seed's own order"
         )
         require_positive("Run", "init_scale", self.init_scale)
-        require(0 <= self.decay_to <= 1, "Run.decay_to", self.decay_to, "use a share of the peak in [0, 1]")
+        none = self.decay_shape == "none"
+        share = "use a share of the peak in [0, 1), or decay_shape='none' for no decay"
+        require(0 <= self.decay_to < 1, "Run.decay_to", self.decay_to, share)
+        require(
+            not none or self.decay_to == 0, "Run.decay_to", self.decay_to, "nothing decays: leave it at 0"
+        )
+        require(
+            not none or self.decay_steps == 1, "Run.decay_steps", self.decay_steps, "nothing decays: use 1"
+        )
         require(self.warmup_steps >= 0, "Run.warmup_steps", self.warmup_steps, "use 0 for none")
         require(self.decay_steps >= 1, "Run.decay_steps", self.decay_steps, "decay over at least one step")
         remedy = f"warm-up ({self.warmup_steps}) and decay ({self.decay_steps}) need a longer budget"
@@ -257,6 +265,7 @@ class Run:
             self.optim.batch_tokens,
             whole,
         )
+        check_transfer(self.model, self.optim)
 
     @property
     def tokens(self) -> int:
@@ -291,15 +300,28 @@ class Run:
 
     @property
     def trunk_name(self) -> str:
-        """The trunk in words, with the corpus where it is not the default one."""
+        """The trunk in words: width, depth, rate and seed, and what is not the default of corpus, objective, optimiser,
+        weight decay's kind, parametrisation, initial scale and order."""
         short = re.sub(r"[^A-Za-z0-9.]+", "_", re.sub(r":.*/", ":", self.data.corpus))  # of a path, its end
-        corpus = "" if self.data.corpus == Data.corpus else f"{short}-"
-        return f"{corpus}w{self.model.width}-d{self.model.depth}-lr{self.optim.lr:g}-s{self.seed}"
+        model, optim = self.model, self.optim
+        unusual = (
+            (model.objective, Model.objective, model.objective),
+            (optim.name, Optim.name, optim.name),
+            (optim.weight_decay_kind, Optim.weight_decay_kind, f"{optim.weight_decay_kind}_decay"),
+            (model.parametrization, Model.parametrization, model.parametrization),
+            (self.init_scale, Run.init_scale, f"init{self.init_scale:g}"),
+            (self.data_seed, Run.data_seed, f"order{self.data_seed}"),
+        )
+        corpus = [] if self.data.corpus == Data.corpus else [short]
+        usual = [f"w{model.width}", f"d{model.depth}", f"lr{optim.lr:g}", f"s{self.seed}"]
+        return "-".join(corpus + usual + [word for value, default, word in unusual if value != default])
 
     @property
     def name(self) -> str:
-        """The run in words: width, depth, rate, seed and tokens."""
-        return f"{self.trunk_name}-{count(self.tokens)}"
+        """The run in words: its trunk and its tokens, and its decay where it is not the default one."""
+        shape = "" if self.decay_shape == Run.decay_shape else f"-{self.decay_shape}"
+        end = "" if self.decay_to == Run.decay_to else f"-to{self.decay_to:g}"
+        return f"{self.trunk_name}-{count(self.tokens)}{shape}{end}"
 
 
 @dataclass(frozen=True, kw_only=True)

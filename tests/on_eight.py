@@ -26,6 +26,7 @@ LAYOUTS = {
     "tensor fsdp": ({"data_devices": 4, "model_devices": 2, "fsdp": True}, 1),
     "population": ({"pack": 8}, 8),
     "population x data": ({"pack": 4}, 4),
+    "population x mapped": ({"pack": 4, "mapped": True}, 4),
 }
 COLLECTIVE = re.compile(
     r" (all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|collective-broadcast)(?:-start)?\("

@@ -12,7 +12,7 @@ from scaling.accounting import CONVENTIONS, flops_per_token, kaplan, parameters,
 from scaling.errors import UserError
 from scaling.models.transformer import Transformer, init_parameters
 from scaling.spec import Model
-from scaling.training.loss import cross_entropy
+from scaling.training.loss import make_summed_loss
 
 SHAPES = [
     Model(width=16, heads=1, depth=1, context=64),
@@ -27,6 +27,9 @@ SHAPES = [
     Model(width=192, heads=6, depth=6, context=32, mlp="plain", vocab=512),
     Model(width=256, heads=4, depth=2, context=128, mlp="plain"),
     Model(width=256, heads=8, depth=3, context=512),
+    Model(width=64, heads=4, depth=3, context=256, objective="masked"),
+    Model(width=64, heads=2, depth=1, context=16, vocab=4096, objective="masked", tied=True),
+    Model(width=64, heads=2, depth=6, context=32, parametrization="completep"),
 ]
 GPT2 = Model(vocab=50257, context=1024, depth=12, width=768, heads=12, mlp="plain", tied=True)
 
@@ -44,25 +47,30 @@ def flops_by_xla(model: Model, optimised: bool) -> float:
     rows = 2
     module = Transformer(model, unroll=True)
     weights = jax.eval_shape(lambda key: init_parameters(module, key, model.context), jax.random.key(0))
-    tokens = jax.ShapeDtypeStruct((rows, model.context), jnp.int32)
-
-    def loss(weights, tokens, targets):
-        return cross_entropy(module.apply({"params": weights}, tokens), targets).mean()
-
-    program = jax.jit(jax.value_and_grad(loss)).lower(weights, tokens, tokens)
+    tokens = jax.ShapeDtypeStruct((rows, model.context + 1), jnp.int32)
+    loss = make_summed_loss(module, chunks=1)
+    program = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(weights, tokens, jax.random.key(0))
     analysis = program.compile().cost_analysis() if optimised else program.cost_analysis()
     return analysis["flops"] / (rows * model.context)
 
 
+def tolerance(model: Model) -> float:
+    """The gradient of the softmax takes fewer operations than twice the forward pass's, as is counted; that shows where
+    a model is so narrow that elementwise work is a tenth of all."""
+    return 0.02 if model.width > 16 else 0.03
+
+
 @pytest.mark.parametrize("model", SHAPES, ids=str)
 def test_exact_flops_agree_with_xla_on_the_unrolled_model(model):
-    # 3 %: elementwise work counts three times the forward pass's; written-out gradients do less than twice it
-    np.testing.assert_allclose(flops_per_token(model).total, flops_by_xla(model, optimised=False), rtol=0.03)
+    # XLA folds some elementwise work into others and counts masks that cost nothing per token
+    counted = flops_per_token(model).total
+    np.testing.assert_allclose(counted, flops_by_xla(model, optimised=False), rtol=tolerance(model))
 
 
-@pytest.mark.parametrize("model", [SHAPES[0], SHAPES[2], SHAPES[10]], ids=str)
+@pytest.mark.parametrize("model", [SHAPES[0], SHAPES[2], SHAPES[10], SHAPES[12]], ids=str)
 def test_exact_flops_agree_with_the_program_that_xla_runs(model):
-    np.testing.assert_allclose(flops_per_token(model).total, flops_by_xla(model, optimised=True), rtol=0.03)  # as above
+    counted = flops_per_token(model).total
+    np.testing.assert_allclose(counted, flops_by_xla(model, optimised=True), rtol=tolerance(model))
 
 
 def test_gpt2_has_nanogpt_count_once_its_biases_are_added():

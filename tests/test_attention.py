@@ -1,6 +1,9 @@
 """Every kernel of attention is the same function, and one that a device does not have is refused."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +65,37 @@ def test_splash_attention_is_the_plain_one(causal):
     expected = value_and_gradients(plain(causal, 32**-0.5), q, k, v, weight)
     for found, right in zip(value_and_gradients(interpreted, q, k, v, weight), expected, strict=True):
         np.testing.assert_allclose(found, right, atol=2e-5)  # float32
+
+
+SPLIT = """
+import jax, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from scaling.models.attention import attend, splash_over
+mesh = jax.make_mesh((2, 2, 2), ("population", "data", "model"), axis_types=(AxisType.Auto,) * 3)
+q, k, v = (jax.random.normal(jax.random.key(i), (2, 2, 128, 2, 16)) for i in range(3))
+placed = jax.device_put((q, k, v), NamedSharding(mesh, PartitionSpec("population", "data", None, "model")))
+def gradients(kind, **over):
+    one = lambda *qkv: attend(*qkv, causal=True, scale=0.25, kind=kind)
+    return jax.grad(lambda *qkv: (jax.vmap(one, **over)(*qkv) ** 2).sum(), argnums=(0, 1, 2))
+split = jax.jit(gradients(splash_over(mesh, interpret=True), spmd_axis_name="population"))
+for a, b in zip(split(*placed), jax.jit(gradients("plain"))(q, k, v)):
+    np.testing.assert_allclose(a, b, atol=1e-4)  # float32
+plain = attend(q[0], k[0], v[0], causal=True, scale=0.25, kind="plain")
+alone = splash_over(mesh)(q[0, :1], k[0, :1], v[0, :1], True, 0.25)  # a row that two devices cannot share
+np.testing.assert_allclose(alone, plain[:1], atol=1e-5)
+kernel = lambda q, k, v: splash_over(mesh, interpret=True)(q, k, v, True, 0.25)
+rows = PartitionSpec("data")
+mapped = jax.shard_map(kernel, mesh=mesh, in_specs=rows, out_specs=rows, check_vma=False)
+np.testing.assert_allclose(jax.jit(mapped)(q[0], k[0], v[0]), plain, atol=1e-5)
+gathered = [line for line in split.lower(*placed).compile().as_text().splitlines() if " all-gather(" in line]
+assert not gathered, gathered
+"""
+
+
+def test_splash_attention_is_the_plain_one_with_members_rows_and_heads_on_other_devices():
+    flags = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    done = subprocess.run([sys.executable, "-c", SPLIT], env=flags, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("causal", [True, False])

@@ -27,7 +27,7 @@ def dropping(parameters, rows, key):
 
 def test_parts_of_a_batch_hold_different_numbers_of_predicted_tokens():
     tokens = [float(unequal(PARAMETERS, ROWS[part::4], KEY)[1]) for part in range(4)]
-    assert len(set(tokens)) > 2
+    assert len(set(tokens)) > 1
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4, 6, 12])

@@ -32,13 +32,13 @@ def base():
 
 def test_the_state_is_parameters_and_two_moments_in_float32(base):
     """And the step, Adam's count and the settings, 4 bytes each."""
-    exact = 3 * 4 * parameters(run_with().model).N_total
+    exact = 3 * 4 * parameters(run_with().model).total
     assert exact < base.state < exact + 100
 
 
 def test_a_step_takes_more_than_state_gradients_and_logits(base):
     run = run_with()
-    gradients = 4 * parameters(run.model).N_total
+    gradients = 4 * parameters(run.model).total
     logits = 4 * run.optim.batch_tokens * run.model.vocab
     assert base.step > base.state + gradients + logits
 
@@ -69,7 +69,7 @@ def test_a_population_takes_as_much_as_its_members(base):
             Memory(state=3 * 2**30, step=4 * 2**30, evaluation=0),
             "split the state over more devices with --fsdp",
         ),
-        (Memory(state=2**20, step=2**21, evaluation=3 * 2**30), "in smaller parts with --loss-chunks"),
+        (Memory(state=2**20, step=2**21, evaluation=3 * 2**30), "compute the logits in smaller parts"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_remedy(need, remedy):

@@ -7,10 +7,13 @@ import pytest
 
 from scaling.accounting import parameters, training_flops
 from scaling.plan import Recipe, branches, isoflop, ladder, make_plan, product, repetition_warnings
-from scaling.spec import Data, Model, Optim, SpecError, Study
+from scaling.spec import Data, Model, Optim, SpecError, Study, to_json
 
 RECIPE = Recipe(data=Data(context=64), optim=Optim(batch_tokens=1024))
+COSINE = dataclasses.replace(RECIPE, schedule="cosine")
 MODELS = [Model(context=64, width=width, heads=2) for width in (16, 32, 64)]
+WIDENED = [dataclasses.replace(model, parametrization="mup") for model in MODELS]
+DEEPENED = [dataclasses.replace(WIDENED[0], depth=depth) for depth in (2, 4)]
 BUDGETS = (1e5, 1e6, 1e7)
 
 
@@ -23,6 +26,38 @@ def test_budgets_of_one_trunk_share_its_warm_up_and_its_identity():
     assert len({run.trunk_id for run in runs}) == 1
     assert {run.warmup_steps for run in runs} == {round(0.1 * runs[0].steps)}
     assert [run.decay_steps for run in runs] == [round(0.2 * run.steps) for run in runs]
+
+
+@pytest.mark.parametrize(("schedule", "shape"), [("cosine", "cosine"), ("linear", "linear")])
+def test_a_schedule_without_a_plateau_decays_from_the_warm_up_to_the_end(schedule, shape):
+    recipe = dataclasses.replace(RECIPE, schedule=schedule, decay_to=0.1)
+    runs = branches(MODELS[0], BUDGETS, recipe)
+    assert {(run.decay_start, run.decay_shape, run.decay_to) for run in runs} == {
+        (runs[0].warmup_steps, shape, 0.1)
+    }
+    (job,) = plan_of(runs).jobs
+    assert job.steps == runs[0].warmup_steps + sum(run.steps - run.warmup_steps for run in runs)
+
+
+def test_a_constant_schedule_never_decays_and_the_plan_says_what_its_losses_are_worth():
+    runs = branches(MODELS[0], BUDGETS, dataclasses.replace(RECIPE, schedule="constant"))
+    assert {(run.decay_shape, run.decay_steps) for run in runs} == {("none", 1)}
+    assert any(
+        "the rate of 3 runs never decays: their losses are not final" in said
+        for said in plan_of(runs).warnings
+    )
+
+
+def test_the_default_schedule_leaves_the_identity_of_runs_as_it_was():
+    assert "decay_shape" not in to_json(branches(MODELS[0], BUDGETS, RECIPE)[0])
+
+
+def test_runs_of_one_trunk_come_in_the_order_in_which_they_leave_it():
+    runs = [*branches(MODELS[0], BUDGETS, RECIPE), *branches(MODELS[0], BUDGETS, COSINE)]
+    (job,) = plan_of(tuple(runs)).jobs
+    starts = [run.decay_start for run in job.runs]
+    assert starts == sorted(starts)
+    assert job.steps == max(starts) + sum(run.decay_steps for run in runs)
 
 
 def test_tokens_are_at_least_the_budget_and_less_than_a_step_over():
@@ -81,6 +116,8 @@ def test_plan_lines_are_json_with_the_hash_of_their_spec():
         (product(MODELS, BUDGETS[:1], RECIPE), r"too few token budgets \(1\)"),
         (product(MODELS[:1], (1e5, 2e5), RECIPE), "compute spans 2 times"),
         (product(MODELS, (1e4, 1e6), RECIPE), "the shortest run has 10 steps"),
+        (product(WIDENED, BUDGETS, RECIPE), "width / heads goes from 8 to 32"),
+        (product(DEEPENED, BUDGETS, RECIPE), "depth goes from 2 to 4 under mup"),
     ],
 )
 def test_a_weak_design_is_named(runs, said):
@@ -111,3 +148,10 @@ def test_a_budget_that_is_no_number_of_tokens_is_refused(budget):
 def test_a_recipe_with_an_impossible_share_is_refused():
     with pytest.raises(SpecError, match=r"Recipe\.warmup = 1\.5"):
         Recipe(warmup=1.5)
+
+
+def test_a_recipe_with_an_unknown_schedule_is_refused():
+    with pytest.raises(
+        SpecError, match=r"Recipe\.schedule = 'step' .*use one of wsd, cosine, linear, constant"
+    ):
+        Recipe(schedule="step")

@@ -87,8 +87,10 @@ def test_members_differ_where_their_settings_do():
 
 def test_members_in_different_decays_equal_the_runs_alone():
     shapes = [
-        dataclasses.replace(run, decay_shape=shape, steps=12, decay_steps=8)
-        for run, shape in zip(varied(), ("sqrt", "linear", "cosine", "none"), strict=False)
+        dataclasses.replace(run, decay_shape=shape, steps=12, decay_steps=length)
+        for run, shape, length in zip(
+            varied(), ("sqrt", "linear", "cosine", "none"), (8, 8, 8, 1), strict=False
+        )
     ]
     together, _ = losses(shapes, branch=True)
     for number, run in enumerate(shapes):

@@ -18,6 +18,7 @@ from test_transfer import ladder
 from test_tuning import RATES
 
 from analysis import axes, rate_plots, rate_report, record, report, rows
+from analysis.findings import find
 from analysis.options import Options
 from analysis.report import write_limit, write_report
 from analysis.source import open_source
@@ -76,6 +77,10 @@ def test_runs_of_other_rates_are_out_of_the_fit_with_their_reason(at_the_edge):
     fit = record.read(page.parent.parent / "fit.json")
     assert fit.rows == 16 and len(fit.excluded) == 64
     assert {row.reason for row in fit.excluded} == {rows.OUTDONE}
+    assert (
+        "16 runs are analysed, those of the best learning rate of each size and budget (64 of other rates are"
+        in text
+    )
     assert text.count(f"no: {rows.OUTDONE}") == 2 * 64  # shown, and what the column is sorted by
 
 
@@ -85,6 +90,9 @@ def test_the_sweeps_are_drawn_and_listed(at_the_edge):
     assert {"loss_by_rate", "loss_by_rate_2", "best_rate"} <= drawn
     listed = re.search(r'aria-label="Learning rates by size".*?</table>', text, re.DOTALL)[0]
     assert listed.count("<tr>") == 1 + 16 and listed.count("<strong>the smallest tried</strong>") == 4
+    kept = pd.read_csv(page.parent / "rates.csv", keep_default_na=False)
+    assert len(kept) == 16 and Counter(kept["range"]) == {"interior": 12, "low edge": 4}
+    assert set(kept.loc[kept["range"] == "low edge", "optimum"]) == {""}
     assert "a ring is a best rate at an end of the range tried" in text
     assert "an arrow is a best rate at an end of the range tried" in text
 
@@ -136,8 +144,6 @@ def test_a_fit_of_an_earlier_version_without_rates_is_read_and_made_again(at_the
     source = open_source(
         page.parent.parent.parent / "theirs.csv", {"N": "params", "D": "tokens", "L": "loss"}
     )
-    from analysis.findings import find
-
     fit, *_ = find(source, OPTIONS, tmp_path / "fit.json", say=said.append)
     assert fit.tuning["warnings"] and "fit.json is of this table and other options: fitting again" in said
 
@@ -178,3 +184,11 @@ def test_every_kind_of_sweep_is_drawn_on_the_axes_given(table):
 def test_two_rates_are_no_curve():
     assert rate_report.figures(series(ladder(rates=RATES[:2]))) == []
     assert rate_report.figures([]) == []
+
+
+def test_a_sweep_of_one_budget_leads_with_whether_the_rate_stays_put(tmp_path, undrawn):
+    table = pd.read_csv(theirs(tmp_path / "theirs.csv"))
+    table[table["tokens"] == table["tokens"].min()].to_csv(tmp_path / "one.csv", index=False)
+    text = write_report(tmp_path / "one.csv", replace(OPTIONS, law="power", x="N"), say=quiet).read_text()
+    (lead,) = re.findall(r'class="answer \w+">\s*<p class="lead">(.*?)</p>', text)
+    assert lead.startswith("The best learning rate moves: it goes as N to the power")

@@ -71,6 +71,7 @@ def test_the_members_of_a_population_are_the_same_on_eight_devices_as_on_two_a_m
         ("tensor", {("all-reduce", "data"), ("all-reduce", "model")}),
         ("population", set()),
         ("population x data", {("all-reduce", "data")}),
+        ("population x mapped", {("all-reduce", "data")}),
     ],
 )
 def test_a_compiled_step_holds_the_collectives_that_its_layout_needs_and_no_other(eight, layout, allowed):
@@ -153,7 +154,7 @@ def test_moments_of_another_shape_than_their_parameter_are_whole():
     moments = jax.eval_shape(optax.scale_by_factored_rms(min_dim_size_to_factor=16).init, parameters)
     state = State(jax.ShapeDtypeStruct((), np.int32), None, parameters, moments)  # type: ignore[arg-type]
     shardings = state_shardings(state, mesh_of(data=8), Execution(fsdp=True))
-    assert shardings.parameters["head"].spec == P("data")
+    assert shardings.parameters["head"].spec == P("data", "model")
     assert {sharding.spec for sharding in jax.tree.leaves(shardings.moments)} == {P()}
 
 

@@ -68,6 +68,31 @@ def test_runs_that_differ_in_budget_alone_share_a_trunk():
     assert run(seed=1).trunk_id != run().trunk_id
 
 
+UNUSUAL = {
+    "cosine": {"decay_shape": "cosine"},
+    "to0.1": {"decay_to": 0.1},
+    "init0.5": {"init_scale": 0.5},
+    "order3": {"data_seed": 3},
+    "muon": {"optim": Optim(name="muon", batch_tokens=256)},
+    "independent_decay": {"optim": Optim(weight_decay_kind="independent", batch_tokens=256)},
+    "mup": {"model": Model(context=64, width=32, heads=2, parametrization="mup")},
+    "masked": {"model": Model(context=64, width=32, heads=2, objective="masked")},
+}
+
+
+@pytest.mark.parametrize("word", UNUSUAL)
+def test_a_name_says_what_is_not_the_default(word):
+    made = run(**UNUSUAL[word])
+    assert word in made.name.split("-")
+    assert made.run_id != run().run_id
+    on_a_branch = word in ("cosine", "to0.1")
+    assert (made.trunk_name == run().trunk_name) == (made.trunk_id == run().trunk_id) == on_a_branch
+
+
+def test_the_name_of_a_run_with_defaults_is_as_before():
+    assert run().name == "w32-d2-lr0.003-s0-25.6K"
+
+
 def test_canonical_json_has_sorted_keys_and_no_spaces():
     assert canonical({"b": 1, "a": [1.0, True]}) == '{"a":[1.0,true],"b":1}'
 
@@ -91,6 +116,9 @@ def test_canonical_json_has_sorted_keys_and_no_spaces():
             lambda: run(optim=Optim(batch_tokens=100)),
             r"Optim\.batch_tokens = 100 .*multiple of the context \(64\)",
         ),
+        (lambda: run(decay_to=1.0), r"Run\.decay_to = 1\.0 .*decay_shape='none'"),
+        (lambda: run(decay_shape="none"), r"Run\.decay_steps = 20 .*nothing decays: use 1"),
+        (lambda: run(init_scale=0.0), r"Run\.init_scale = 0\.0 .*above zero"),
         (lambda: Data(context=64, eval_tokens=10), r"Data\.eval_tokens = 10 .*context=64"),
         (lambda: Data(sha256="abc"), r"Data\.sha256 = 'abc'"),
         (lambda: Study(name="../up", runs=(run(),)), r"Study\.name = '\.\./up'"),

@@ -5,7 +5,10 @@ import math
 import pandas as pd
 import pytest
 
-from scaling.table import TableError, read, sha256, write
+from scaling.plan import Recipe, branches
+from scaling.results import row
+from scaling.spec import Data, Model, Optim
+from scaling.table import COLUMNS, TableError, read, sha256, write
 
 
 def test_a_table_is_read_back_as_written_with_missing_as_missing(tmp_path):
@@ -20,6 +23,30 @@ def test_a_table_is_read_back_as_written_with_missing_as_missing(tmp_path):
     assert math.isnan(table["L"][1])
     assert table["N"].dtype == "float64"
     assert table["mine"][0] == 7
+
+
+def test_a_row_says_how_its_run_was_trained_in_columns_that_are_explained():
+    recipe = Recipe(data=Data(context=32), optim=Optim(name="lion", batch_tokens=256), schedule="constant")
+    (run,) = branches(Model(context=32, parametrization="mup", objective="masked"), [1e4], recipe, seed=3)
+    found = row(run, {"diverged": None, "status": "done", "measured": {}}, None)
+    assert set(found) <= set(COLUMNS)
+    expected = {
+        **{
+            "optimizer": "lion",
+            "weight_decay_kind": "decoupled",
+            "parametrization": "mup",
+            "objective": "masked",
+        },
+        **{
+            "decay_shape": "none",
+            "decay_to": 0.0,
+            "decayed": False,
+            "init_scale": 1.0,
+            "seed": 3,
+            "data_seed": 3,
+        },
+    }
+    assert {name: found[name] for name in expected} == expected
 
 
 def test_parquet_and_csv_give_the_same_table(tmp_path):

@@ -38,11 +38,11 @@ def test_the_power_by_which_the_optimum_moves_is_recovered(power):
 
 @pytest.mark.parametrize("power", [-0.8, 0.0])
 def test_the_interval_of_the_power_holds_it_at_least_as_often_as_it_says(power):
-    """It is the wider of two: 250 ladders, a share of 0.9 has a standard deviation of 0.019, and 3 of them are 0.06."""
-    made = [series(ladder(power, seed=seed, rates=RATES))[0].trend for seed in range(250)]
+    """It is the wider of two: 120 ladders, a share of 0.9 has a standard deviation of 0.027, and 3 of them are 0.08."""
+    made = [series(ladder(power, seed=seed, rates=RATES))[0].trend for seed in range(120)]
     inside = np.mean([one.lo <= power <= one.hi for one in made])
     width = np.median([one.hi - one.lo for one in made])
-    assert 0.84 < inside <= 1 and width < 0.6
+    assert 0.82 < inside <= 1 and width < 0.6
 
 
 def test_stays_put_and_moves_are_earned_and_noise_is_neither():

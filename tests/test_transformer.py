@@ -1,5 +1,6 @@
 """The model does what a decoder does: sees no future, begins at ln(vocab), and can learn a batch by heart."""
 
+import dataclasses
 import functools
 
 import jax
@@ -7,12 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scaling.execution import Execution
 from scaling.models import build
-from scaling.models.attention import attend
 from scaling.models.transformer import Transformer, init_parameters, rotary
 from scaling.spec import Data, Model, Optim, Run, SpecError
-from scaling.training.loss import cross_entropy
+from scaling.training.loss import cross_entropy, make_summed_loss
 from scaling.training.program import program_of
+from scaling.training.state import settings_of
+
+ONE = Execution(data_devices=1)
 
 SMALL = Model(vocab=61, context=8, depth=2, width=32, heads=2)
 VARIANTS = {
@@ -73,17 +77,6 @@ def test_scanned_and_unrolled_blocks_are_the_same_function(model):
     np.testing.assert_allclose(scanned, unrolled, rtol=0, atol=1e-5)  # float32 in another order
 
 
-def test_attention_is_softmax_over_the_past_written_out_in_float64():
-    q, k, v = np.random.default_rng(0).normal(size=(3, 2, 5, 2, 4))
-    scores = np.einsum("bthk,bshk->bhts", q, k) / 2.0
-    scores[..., np.triu(np.ones((5, 5), bool), k=1)] = -np.inf
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    expected = np.einsum("bhts,bshk->bthk", weights / weights.sum(-1, keepdims=True), v)
-    q, k, v = (jnp.asarray(a, jnp.float32) for a in (q, k, v))
-    got = attend(q, k, v, causal=True, scale=0.5, kind="plain")
-    np.testing.assert_allclose(got, expected, atol=1e-5)  # float32
-
-
 def test_rotary_scores_depend_on_the_distance_alone():
     q, k = (jnp.tile(jax.random.normal(jax.random.key(i), (1, 1, 1, 8)), (1, 12, 1, 1)) for i in (0, 1))
     scores = jnp.einsum("bthk,bshk->ts", rotary(q), rotary(k))
@@ -102,10 +95,132 @@ def test_dropout_changes_training_and_not_evaluation():
     module, weights, x = build(model), parameters(model), tokens(model)
     evaluated = apply(module, weights, x)
     assert np.array_equal(evaluated, apply(module, weights, x))
-    first, second = (
-        apply(module, weights, x, train=True, rngs={"dropout": jax.random.key(i)}) for i in (0, 1)
+    first, again, second = (
+        apply(module, weights, x, train=True, rngs={"dropout": jax.random.key(i)}) for i in (0, 0, 1)
     )
-    assert not np.array_equal(first, second)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, second) and not np.array_equal(first, evaluated)
+
+
+def test_dropout_is_a_function_of_seed_and_step():
+    run = dataclasses.replace(small_run(), model=dataclasses.replace(SMALL, dropout=0.5))
+    program = program_of(run, ONE)
+    rows = np.arange(8 * 9, dtype=np.int32).reshape(8, 9) % 61
+
+    def loss(seed, step):
+        state = program.initial_state([run])
+        settings = dataclasses.replace(state.settings, seed=jnp.int32(seed))
+        return float(
+            program.step(dataclasses.replace(state, step=jnp.int32(step), settings=settings), rows)[1]["loss"]
+        )
+
+    found = [loss(0, 0), loss(0, 0), loss(0, 1), loss(1, 0)]
+    assert found[0] == found[1] and len(set(found)) == 3
+
+
+DEEP = Model(vocab=61, context=64, depth=8, width=64, heads=2)
+
+
+def gradient_of(module):
+    """The jitted loss and gradient of the deep model in training."""
+    return jax.jit(jax.value_and_grad(make_summed_loss(module), has_aux=True))
+
+
+@functools.cache
+def remembered(remat):
+    """Loss and gradient of the deep model, and the temporary bytes of computing them."""
+    rows = jax.random.randint(jax.random.key(1), (16, 65), 0, 61)
+    arguments = (parameters(DEEP), rows, jax.random.key(0))
+    program = gradient_of(build(DEEP, remat=remat)).lower(*arguments).compile()
+    return program(*arguments), program.memory_analysis().temp_size_in_bytes
+
+
+@pytest.mark.parametrize("remat", ["dots", "full"])
+def test_what_is_computed_again_is_the_same(remat):
+    for a, b in zip(*(jax.tree.leaves(remembered(policy)[0]) for policy in ("none", remat)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())  # float32 in another order
+
+
+def test_what_is_computed_again_need_not_be_kept():
+    none, dots, full = (remembered(remat)[1] for remat in ("none", "dots", "full"))
+    assert full < 0.75 * dots and dots < 0.75 * none
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_in_bfloat16_the_loss_and_its_gradient_are_near_those_in_float32(tied):
+    model = dataclasses.replace(DEEP, depth=2, tied=tied)
+    weights = dict(parameters(model))
+    head = "embedding" if tied else "head"
+    weights[head] = weights[head] * 8  # logits of unit variance, and their losses with them
+    rows = jax.random.randint(jax.random.key(1), (16, 65), 0, 61)
+    ((loss, count), gradient), ((near, _), other) = (
+        gradient_of(build(model, dtype=dtype))(weights, rows, jax.random.key(0))
+        for dtype in (jnp.float32, jnp.bfloat16)
+    )
+    assert loss / count > np.log(61) + 0.1
+    # bfloat16 has 8 bits: an error of up to 2^-9 a rounding, most of which cancel
+    assert abs(near - loss) / count < 0.002
+    for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(other), strict=True):
+        assert b.dtype == jnp.float32
+        assert np.linalg.norm(a - b) < 0.03 * np.linalg.norm(a)
+
+
+def primitives(jaxpr):
+    """Every equation of a program, those of its inner programs included."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr")
+        ):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                yield from primitives(inner)
+
+
+def test_in_bfloat16_products_are_bfloat16_and_norms_softmax_and_logits_float32():
+    module = build(DEEP, dtype=jnp.bfloat16)
+    weights = parameters(DEEP)
+    assert {leaf.dtype for leaf in jax.tree.leaves(weights)} == {jnp.dtype(jnp.float32)}
+    loss = jax.value_and_grad(make_summed_loss(module), has_aux=True)
+    found = list(
+        primitives(jax.make_jaxpr(loss)(weights, jnp.zeros((2, 65), jnp.int32), jax.random.key(0)).jaxpr)
+    )
+
+    def types(name):
+        return {str(v.aval.dtype) for e in found if e.primitive.name == name for v in e.invars}
+
+    assert types("dot_general") == {"bfloat16"}
+    assert types("exp") == types("rsqrt") == types("log") == {"float32"}
+    logits = jax.eval_shape(module.apply, {"params": weights}, tokens(DEEP))
+    assert logits.dtype == jnp.float32
+    features = jax.eval_shape(lambda x: module.apply({"params": weights}, x, method="features"), tokens(DEEP))
+    assert features.dtype == jnp.bfloat16
+
+
+def test_in_bfloat16_the_state_of_training_is_float32():
+    run = small_run()
+    program = program_of(run, dataclasses.replace(ONE, precision="bfloat16"))
+    state = jax.eval_shape(program.init, settings_of(run))
+    for _ in range(2):
+        assert {x.dtype for x in jax.tree.leaves((state.parameters, state.moments)) if x.ndim} == {
+            jnp.dtype("float32")
+        }
+        state, _ = jax.eval_shape(program.step, state, jax.ShapeDtypeStruct((8, 9), jnp.int32))
+
+
+def test_branches_are_scaled_down_with_depth_under_completep_alone():
+    model = dataclasses.replace(SMALL, depth=4, base_depth=1, parametrization="completep")
+    assert model.residual_scale == 0.25
+    assert dataclasses.replace(model, parametrization="mup").residual_scale == 1.0
+    assert dataclasses.replace(model, depth=1).residual_scale == 1.0
+    # a branch is linear in its last matrix: scaling the branch is scaling that
+    weights = parameters(dataclasses.replace(model, parametrization="standard"))
+    scaled = jax.tree.map_with_path(
+        lambda path, w: 0.25 * w if jax.tree_util.keystr(path[-1:], simple=True) in ("out", "down") else w,
+        weights,
+    )
+    expected = apply(build(dataclasses.replace(model, parametrization="standard")), scaled, tokens(model))
+    np.testing.assert_allclose(apply(build(model), weights, tokens(model)), expected, atol=1e-6)  # float32
 
 
 def small_run(**optim) -> Run:

@@ -37,19 +37,22 @@ class Outcome:
     interrupted: bool
 
 
-def run_study(
-    plan: Plan,
-    folder: StudyFolder,
-    data_folder: Path,
-    checkpoint_seconds: float,
-    execution: Execution = DEFAULT,
-    copies: tuple[Copy, ...] = (),
-    profile: int = 0,
-) -> Outcome:
-    """Train what is not done, keep table.csv current, and stop cleanly when asked to.
+@dataclass(frozen=True)
+class Recording:
+    """What is written while a study trains, besides its results."""
 
-    Logs are copied to `copies` too, and `profile` steps are traced.
-    """
+    checkpoint_seconds: float = 60.0
+    """A checkpoint is written that often."""
+    copies: tuple[Copy, ...] = ()
+    """Logs beside metrics.jsonl."""
+    profile: int = 0
+    """Steps that are traced."""
+
+
+def run_study(
+    plan: Plan, folder: StudyFolder, data_folder: Path, recording: Recording, execution: Execution = DEFAULT
+) -> Outcome:
+    """Train what is not done, keep table.csv current, and stop cleanly when asked to."""
     keep_freed_memory()
     execution = on_this_machine(execution)
     with folder.locked():
@@ -57,9 +60,8 @@ def run_study(
         before = {run for run in plan.study.runs if folder.result(run) is not None}
         interrupted = False
         if len(before) < len(plan.study.runs):
-            interrupted = _train(
-                plan, folder, data_folder, checkpoint_seconds, len(before), execution, copies, profile
-            )
+            with stop_on_signals() as stop_wanted:
+                interrupted = _train(plan, folder, data_folder, recording, execution, stop_wanted)
         collect(plan.study, folder)
         _mention_others(plan, folder)
         results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
@@ -71,17 +73,14 @@ def _train(
     plan: Plan,
     folder: StudyFolder,
     data_folder: Path,
-    checkpoint_seconds: float,
-    finished: int,
+    recording: Recording,
     execution: Execution,
-    copies: tuple[Copy, ...],
-    profile: int,
+    stop_wanted: Callable[[], bool],
 ) -> bool:
     """Train every unfinished job, in populations where that pays; whether it was interrupted."""
     from scaling.data.rows import prepare_rows
     from scaling.launching.display import display
     from scaling.launching.preparing import shown
-    from scaling.training.compiling import CompileClock
     from scaling.training.evaluation import HeldOut
     from scaling.training.hosts import is_writer
     from scaling.training.job import Setting, train_population
@@ -92,34 +91,32 @@ def _train(
     keep_compiled_programs(data_folder / "compiled")
     pending = pending_populations(plan, folder, execution)
     with shown() as progress:
-        check_memory(memory_of_runs(pending, execution, progress), capacity())
-    tracing = Trace(folder.path / "profile", profile) if profile and is_writer() else contextlib.nullcontext()
-    logs = Logs(folder.path, copies, writes=is_writer())
+        memory = memory_of_runs(pending, execution, progress)
+    check_memory(memory, capacity())
     splits, held_out = {}, {}
     for data in dict.fromkeys(run.data for run in plan.study.runs):
         splits[data] = prepare_rows(data, data_folder)
         held_out[data] = HeldOut.of(splits[data]["validation"], data.eval_tokens)
-    with (
-        tracing as trace,
-        CompileClock() as compiling,
-        stop_on_signals() as stop_wanted,
-        display(plan, finished, _flops_left(plan, folder)) as watcher,
-    ):
+    logs = Logs(folder.path, recording.copies, writes=is_writer())
+    traced = recording.profile if is_writer() else 0
+    tracing = Trace(folder.path / "profile", traced) if traced else contextlib.nullcontext()
+    finished = sum(folder.result(run) is not None for run in plan.study.runs)
+    with tracing as trace, display(plan, finished, _flops_left(plan, folder)) as watcher:
         if said := packing(pending):
             watcher.say(said)
         for population in pending:
-            data = population.jobs[0].runs[0].data
+            first = population.jobs[0].runs[0]
             setting = Setting(
                 folder,
-                splits[data]["train"],
-                held_out[data],
+                splits[first.data]["train"],
+                held_out[first.data],
                 watcher,
                 stop_wanted,
-                checkpoint_seconds,
+                recording.checkpoint_seconds,
                 logs,
-                compiling,
                 execution,
                 trace,
+                memory[first].compile_seconds,
             )
             folder.begin_population(population.population_id, population.trunk_ids)
             try:

@@ -11,6 +11,7 @@ from scaling.spec import Model, SpecError
 
 if TYPE_CHECKING:
     import flax.linen as nn
+    from jax.sharding import Mesh
 
 KINDS = ("transformer",)
 
@@ -24,19 +25,19 @@ def build(model: Model, **how: Any) -> nn.Module:
     return constructors[model.kind](model, **how)
 
 
-def module_of(model: Model, execution: Execution) -> nn.Module:
-    """The module of a model as `execution` wants it computed on this process's devices; raises UserError for a kernel
-    that they do not have."""
+def module_of(model: Model, execution: Execution, mesh: Mesh | None = None) -> nn.Module:
+    """The module of a model as `execution` wants it computed on the devices of this process, in a program that is
+    partitioned over `mesh`; raises UserError for a kernel that they do not have."""
     import jax
     import jax.numpy as jnp
 
-    from scaling.models.attention import choose
+    from scaling.models.attention import Kernel, choose, splash_over
 
     device = jax.devices()[0]
     precision = execution.precision
     if precision == "auto":
         precision = "float32" if device.platform == "cpu" else "bfloat16"
-    kernel = choose(
+    kernel: Kernel = choose(
         execution.attention,
         device.platform,
         getattr(device, "compute_capability", ""),
@@ -44,6 +45,8 @@ def module_of(model: Model, execution: Execution) -> nn.Module:
         model.head_dim,
         model.context,
     )
+    if kernel == "splash" and mesh is not None and mesh.size > 1:
+        kernel = splash_over(mesh)
     return build(model, dtype=jnp.dtype(precision).type, attention=kernel, remat=execution.remat)
 
 

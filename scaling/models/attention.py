@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
 
 from scaling.errors import UserError
-from scaling.models.precision import einsum32
 
 Array = jax.Array
-Kernel = Literal["plain", "cudnn", "splash"]
+Named = Literal["plain", "cudnn", "splash"]
+Kernel = Named | Callable[[Array, Array, Array, bool, float], Array]
+"""A kernel by name, or a function (q, k, v, causal, scale) -> [b t h k]."""
 
 SPLASH_BLOCK = 128
 """What splash attention wants the context to be a multiple of: a block of it fills the lanes of a TPU."""
@@ -23,6 +26,8 @@ def attend(q: Array, k: Array, v: Array, *, causal: bool, scale: float, kind: Ke
 
     The softmax is in float32 whatever the type of q, k and v.
     """
+    if callable(kind):
+        return kind(q, k, v, causal, scale)
     if kind == "cudnn":
         return jax.nn.dot_product_attention(q, k, v, scale=scale, is_causal=causal, implementation="cudnn")
     if kind == "splash":
@@ -47,7 +52,7 @@ def weighted_mean(q: Array, k: Array, v: Array, causal: bool) -> Array:
 
 
 def _forward(q: Array, k: Array, v: Array, causal: bool) -> tuple[Array, tuple[Array, ...]]:
-    scores = einsum32("bhtk,bhsk->bhts", q, k)
+    scores = jnp.einsum("bhtk,bhsk->bhts", q, k, preferred_element_type=jnp.float32)
     if causal:
         t = scores.shape[-1]
         past = jnp.tril(jnp.ones((t, t), dtype=bool))[None, None]
@@ -59,7 +64,7 @@ def _forward(q: Array, k: Array, v: Array, causal: bool) -> tuple[Array, tuple[A
 
 def _backward(causal: bool, kept: tuple[Array, ...], gradient: Array) -> tuple[Array, Array, Array]:
     q, k, v, weights, mean = kept
-    to_weights = einsum32("bhtk,bhsk->bhts", gradient, v)
+    to_weights = jnp.einsum("bhtk,bhsk->bhts", gradient, v, preferred_element_type=jnp.float32)
     inner = jnp.sum(gradient.astype(jnp.float32) * mean, axis=-1, keepdims=True)
     to_scores = (weights * (to_weights - inner)).astype(q.dtype)
     # a product over t wants t last on the left and first on the right: a transposed copy of [t k] is cheap, one of
@@ -100,7 +105,23 @@ def splash(q: Array, k: Array, v: Array, causal: bool, scale: float, interpret: 
     return jnp.moveaxis(jax.vmap(kernel)(*by_head), 1, 2).astype(v.dtype)
 
 
-def choose(asked: str, platform: str, capability: str, precision: str, head_dim: int, context: int) -> Kernel:
+def splash_over(mesh: Mesh, interpret: bool = False) -> Kernel:
+    """Splash attention in a program that is partitioned over a mesh: XLA cuts no TPU kernel by itself, so each device
+    gets its rows (`data`) and heads (`model`) here."""
+    part = PartitionSpec("data", None, "model", None)
+
+    def attention(q: Array, k: Array, v: Array, causal: bool, scale: float) -> Array:
+        local = functools.partial(splash, causal=causal, scale=scale, interpret=interpret)
+        if jax.sharding.get_abstract_mesh().manual_axes:  # in a step that is mapped over devices as a whole
+            return local(q, k, v)
+        if q.shape[0] % mesh.shape["data"]:  # the one row that parameters are initialised with
+            return plain(q, k, v, causal, scale)
+        return jax.shard_map(local, mesh=mesh, in_specs=part, out_specs=part, check_vma=False)(q, k, v)
+
+    return attention
+
+
+def choose(asked: str, platform: str, capability: str, precision: str, head_dim: int, context: int) -> Named:
     """The kernel for a device of a platform ("cpu", "gpu", "tpu"), of a compute capability such as "9.0" if NVIDIA's.
 
     `auto` takes cuDNN's in bfloat16 on Hopper and later, splash on TPUs, and the plain one wherever these cannot be.
@@ -118,7 +139,7 @@ def choose(asked: str, platform: str, capability: str, precision: str, head_dim:
         return "splash" if reasons["splash"] is None else "plain"
     if reason := reasons[asked]:
         raise UserError(f"--attention {asked} cannot be: {reason}")
-    return cast(Kernel, asked)
+    return cast(Named, asked)
 
 
 def _no_cudnn(platform: str, capability: str, precision: str, head_dim: int) -> str | None:

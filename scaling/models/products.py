@@ -12,23 +12,32 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 Array = jax.Array
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+PRODUCT = "product"
+"""What a policy of rematerialisation knows the results of `project` by."""
+
+
 def project(x: Array, w: Array, axes: int = 1, dtype: DTypeLike | None = None) -> Array:
     """x [b t i ...] times w [i ... o ...] of one type, contracted over `axes` axes i: [b t o ...].
 
     The result is of `dtype` where it is given. Its gradient is rounded to the type of the operands before it meets
     them: mixed products would be done in float32.
     """
+    return checkpoint_name(_project(x, w, axes, dtype), PRODUCT)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _project(x: Array, w: Array, axes: int, dtype: DTypeLike | None) -> Array:
     return jnp.tensordot(x, w, axes, preferred_element_type=dtype)
 
 
 def _forward(x: Array, w: Array, axes: int, dtype: DTypeLike | None) -> tuple[Array, tuple[Array, Array]]:
-    return project(x, w, axes, dtype), (x, w)
+    return _project(x, w, axes, dtype), (x, w)
 
 
 def _backward(
@@ -52,4 +61,4 @@ def over_tokens(a: Array, b: Array) -> Array:
     return jnp.moveaxis(product, range(b.ndim - 2), range(-(b.ndim - 2), 0))
 
 
-project.defvjp(_forward, _backward)
+_project.defvjp(_forward, _backward)

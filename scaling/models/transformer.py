@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling.models.attention import Kernel, attend
-from scaling.models.products import project
+from scaling.models.products import PRODUCT, project
 from scaling.spec import Model
 
 Array = jax.Array
@@ -59,7 +59,9 @@ def rotary(x: Array) -> Array:
     t, half = x.shape[1], x.shape[-1] // 2
     angle = np.arange(t)[:, None] * 10_000.0 ** (-np.arange(half) / half)
     cos, sin = (f(angle).astype(np.float32)[None, :, None, :] for f in (np.cos, np.sin))
-    first, second = jnp.split(x, 2, axis=-1)  # whose gradient is a concatenation; that of slices is a sum of padded ones
+    first, second = jnp.split(
+        x, 2, axis=-1
+    )  # its gradient is a concatenation; that of slices a sum of padded ones
     turned = [first * cos - second * sin, first * sin + second * cos]
     return jnp.concatenate(turned, axis=-1).astype(x.dtype)
 
@@ -138,7 +140,7 @@ class Transformer(nn.Module):
     """Of activations and matrix products."""
     attention: Kernel = "plain"
     remat: Remat = "none"
-    """What the backward pass computes again: nothing, all but matrix products, or every block."""
+    """What the backward pass computes again: nothing, all but products with parameters, or every block."""
     unroll: bool = False
     """Write the blocks out one after another in the program, for counting its operations."""
 
@@ -148,7 +150,7 @@ class Transformer(nn.Module):
         self.drop = nn.Dropout(m.dropout)
         stack = nn.scan(
             rematerialised(self.remat),
-            variable_axes={"params": 0},
+            variable_axes={"params": 0, "intermediates": 0},
             split_rngs={"params": True, "dropout": True},
             in_axes=nn.broadcast,
             length=m.depth,
@@ -183,7 +185,7 @@ def rematerialised(remat: Remat) -> type[nn.Module]:
     if remat == "none":
         return Block
     policies = jax.checkpoint_policies
-    policy = policies.dots_with_no_batch_dims_saveable if remat == "dots" else policies.nothing_saveable
+    policy = policies.save_only_these_names(PRODUCT) if remat == "dots" else policies.nothing_saveable
     # a scan's body is computed again where it stands: no fence against common subexpressions is needed
     return nn.remat(Block, policy=policy, static_argnums=(2,), prevent_cse=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,8 +15,7 @@ from scaling.models import build
 from scaling.spec import Data, Model, Optim, Run
 from scaling.training.gradients import make_gradients
 from scaling.training.loss import make_summed_loss
-from scaling.training.parametrization import path_name
-from scaling.training.state import settings_of
+from scaling.training.state import State, settings_of
 from scaling.training.step import make_init, make_step, make_update
 
 Array = jax.Array
@@ -44,7 +43,8 @@ def coordinate_check(
     """Train each model on the same rows [b, t + 1] at the constant rate, and measure every part after every step.
 
     Under a parametrisation that suits the models, sizes and changes do not depend on their size (Yang et al. 2022,
-    appendix D.1); `slope` puts a number on it. `optim.batch_tokens` is that of the rows.
+    coordinate checks); `slope` puts a number on it. The first logits are an exception: they shrink as 1 / sqrt(width),
+    and it takes some steps for what was learnt to outweigh them. `optim.batch_tokens` is that of the rows.
     """
     found = []
     for model in models:
@@ -66,17 +66,21 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
 def _check(run: Run, rows: Array, steps: int) -> list[Coordinate]:
     module = build(run.model)
     gradients = make_gradients(make_summed_loss(module), dropout=run.model.dropout > 0)
-    step = jax.jit(make_step(gradients, make_update(module, run.optim)))
-    measure = jax.jit(lambda parameters: _activations(module, parameters, rows[:, :-1]))
+    step = make_step(gradients, make_update(module, run.optim))
+
+    @jax.jit
+    def measured_step(state: State) -> tuple[State, dict[str, Array]]:
+        return step(state, rows)[0], _activations(module, state.parameters, rows[:, :-1])
+
     state = jax.jit(make_init(module, run.optim, run.model.context))(settings_of(run))
-    first = measure(state.parameters)
+    first: dict[str, Array] = {}
     found = []
     for done in range(steps + 1):
-        now = measure(state.parameters)
+        state, now = measured_step(state)
+        first = first or now
         for part, value in now.items():
             sizes = _rms(value), _rms(value - first[part])
             found.append(Coordinate(run.model.width, run.model.depth, done, part, *sizes))
-        state, _ = step(state, rows)
     return found
 
 
@@ -85,14 +89,12 @@ def _activations(module: nn.Module, parameters: Any, tokens: Array) -> dict[str,
     logits, captured = module.apply(
         {"params": parameters}, tokens, capture_intermediates=True, mutable=["intermediates"]
     )
-    found = {"logits": cast(Array, logits)}
+    found = {"logits": logits}
     for path, leaf in jax.tree_util.tree_flatten_with_path(captured["intermediates"])[0]:
-        keys = [entry for entry in path if hasattr(entry, "key")]
-        name = path_name(tuple(keys)).removesuffix("/__call__")
-        if len(keys) > 1:
-            found[name] = leaf[-1] if leaf.ndim > logits.ndim else leaf
-    return found
+        names = [str(entry.key) for entry in path if hasattr(entry, "key")]
+        found["/".join(names[:-1])] = leaf[-1] if names[0] == "blocks" else leaf
+    return {part: value for part, value in found.items() if part and "rop" not in part}
 
 
 def _rms(x: Array) -> float:
-    return float(jnp.sqrt(jnp.mean(jnp.square(x.astype(jnp.float32)))))
+    return float(np.sqrt(np.mean(np.square(np.asarray(x, np.float64)))))

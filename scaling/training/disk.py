@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 
 from scaling.errors import UserError
 
@@ -16,10 +18,19 @@ class CheckpointError(UserError):
 
 
 def drop_orbax_errors() -> None:
-    """Keep Orbax from logging the traceback of every failure, also from its threads: they are handled here."""
+    """Keep Orbax from telling of every failure itself, as that is done here: neither its threads in the log, nor writes
+    that it gave up on, which then find its event loop closed and print a traceback."""
     logger = logging.getLogger("absl")
-    if _not_of_orbax not in logger.filters:
-        logger.addFilter(_not_of_orbax)
+    if _not_of_orbax in logger.filters:
+        return
+    logger.addFilter(_not_of_orbax)
+    told = sys.excepthook
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if str(error) != "Event loop is closed":
+            told(kind, error, trace)
+
+    sys.excepthook = tell
 
 
 def _not_of_orbax(record: logging.LogRecord) -> bool:

@@ -23,7 +23,6 @@ from scaling.population import Population
 from scaling.results import diverged, done
 from scaling.spec import Run
 from scaling.training.checkpoint import PopulationCheckpoints
-from scaling.training.compiling import CompileClock
 from scaling.training.evaluation import HeldOut, measure
 from scaling.training.hosts import is_writer
 from scaling.training.loop import Clock, Member, Progress, Trainer, Watch
@@ -63,9 +62,10 @@ class Setting:
     stop_wanted: Callable[[], bool]
     checkpoint_seconds: float
     logs: Logs
-    compiling: CompileClock
     execution: Execution = DEFAULT
     trace: Trace | None = None
+    compile_seconds: float | None = None
+    """What its programs took to compile."""
 
 
 def train_population(population: Population, setting: Setting) -> None:
@@ -145,9 +145,8 @@ class Training:
         else:
             held_out = self.setting.held_out.as_asked(runs[0].model)
             measured = measure(self.program, state.parameters, held_out)
-        compiling = self.setting.compiling.since_last() / len(runs)
         return [
-            self._result(run, note, end, found, compiling)
+            self._result(run, note, end, found)
             for run, note, end, found in zip(runs, notes, ends, measured, strict=True)
         ]
 
@@ -157,7 +156,6 @@ class Training:
         notes: dict[str, Any],
         end: tuple[float, int | None],
         measured: dict[str, Any],
-        compiling: float,
     ) -> dict[str, Any]:
         seconds, lost = end
         population_id = self.population.population_id
@@ -171,7 +169,7 @@ class Training:
             D_unique=unique_tokens(self.setting.train, run.tokens),
             device_seconds=seconds,
             trunk_device_seconds=notes["trunk_device_seconds"],
-            compile_seconds=compiling,
+            compile_seconds=self.setting.compile_seconds,
             mfu=self._mfu(run, run.decay_steps * run.optim.batch_tokens / max(seconds, 1e-9), 1),
             device=self.program.mesh.devices.flat[0].device_kind,
             precision=self.program.precision,

@@ -108,9 +108,8 @@ def in_parts(
         parts = jnp.pad(array, ends).reshape(groups, b // groups, chunks, size, *array.shape[2:])
         return jnp.moveaxis(parts, 2, 0)
 
-    found = jax.lax.map(
-        lambda part: each(own, *part), [split(array) for array in arrays]
-    )  # [chunks groups b' size]
+    parts = [split(array) for array in arrays]  # [chunks, groups, b / groups, size, ...]
+    found = jax.lax.map(lambda part: each(own, *part), parts)
     return jnp.moveaxis(found, 0, 2).reshape(b, chunks * size)[:, :t]
 
 

@@ -14,6 +14,7 @@ from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.population import Population
 from scaling.spec import Run
+from scaling.training.compiling import CompileClock
 from scaling.training.program import Program, program_of, stacked
 from scaling.training.sharding import check_layout
 from scaling.training.state import settings_of
@@ -33,6 +34,8 @@ class Memory:
     """The state and the temporaries of a part of the held-out text."""
     members: int = 1
     """Models trained together that it is the memory of."""
+    compile_seconds: float = 0.0
+    """Seconds that the two programs took to compile, or to be read from the cache of compiled programs."""
 
     @property
     def needed(self) -> int:
@@ -47,13 +50,15 @@ def memory_of(program: Program, run: Run) -> Memory:
     rows = jax.ShapeDtypeStruct((*members, run.batch_rows, run.data.context + 1), np.int32)
     some = program.part_rows(run.data.eval_tokens // run.data.context, run.data.context)
     held = jax.ShapeDtypeStruct((some, run.data.context + 1), np.int32)
-    step = _analysis(program.step, state, rows)
-    evaluation = _analysis(program.evaluate, state.parameters, held)
+    with CompileClock() as clock:
+        step = _analysis(program.step, state, rows)
+        evaluation = _analysis(program.evaluate, state.parameters, held)
     state_bytes = step.alias_size_in_bytes
     return Memory(
         state=state_bytes,
         step=_bytes(step),
         evaluation=state_bytes + evaluation.temp_size_in_bytes + evaluation.output_size_in_bytes,
+        compile_seconds=clock.seconds,
         members=program.members,
     )
 

@@ -28,7 +28,7 @@ Epsilon follows the size of gradients, 1 / m_N, within blocks 1 / (m_N m_L) (equ
 is 1, since the paper's 1 / m_N is for a head followed by a multiplier 1 / m_N, which ours contains.
 
 By inference, not from the papers: Lion and Adafactor as Adam, since their updates do not depend on the size of
-gradients (Yang et al., appendix B.3, argue so for any such optimiser); Muon's hidden matrices have the rate factor 1,
+gradients (the package `mup` says so of any such optimiser); Muon's hidden matrices have the rate factor 1,
 since an update of spectral norm sqrt(fan-out / fan-in) changes features alike at every width (Yang et al. 2023, arXiv
 2310.17813, condition 1), and its other parameters are Adam's. The global norm, by which gradients are clipped, counts
 the head's gradient as if the head had its multiplier: it is the one gradient that grows with width.

@@ -133,7 +133,7 @@ def program_of(run: Run, execution: Execution = DEFAULT, members: int = 1) -> Pr
 @functools.cache
 def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, members: int) -> Program:
     mesh = make_mesh(execution, members)
-    module = module_of(model, execution)
+    module = module_of(model, execution, mesh)
     parts = execution.loss_chunks, mesh.shape["data"]
     mine = execution.loss_chunks, 1 if execution.mapped else mesh.shape["data"]
     dropout = model.dropout > 0
