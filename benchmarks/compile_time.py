@@ -3,8 +3,8 @@
     python -m benchmarks.compile_time
 
 Three figures. (1) Programs of the training step that a grid of 3 rates x 3 seeds x 5 budgets of one shape compiles,
-trunks and decay branches both: JAX's own count. (2) Processor seconds to compile the step at depth 32 over depth 4, each
-the least of several with the cache off. (3) Seconds from the start of a process to the end of its first step, the
+trunks and decay branches both: JAX's own count. (2) Processor seconds to compile the step at depth 32 over depth 4,
+each the least of several with the cache off. (3) Seconds from the start of a process to the end of its first step, the
 second process with the persistent cache that the first has filled, and the processor seconds of it and of its imports,
 which a busy machine does not lengthen.
 """
@@ -22,7 +22,7 @@ MODEL = {"width": 64, "heads": 2, "context": 128}
 ROWS = 16
 
 
-def run_of(depth: int = 4, lr: float = 1e-3, seed: int = 0, steps: int = 100):  # noqa: ANN201
+def run_of(depth: int = 4, lr: float = 1e-3, seed: int = 0, steps: int = 100):
     """One run of the measured shape."""
     from scaling.spec import Data, Model, Optim, Run
 
@@ -37,7 +37,7 @@ def run_of(depth: int = 4, lr: float = 1e-3, seed: int = 0, steps: int = 100):  
     )
 
 
-def batch():  # noqa: ANN201
+def batch():
     """Tokens [rows, context + 1]."""
     import numpy as np
 
