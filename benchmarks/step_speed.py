@@ -6,8 +6,8 @@ Every contender trains the same shape on the same batches in a process of its ow
 turns, one at a time, for about half a second each, so that what disturbs the machine disturbs all of them alike. A
 ratio is the median over rounds of (ours / theirs) within a round, with the interval from the 10th to the 90th
 percentile; it is given for tokens a second and for tokens a processor-second (of all threads), which a machine busy
-with other work disturbs less. GFLOP/s counts the matrix products of the shape, the same for all, in seconds of the clock.
-Without torch its column is left out.
+with other work disturbs less. GFLOP/s counts the matrix products of the shape, the same for all, in seconds of the
+clock. Without torch its column is left out.
 """
 
 from __future__ import annotations
