@@ -27,6 +27,8 @@ import numpy as np
 from benchmarks.shapes import SHAPES, Shape
 
 Trainer = Callable[[int], float]
+"""Trains so many steps and returns the last loss."""
+Contender = Callable[[Shape], Trainer]
 SLICE_SECONDS = 0.5
 
 
@@ -83,15 +85,15 @@ def torch(shape: Shape) -> Trainer:
     return trainer(shape)
 
 
-CONTENDERS = {"ours": plain, "ours gated": gated, "flax": flax, "torch": torch}
+CONTENDERS: dict[str, Contender] = {"ours": plain, "ours gated": gated, "flax": flax, "torch": torch}
 
 
-def serve(contender: str, shape: Shape, pipe: Connection) -> None:
+def serve(contender: Contender, shape: Shape, pipe: Connection) -> None:
     """In a process of its own: train so many steps, answer with the seconds of the clock and of the processor."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: shape.cores])
     os.environ["JAX_PLATFORMS"] = "cpu"
-    train = CONTENDERS[contender](shape)
+    train = contender(shape)
     train(3)  # compiled and warm
     pipe.send((0.0, 0.0))
     while steps := pipe.recv():
@@ -99,22 +101,22 @@ def serve(contender: str, shape: Shape, pipe: Connection) -> None:
         loss = train(steps)
         seconds = time.perf_counter() - start, time.process_time() - started
         if not np.isfinite(loss):
-            raise SystemExit(f"{contender}: the loss is {loss}")
+            raise SystemExit(f"{contender.__name__}: the loss is {loss}")
         pipe.send(seconds)
 
 
-def compare(shape: Shape, contenders: list[str], rounds: int) -> dict[str, np.ndarray]:
+def compare(shape: Shape, contenders: dict[str, Contender], rounds: int) -> dict[str, np.ndarray]:
     """Tokens a second of the clock and of the processor, [rounds, 2], of every contender."""
     spawn, pipes = multiprocessing.get_context("spawn"), {}
-    for name in contenders:
+    for name, contender in contenders.items():
         pipes[name], theirs = spawn.Pipe()
-        spawn.Process(target=serve, args=(name, shape, theirs), daemon=True).start()
+        spawn.Process(target=serve, args=(contender, shape, theirs), daemon=True).start()
         theirs.close()  # so that a contender that died ends the wait for it
         pipes[name].recv()
     steps = {name: 8 for name in contenders}
     speeds: dict[str, list[np.ndarray]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
-        for name in contenders if turn % 2 else contenders[::-1]:
+        for name in contenders if turn % 2 else reversed(contenders):
             pipes[name].send(steps[name])
             seconds = np.array(pipes[name].recv())
             if turn == 0:  # not counted: it only says how many steps fill a slice
@@ -163,7 +165,7 @@ def main() -> None:
     print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages))
     for width in chosen.widths:
         shape = dataclasses.replace(SHAPES[width], cores=chosen.cores)
-        report(shape, compare(shape, contenders, chosen.rounds))
+        report(shape, compare(shape, {name: CONTENDERS[name] for name in contenders}, chosen.rounds))
 
 
 if __name__ == "__main__":

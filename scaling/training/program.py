@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from scaling.data.batches import batch, host_slice
 from scaling.data.languages import scored_of
@@ -148,12 +149,7 @@ def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, m
     one, state = (state_shardings(like, mesh, execution, number) for number in (1, members))
     rows, metrics = over_data(mesh), over_members(mesh, members)
 
-    def each(function: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
-        """`function` of every member, with no word between them."""
-        if members == 1:
-            return function
-        return jax.vmap(function, in_axes=axes, spmd_axis_name="population")
-
+    each = functools.partial(for_each_member, mesh, members)
     return Program(
         mesh=mesh,
         members=members,
@@ -180,6 +176,33 @@ def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, m
             out_shardings=one,
         ),
     )
+
+
+def for_each_member(
+    mesh: Mesh, members: int, function: Callable[..., Any], *axes: int | None
+) -> Callable[..., Any]:
+    """`function` of every member, with no word between them; `axes` says which arguments have an axis of members.
+
+    Where the mesh splits nothing but the population, it is mapped over the devices, and a member that has a device to
+    itself runs the very program that it would run alone.
+    """
+    apart = mesh.shape["population"]
+    if members == 1:
+        return function
+    if mesh.size > apart:
+        return jax.vmap(function, in_axes=axes, spmd_axis_name="population")
+
+    def mine(*arguments: Any) -> Any:
+        if members > apart:
+            return jax.vmap(function, in_axes=axes)(*arguments)
+        own = [
+            argument if axis is None else jax.tree.map(lambda leaf: leaf[0], argument)
+            for argument, axis in zip(arguments, axes, strict=True)
+        ]
+        return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), function(*own))
+
+    specs = tuple(P() if axis is None else P("population") for axis in axes)
+    return jax.shard_map(mine, mesh=mesh, in_specs=specs, out_specs=P("population"), check_vma=False)
 
 
 def _any_run(model: Model, optim: Optim) -> Run:
