@@ -3,8 +3,8 @@
     python -m benchmarks.accelerator                # 124M and 350M, then 32 models of 1M together and one after another
     python -m benchmarks.accelerator --models tiny --members 4 --steps 3     # does it run here at all?
 
-MFU is PaLM's: (6 N + 12 depth width context) tokens/s over the device's dense peak of `scaling/devices.py`. Compiling and
-the first steps are left out. Memory is the peak that the device reports, or else what the compiled step needs.
+MFU is PaLM's: (6 N + 12 depth width context) tokens/s over the device's dense peak of `scaling/devices.py`. Compiling
+and the first steps are left out. Memory is the peak that the device reports, or else what the compiled step needs.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def plan(spec: str, knobs: Sequence[str]) -> int:
     """Print the runs, their cost and what is doubtful about them; train nothing. Refuses what no device can hold."""
     from scaling.launching.filling import on_this_machine
-    from scaling.launching.local import keep_compiled_programs, packing, pending_populations
+    from scaling.launching.local import keep_compiled_programs, layout, packing, pending_populations
     from scaling.launching.pace import measured_pace, probed_pace
     from scaling.launching.preparing import shown
     from scaling.launching.tables import print_plan
@@ -99,8 +99,9 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
     with shown() as progress:
         memory = memory_of_runs(pending, execution, progress)
     print_plan(made, warnings, folder, pace, {run: gibibytes(of.needed) for run, of in memory.items()})
-    if together := packing(pending):
-        print(together)
+    for said in (packing(pending), layout(execution, max((p.members for p in pending), default=1))):
+        if said:
+            print(said)
     check_memory(memory, capacity())
     return 0
 

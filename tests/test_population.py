@@ -179,7 +179,7 @@ def packed(tmp_path_factory, data_folder):
     study = Tiny(tmp_path_factory.mktemp("packed"), data_folder)
     done = study.run(*THREE)
     assert done.returncode == 0, done.stderr
-    assert "3 of 3 trunks are trained in 1 populations of up to 3" in done.stdout
+    assert "3 of 3 trunks are trained in a population of up to 3 members" in done.stdout
     return study
 
 
@@ -237,7 +237,7 @@ def test_a_member_that_diverges_is_recorded_and_the_others_end_as_ever(tiny):
 
 def test_the_plan_says_what_is_trained_together(tiny):
     done = tiny.run(*THREE, verb="plan")
-    assert "3 of 3 trunks are trained in 1 populations of up to 3" in done.stdout, done.stderr
+    assert "3 of 3 trunks are trained in a population of up to 3 members" in done.stdout, done.stderr
 
 
 def test_killed_at_random_moments_a_population_ends_bitwise_the_same(packed, tiny):

@@ -60,7 +60,8 @@ class PlainDisplay:
 
     def _left(self) -> str:
         elapsed = time.monotonic() - self.started
-        if self.flops_done < 0.01 * self.flops_left or elapsed < PLAIN_SECONDS:  # still mostly compiling
+        share = self.flops_done / max(self.flops_left, 1.0)
+        if share < 0.05 or elapsed < PLAIN_SECONDS:  # still mostly making programs and opening files
             return "just begun"
         return f"about {duration((self.flops_left - self.flops_done) * elapsed / self.flops_done)} left"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +63,7 @@ def run_study(
         if len(before) < len(plan.study.runs):
             with stop_on_signals() as stop_wanted:
                 interrupted = _train(plan, folder, data_folder, recording, execution, stop_wanted)
+        _fill_copies(plan, folder, recording)
         collect(plan.study, folder)
         _mention_others(plan, folder)
         results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
@@ -102,8 +104,9 @@ def _train(
     tracing = Trace(folder.path / "profile", traced) if traced else contextlib.nullcontext()
     finished = sum(folder.result(run) is not None for run in plan.study.runs)
     with tracing as trace, display(plan, finished, _flops_left(plan, folder)) as watcher:
-        if said := packing(pending):
-            watcher.say(said)
+        for said in (packing(pending), layout(execution, max(population.members for population in pending))):
+            if said:
+                watcher.say(said)
         for population in pending:
             first = population.jobs[0].runs[0]
             setting = Setting(
@@ -124,7 +127,22 @@ def _train(
             except Interrupted:
                 return True
             collect(plan.study, folder)
+    if trace is not None:
+        traced_to = trace.files
+        print(f"profile: {traced_to[-1]}" if traced_to else "no profile: there were too few steps to trace")
     return False
+
+
+def _fill_copies(plan: Plan, folder: StudyFolder, recording: Recording) -> None:
+    """Bring the copies of all logs up to date, also of runs that were finished before a copy was asked for."""
+    from scaling.training.hosts import is_writer
+
+    if recording.copies and is_writer():
+        logs = Logs(folder.path, recording.copies)
+        for run in plan.study.runs:
+            for path, trunk in ((folder.trunk(run), True), (folder.run(run), False)):
+                if (path / "metrics.jsonl").is_file():
+                    logs.of(run, path, trunk).close()
 
 
 def pending_populations(plan: Plan, folder: StudyFolder, execution: Execution) -> tuple[Population, ...]:
@@ -145,14 +163,34 @@ def packing(made: Sequence[Population]) -> str:
     if not together:
         return ""
     device = jax.devices()[0]
+    a_device = -(-max(together) // math.gcd(max(together), jax.device_count()))
+    cores = device.platform == "cpu"
     each = (
-        "one CPU core each" if device.platform == "cpu" else f"too small alone to fill {device.device_kind}"
+        f"{a_device} to a CPU core"
+        if cores
+        else f"{a_device} to a {device.device_kind}, which one would not fill"
     )
     trunks = sum(population.members for population in made)
+    kinds = "a population" if len(together) == 1 else f"{len(together)} populations"
     return (
-        f"{sum(together)} of {trunks} trunks are trained in {len(together)} populations of up to {max(together)}, "
-        f"{each}, with no word between members (--pack 1 trains them apart)"
+        f"{sum(together)} of {trunks} trunks are trained in {kinds} of up to {max(together)} members, {each}, "
+        "with no word between members (--pack 1 trains them apart)"
     )
+
+
+def layout(execution: Execution, members: int) -> str:
+    """How one model lies on devices, in a sentence; empty where it has one device."""
+    from scaling.training.sharding import make_mesh
+
+    shape = make_mesh(execution, members).shape
+    said = []
+    if shape["data"] > 1:
+        whole = "parameters and moments split over them" if execution.fsdp else "parameters whole on each"
+        how = "by a step a device" if execution.mapped else "in one partitioned program"
+        said.append(f"each batch over {shape['data']} devices, {whole}, {how}")
+    if shape["model"] > 1:
+        said.append(f"heads, hidden units and vocabulary over {shape['model']} devices")
+    return "; ".join(said)
 
 
 def _mention_others(plan: Plan, folder: StudyFolder) -> None:

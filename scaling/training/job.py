@@ -8,7 +8,6 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import jax
@@ -17,6 +16,7 @@ from scaling.accounting import palm, training_flops
 from scaling.data.batches import unique_tokens
 from scaling.data.rows import Rows
 from scaling.devices import mfu, peak_of
+from scaling.errors import UserError
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder, write_whole
 from scaling.population import Population
@@ -26,7 +26,7 @@ from scaling.training.checkpoint import PopulationCheckpoints
 from scaling.training.evaluation import HeldOut, measure
 from scaling.training.hosts import is_writer
 from scaling.training.loop import Clock, Member, Progress, Trainer, Watch
-from scaling.training.metrics import Logs, MetricsLog
+from scaling.training.metrics import Logs
 from scaling.training.profile import Trace
 from scaling.training.program import Program, program_of
 from scaling.training.sharding import check_layout
@@ -128,13 +128,19 @@ class Training:
             resumed = branches.restore(likes, runs[0].steps, say)
             if resumed:
                 start, states, notes = resumed
+                self._check_precision(runs[0], notes)
                 state = self.program.together(states, blank)
             else:
                 start = runs[0].decay_start
                 state, members = self._trunks(runs, blank, likes, trunks)
                 state = self.program.branch_off(state, runs)
                 notes = [
-                    {"device_seconds": 0.0, "trunk_device_seconds": seconds, "trunk_diverged": lost}
+                    {
+                        "device_seconds": 0.0,
+                        "trunk_device_seconds": seconds,
+                        "trunk_diverged": lost,
+                        "precision": self.program.precision,
+                    }
                     for seconds, lost in members
                 ]
             for note in notes:  # what was lost in the trunk is carried along, not trained
@@ -184,10 +190,21 @@ class Training:
         resumed = trunks.restore(likes, runs[0].decay_start, self.setting.display.say)
         if resumed:
             start, states, notes = resumed
+            self._check_precision(runs[0], notes)
             state = self.program.together(states, blank)
         else:
-            start, state, notes = 0, blank, [{"device_seconds": 0.0} for _ in runs]
+            begun = {"device_seconds": 0.0, "precision": self.program.precision}
+            start, state, notes = 0, blank, [dict(begun) for _ in runs]
         return self._advance(runs, state, start, runs[0].decay_start, notes, trunks)
+
+    def _check_precision(self, run: Run, notes: Sequence[dict[str, Any]]) -> None:
+        """Raise UserError where training that was begun in another precision would go on in this one."""
+        for begun in (note["precision"] for note in notes):
+            if begun != self.program.precision:
+                raise UserError(
+                    f"{run.name} was begun in {begun} and cannot go on in {self.program.precision}: "
+                    f"use --precision {begun}, or another --out"
+                )
 
     def _advance(
         self,
@@ -207,7 +224,11 @@ class Training:
         setting.display.begin(self._name(runs, stop), start, stop, flops)
         with contextlib.ExitStack() as stack:
             members = [
-                Member.of(stack.enter_context(self._log(run, each.folder.parent, stop)), run.order_seed, note)
+                Member.of(
+                    stack.enter_context(setting.logs.of(run, each.folder.parent, stop == run.decay_start)),
+                    run.order_seed,
+                    note,
+                )
                 for run, note, each in zip(runs, notes, checkpoints.members, strict=True)
             ]
             trainer = Trainer(
@@ -223,10 +244,6 @@ class Training:
             if not trainer.lost:
                 state = trainer.advance(state, start, stop)
             return state, [(clock.device_seconds, member.diverged) for member in members]
-
-    def _log(self, run: Run, folder: Path, stop: int) -> MetricsLog:
-        name = f"{run.trunk_name} trunk" if stop == run.decay_start else run.name
-        return self.setting.logs.open(folder / "metrics.jsonl", name, run.trunk_name, dataclasses.asdict(run))
 
     def _mfu(self, run: Run, tokens_per_second: float, devices: float) -> float | None:
         device = self.program.mesh.devices.flat[0]

@@ -7,6 +7,7 @@ left behind, or that was asked for only later, is filled up, and no step is in i
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import itertools
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from scaling.errors import UserError
+from scaling.spec import Run
 from scaling.training.event_files import EventFiles
 from scaling.training.weights_and_biases import WandbRun, check_login
 
@@ -70,6 +72,10 @@ class MetricsLog:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file and its copies."""
         self._file.close()
         for copy in self._copies:
             copy.close()
@@ -100,8 +106,8 @@ class NoLog(MetricsLog):
     def __init__(self) -> None:
         self.last_step = -1
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def close(self) -> None:
+        """Nothing."""
 
     def write(self, step: int, **values: Any) -> None:
         """Nothing."""
@@ -136,6 +142,11 @@ class Logs:
         if "wandb" in self.copies:
             copies.append(WandbRun(self.study, identity, shown, group, config or {}))
         return MetricsLog(path, copies)
+
+    def of(self, run: Run, folder: Path, trunk: bool) -> MetricsLog:
+        """The log of a run in its folder, or of its trunk in the trunk's."""
+        name = f"{run.trunk_name} trunk" if trunk else run.name
+        return self.open(folder / "metrics.jsonl", name, run.trunk_name, dataclasses.asdict(run))
 
 
 def check_copies(copies: Sequence[Copy]) -> None:
