@@ -78,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped before anything was trained", file=sys.stderr)
+        return 130
 
 
 def plan(spec: str, knobs: Sequence[str]) -> int:
@@ -87,7 +90,7 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
     from scaling.launching.pace import measured_pace, probed_pace
     from scaling.launching.preparing import shown
     from scaling.launching.tables import print_plan
-    from scaling.training.memory import capacity, check_memory, gibibytes, memory_of_runs
+    from scaling.training.memory import check_memory, gibibytes, memory_of_runs
 
     study, options = load(spec, knobs, Options, "plan")
     made, warnings = _prepare(study, options)
@@ -102,7 +105,7 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
     for said in (packing(pending), layout(execution, max((p.members for p in pending), default=1))):
         if said:
             print(said)
-    check_memory(memory, capacity())
+    check_memory(memory)
     return 0
 
 

@@ -68,26 +68,31 @@ def populations(
     jobs: Sequence[Job],
     members: Callable[[Job], int],
     begun: Iterable[Sequence[str]] = (),
-    finished: Callable[[Job], bool] = lambda _: False,
+    finished: Callable[[Run], bool] = lambda _: False,
 ) -> tuple[Population, ...]:
     """Jobs that are not finished, in populations of at most `members(job)` of one shape, cheapest first.
 
-    A population that was `begun` (its trunk ids) is kept together until all of it is finished, so that training that
-    was interrupted goes on in the same program and ends bitwise the same.
+    Members have the same runs left to train, so that none is trained again to keep another company. A population that
+    was `begun` (its trunk ids) is kept together until all of it is finished, so that training that was interrupted goes
+    on in the same program and ends bitwise the same.
     """
+
+    def left(job: Job) -> tuple[bool, ...]:
+        return tuple(not finished(run) for run in job.runs)
+
     by_trunk = {job.trunk_id: job for job in jobs}
     made: list[Population] = []
     placed: set[str] = set()
     for trunks in begun:
         old = [by_trunk[trunk] for trunk in trunks if trunk in by_trunk and trunk not in placed]
         whole = len(old) == len(trunks) and len({shape_of(job) for job in old}) == 1
-        if whole and not all(map(finished, old)):
+        if whole and any(any(left(job)) for job in old):
             made.append(Population(tuple(old)))
             placed.update(trunks)
     alike: dict[tuple[Any, ...], list[Job]] = {}
     for job in jobs:
-        if job.trunk_id not in placed and not finished(job):
-            alike.setdefault(shape_of(job), []).append(job)
+        if job.trunk_id not in placed and any(left(job)):
+            alike.setdefault((*shape_of(job), left(job)), []).append(job)
     for group in alike.values():
         size = max(1, members(group[0]))
         made += [Population(tuple(group[i : i + size])) for i in range(0, len(group), size)]

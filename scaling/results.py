@@ -16,7 +16,7 @@ from scaling.tuning import rate_ranges
 
 MEASURED = (
     *("D_unique", "L", "L_se", "bpb", "tokens_per_byte", "entropy", "excess", "excess_se"),
-    *("device_seconds", "trunk_device_seconds", "compile_seconds", "mfu", "device", "precision"),
+    *("device_seconds", "trunk_device_seconds", "compile_seconds", "mfu", "device", "devices", "precision"),
 )
 """Columns of the table that a run that was trained to its end has measured; empty for others."""
 
@@ -43,7 +43,7 @@ def collect(study: Study, folder: StudyFolder) -> int:
 
 
 def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any]:
-    """The table's row of a run; `previous` is the next shorter finished run of its trunk.
+    """The table's row of a run; `previous` is the finished run of its trunk before it.
 
     `C_spent` is what this row added to the study: its decay branch and the stretch of trunk since `previous` left it.
     """
@@ -129,5 +129,9 @@ def _result(
 
 
 def _previous(run: Run, finished: Iterable[Run]) -> Run | None:
-    shorter = [r for r in finished if r.trunk_id == run.trunk_id and r.decay_start < run.decay_start]
-    return max(shorter, key=lambda r: r.decay_start, default=None)
+    """The finished run of the same trunk that was trained before this one, in the order of a Job."""
+    trunk = sorted(
+        (r for r in finished if r.trunk_id == run.trunk_id), key=lambda r: (r.decay_start, r.steps)
+    )
+    place = trunk.index(run)
+    return trunk[place - 1] if place else None

@@ -71,6 +71,7 @@ COLUMNS = {
     "compile_seconds": "seconds in which step and evaluation of its shape were compiled, or read from the cache",
     "mfu": "model FLOPs of its decay branch by PaLM's count over the device's peak; empty where no peak is known",
     "device": "kind of device that trained it, as XLA names it",
+    "devices": "devices that trained it, with those trained together with it",
     "precision": "of matrix products and activations: float32 or bfloat16",
     "status": "done or diverged",
 }

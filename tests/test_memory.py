@@ -9,6 +9,7 @@ from on_eight import run_of
 from scaling.accounting import parameters
 from scaling.errors import UserError
 from scaling.execution import Execution
+from scaling.spec import Data, Model, Optim, Run
 from scaling.training import memory
 from scaling.training.memory import Memory, check_memory, gibibytes, memory_of
 from scaling.training.program import program_of
@@ -77,25 +78,41 @@ def test_what_does_not_fit_is_refused_with_its_remedy(need, remedy):
     with pytest.raises(
         UserError, match=rf"w32-d2-lr0.01-s0-\S+ needs \d GiB on each device, .*are 2 GiB: {remedy}"
     ):
-        check_memory({run_of(): need}, there)
-    check_memory({run_of(): need}, need.needed)
-    check_memory({run_of(): need}, None)
+        check_memory({run_of(): need}, lambda _: there)
+    check_memory({run_of(): need}, lambda _: need.needed)
+    check_memory({run_of(): need}, lambda _: None)
 
 
 def test_a_population_that_does_not_fit_is_to_be_made_smaller():
     need = Memory(state=1, step=200, evaluation=0, members=3)
     said = r"w32-d2\S+ with 2 trained together with it needs .* \(2 runs need too much\).* fewer together with --pack"
     with pytest.raises(UserError, match=said):
-        check_memory({run_of(0): need, run_of(1): need}, 100)
+        check_memory({run_of(0): need, run_of(1): need}, lambda _: 100)
 
 
-def test_a_cpu_has_what_is_available_over_its_devices(tmp_path, monkeypatch):
+def test_a_cpu_has_what_is_available_over_the_devices_in_use(tmp_path, monkeypatch):
     info = tmp_path / "meminfo"
     info.write_text("MemTotal:       16000000 kB\nMemAvailable:    8000000 kB\n")
     monkeypatch.setattr(memory, "MEMINFO", info)
-    assert memory.capacity() == 8_000_000 * 1024 // jax.local_device_count()
+    assert memory.capacity(1) == 8_000_000 * 1024
+    assert memory.capacity(64) == 8_000_000 * 1024 // jax.local_device_count()
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
-    assert memory.capacity() is None
+    assert memory.capacity(1) is None
+
+
+def test_the_exact_probabilities_of_a_language_are_counted():
+    plain, exact = (
+        Run(
+            model=Model(vocab=512, context=64, width=16, depth=1, heads=1),
+            data=Data(corpus=corpus, context=64, eval_tokens=32_768),
+            optim=Optim(batch_tokens=128),
+            steps=9,
+            warmup_steps=1,
+            decay_steps=1,
+        )
+        for corpus in ("python_stdlib", "markov:vocab=512")
+    )
+    assert taken(exact).evaluation > taken(plain).evaluation + 4 * 32_768 * 512
 
 
 def test_sizes_are_said_in_three_digits():

@@ -146,11 +146,18 @@ def test_a_population_that_was_begun_stays_together_until_it_is_finished():
     all_jobs = jobs(varied())
     begun = [[job.trunk_id for job in all_jobs[:3]]]
     done = {all_jobs[0].trunk_id}
-    made = populations(all_jobs, lambda _: 2, begun, lambda job: job.trunk_id in done)
+    made = populations(all_jobs, lambda _: 2, begun, lambda run: run.trunk_id in done)
     assert begun[0] in [list(population.trunk_ids) for population in made]
     assert sorted(population.members for population in made) == [1, 2, 3]
     done |= {job.trunk_id for job in all_jobs[:3]}
-    made = populations(all_jobs, lambda _: 2, begun, lambda job: job.trunk_id in done)
+    made = populations(all_jobs, lambda _: 2, begun, lambda run: run.trunk_id in done)
+    assert sorted(population.members for population in made) == [1, 2]
+
+
+def test_a_run_that_is_finished_is_not_trained_again_for_company():
+    """A seed with one budget done and one to go is no company for seeds that have both to go."""
+    both = [dataclasses.replace(run, steps=steps) for run in varied()[:3] for steps in (30, 40)]
+    made = populations(jobs(both), lambda _: 4, finished=lambda run: run == both[0])
     assert sorted(population.members for population in made) == [1, 2]
 
 
@@ -166,6 +173,21 @@ def test_mixed_shapes_in_a_population_are_refused(change, said):
     other = dataclasses.replace(BASE, seed=1, **change)
     with pytest.raises(SpecError, match=said):
         Population((Job((BASE,)), Job((other,))))
+
+
+@pytest.mark.parametrize(
+    ("members", "devices", "apart"), [(7, 8, 7), (8, 8, 8), (9, 8, 3), (16, 8, 8), (3, 2, 1)]
+)
+def test_a_population_takes_the_devices_that_share_it_evenly_and_splits_no_batch(members, devices, apart):
+    from scaling.training.sharding import _shape
+
+    assert _shape(Execution(), members, devices, 1) == (apart, 1, 1)
+
+
+def test_a_model_alone_takes_all_devices():
+    from scaling.training.sharding import _shape
+
+    assert _shape(Execution(), 1, 8, 1) == (1, 8, 1)
 
 
 THREE = ("--widths", "8", "--seeds", "3", "--pack", "3")
@@ -233,6 +255,20 @@ def test_a_member_that_diverges_is_recorded_and_the_others_end_as_ever(tiny):
     assert table[table["lr"] != 1e30]["L"].notna().all()
     assert table["population_id"].notna().all()
     assert "0 were trained now" in tiny.run(*knobs, "--rates", "1e-2", "1e30", "2e-2").stdout
+
+
+def test_a_smaller_pack_that_is_asked_for_parts_a_population(packed, tiny):
+    import shutil
+
+    shutil.copytree(packed.study, tiny.study)
+    done = tiny.run("--widths", "8", "--seeds", "3", "--budgets", "10240", "30720", "40960", "--pack", "1")
+    assert "3 were trained now" in done.stdout, done.stdout + done.stderr
+    assert "population" not in done.stdout
+    table = read(tiny.study / "table.csv")
+    assert table[table["D"] == 40960]["population_id"].isna().all()
+    # the trunk's seconds go on from those of the population
+    for _, rows in table.sort_values("D").groupby("seed"):
+        assert (np.diff(rows["trunk_device_seconds"]) > 0).all()
 
 
 def test_the_plan_says_what_is_trained_together(tiny):

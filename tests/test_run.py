@@ -71,6 +71,30 @@ def test_what_the_rows_spent_adds_up_to_the_plan(undisturbed):
     assert read(undisturbed.study / "table.csv")["C_spent"].sum() == pytest.approx(plan.flops, rel=1e-12)
 
 
+@pytest.mark.parametrize("schedule", ["wsd", "cosine", "linear", "constant"])
+def test_what_rows_spent_adds_up_to_the_job_under_every_schedule(schedule):
+    from scaling.plan import Recipe, branches, make_plan
+    from scaling.results import _previous, row
+    from scaling.spec import Data, Model, Optim, Study
+
+    recipe = Recipe(data=Data(context=32), optim=Optim(batch_tokens=256), schedule=schedule, warmup=0.5)
+    runs = branches(Model(context=32, width=8, depth=1, heads=1), [10240, 20480, 30720], recipe)
+    done = {"status": "done", "diverged": None, "measured": {}}
+    spent = [row(run, done, _previous(run, runs))["C_spent"] for run in runs]
+    assert sum(spent) == pytest.approx(make_plan(Study(name="s", runs=runs)).flops, rel=1e-12)
+
+
+def test_a_run_does_not_go_on_in_another_precision(tiny):
+    knobs = ("--widths", "8", "--budgets", "30720")
+    process = start(tiny, *knobs, *QUICK)
+    wait_for(lambda: len(checkpoints(tiny)) > 1, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    done = tiny.run(*knobs, "--precision", "bfloat16")
+    assert done.returncode == 2
+    assert "was begun in float32 and cannot go on in bfloat16: use --precision float32" in done.stderr
+
+
 def test_more_tokens_lower_the_loss(undisturbed):
     table = read(undisturbed.study / "table.csv").sort_values(["N", "D"])
     for _, runs in table.groupby("N"):

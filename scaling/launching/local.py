@@ -19,9 +19,10 @@ from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
 from scaling.launching.filling import members_that_fill, on_this_machine
-from scaling.plan import Job, Plan
+from scaling.plan import Plan
 from scaling.population import Population, populations
 from scaling.results import collect
+from scaling.spec import Run
 from scaling.training.metrics import Copy, Logs
 
 EXIT_INTERRUPTED = 75
@@ -87,14 +88,16 @@ def _train(
     from scaling.training.hosts import is_writer
     from scaling.training.job import Setting, train_population
     from scaling.training.loop import Interrupted
-    from scaling.training.memory import capacity, check_memory, memory_of_runs
+    from scaling.training.memory import check_memory, memory_of_runs
     from scaling.training.profile import Trace
 
     keep_compiled_programs(data_folder / "compiled")
     pending = pending_populations(plan, folder, execution)
     with shown() as progress:
-        memory = memory_of_runs(pending, execution, progress)
-    check_memory(memory, capacity())
+        memory = memory_of_runs(pending, execution, progress, stop_wanted)
+    if stop_wanted():
+        return True
+    check_memory(memory)
     splits, held_out = {}, {}
     for data in dict.fromkeys(run.data for run in plan.study.runs):
         splits[data] = prepare_rows(data, data_folder)
@@ -146,13 +149,18 @@ def _fill_copies(plan: Plan, folder: StudyFolder, recording: Recording) -> None:
 
 
 def pending_populations(plan: Plan, folder: StudyFolder, execution: Execution) -> tuple[Population, ...]:
-    """The unfinished jobs of a plan as they are trained together on this machine."""
+    """The unfinished jobs of a plan as they are trained together on this machine.
 
-    def finished(job: Job) -> bool:
-        return all(folder.result(run) is not None for run in job.runs)
+    Populations that were begun stay together, unless `execution` asks for smaller ones.
+    """
 
+    def finished(run: Run) -> bool:
+        return folder.result(run) is not None
+
+    most = execution.pack or math.inf
+    begun = [trunks for trunks in folder.begun_populations() if len(trunks) <= most]
     members = functools.partial(members_that_fill, execution=execution)
-    return populations(plan.jobs, members, folder.begun_populations(), finished)
+    return populations(plan.jobs, members, begun, finished)
 
 
 def packing(made: Sequence[Population]) -> str:

@@ -37,7 +37,7 @@ def measured_pace(folder: StudyFolder, runs: Iterable[Run]) -> Pace | None:
         result = folder.result(run)
         if result and result["status"] == "done":
             flops += training_flops(run.model, run.decay_steps * run.optim.batch_tokens)
-            seconds += result["measured"]["device_seconds"]
+            seconds += result["measured"]["device_seconds"] / result["measured"].get("devices", 1)
             finished += 1
     return Pace(flops / seconds, f"the {finished} runs done here") if seconds else None
 

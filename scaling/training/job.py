@@ -178,6 +178,7 @@ class Training:
             compile_seconds=self.setting.compile_seconds,
             mfu=self._mfu(run, run.decay_steps * run.optim.batch_tokens / max(seconds, 1e-9), 1),
             device=self.program.mesh.devices.flat[0].device_kind,
+            devices=self.program.mesh.size,
             precision=self.program.precision,
             **measured,
         )
@@ -218,7 +219,7 @@ class Training:
         """The state at `stop`; each member's device-seconds on its trunk or branch in all, and the step at which it
         diverged."""
         first, setting = runs[0], self.setting
-        clock = Clock(self.program.mesh.size / len(runs), notes[0]["device_seconds"])
+        clock = Clock(self.program.mesh.size / len(runs))
         watch = Watch(setting.display.progress, setting.stop_wanted, setting.checkpoint_seconds)
         flops = training_flops(first.model, first.optim.batch_tokens) * len(runs)
         setting.display.begin(self._name(runs, stop), start, stop, flops)
@@ -243,7 +244,9 @@ class Training:
             )
             if not trainer.lost:
                 state = trainer.advance(state, start, stop)
-            return state, [(clock.device_seconds, member.diverged) for member in members]
+            return state, [
+                (member.device_seconds(clock.device_seconds), member.diverged) for member in members
+            ]
 
     def _mfu(self, run: Run, tokens_per_second: float, devices: float) -> float | None:
         device = self.program.mesh.devices.flat[0]

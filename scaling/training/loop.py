@@ -49,7 +49,7 @@ class Watch:
 
 @dataclass
 class Clock:
-    """Device-seconds of training of each member so far, earlier processes included, and the pace of this one."""
+    """Device-seconds of training of each member since the clock was made, and the pace."""
 
     devices: float
     """Devices a member: those of the mesh over the members that they train."""
@@ -89,7 +89,9 @@ class Member:
         """A member as its notes left it."""
         return cls(log, seed, notes, notes.get("diverged"), list(notes.get("losses", [])))
 
-    def hear(self, step: int, values: dict[str, float], tokens: int, speed: dict[str, float | None]) -> None:
+    def hear(
+        self, step: int, values: dict[str, float], tokens: int, since: float, speed: dict[str, float | None]
+    ) -> None:
         """Take in the numbers of a step, and log them when it is time."""
         if self.diverged is not None:
             return
@@ -100,12 +102,22 @@ class Member:
         if step % LOG_EVERY == 0:
             values = values | {"loss": math.fsum(self.losses) / len(self.losses)}
             self.losses.clear()
-            self.log.write(step, tokens=step * tokens, **values, **speed)
+            self.log.write(
+                step,
+                tokens=step * tokens,
+                **values,
+                **speed,
+                device_seconds=round(self.device_seconds(since), 3),
+            )
 
-    def noted(self, device_seconds: float) -> dict[str, Any]:
-        """Notes for a checkpoint."""
+    def device_seconds(self, since: float) -> float:
+        """Device-seconds on its trunk or branch in all, with those `since` its notes were read."""
+        return self.notes["device_seconds"] + since
+
+    def noted(self, since: float) -> dict[str, Any]:
+        """Notes for a checkpoint, so many device-seconds since its notes were read."""
         return self.notes | {
-            "device_seconds": device_seconds,
+            "device_seconds": self.device_seconds(since),
             "losses": self.losses,
             "diverged": self.diverged,
         }
@@ -145,8 +157,10 @@ class Trainer:
             state, metrics = self.program.step(state, batch)
             if self.program.waits:
                 jax.block_until_ready((state, metrics))
-            if done == start + 1:
-                self.clock.skip()  # compiling is not training
+            if not self.program.called:
+                jax.block_until_ready(metrics)
+                self.clock.skip()  # making the program is not training
+                self.program.called.append(True)
             self._pending.append((done, metrics))
             now = time.monotonic()
             if len(self._pending) > LOG_EVERY or now - fetched > FETCH_SECONDS:
@@ -176,15 +190,11 @@ class Trainer:
         found = [(step, {name: np.atleast_1d(v) for name, v in values.items()}) for step, values in fetched]
         pace = self.clock.tick(tokens * len(self.members) * len(ready))
         each = pace / len(self.members)
-        speed = {
-            "tokens_per_second": round(each, 1),
-            "mfu": self.utilisation(each),
-            "device_seconds": round(self.clock.device_seconds, 3),
-        }
+        speed = {"tokens_per_second": round(each, 1), "mfu": self.utilisation(each)}
         for step, values in found:
             for number, member in enumerate(self.members):
                 mine = {name: float(value[number]) for name, value in values.items()}
-                member.hear(step, mine, tokens, speed)
+                member.hear(step, mine, tokens, self.clock.device_seconds, speed)
         losses = [loss for loss in found[-1][1]["loss"] if math.isfinite(loss)]
         mean = float(np.mean(losses)) if losses else math.nan
         self.watch.progress(Progress(found[-1][0], mean, pace))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from scaling.data.languages import is_language
 from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.population import Population
@@ -31,9 +33,11 @@ class Memory:
     step: int
     """A training step: state, batch, gradients, activations."""
     evaluation: int
-    """The state and the temporaries of a part of the held-out text."""
+    """The state, and what the evaluation of a part of the held-out text takes."""
     members: int = 1
     """Models trained together that it is the memory of."""
+    devices: int = 1
+    """Devices that they are trained on."""
     compile_seconds: float = 0.0
     """Seconds that the two programs took to compile, or to be read from the cache of compiled programs."""
 
@@ -52,22 +56,35 @@ def memory_of(program: Program, run: Run) -> Memory:
     held = jax.ShapeDtypeStruct((some, run.data.context + 1), np.int32)
     with CompileClock() as clock:
         step = _analysis(program.step, state, rows)
-        evaluation = _analysis(program.evaluate, state.parameters, held)
-    state_bytes = step.alias_size_in_bytes
+        evaluations = [_analysis(program.evaluate, state.parameters, held)]
+        if is_language(run.data.corpus) and run.model.causal:
+            exact = jax.ShapeDtypeStruct((some, run.data.context, run.model.vocab), np.float32)
+            evaluations.append(_analysis(program.excess, state.parameters, held, exact))
+    state_bytes, parameters_and_rows = step.alias_size_in_bytes, evaluations[0].argument_size_in_bytes
+
+    def beside(evaluation: Any) -> int:
+        """What it has beside the state: results, temporaries, and exact probabilities among its arguments."""
+        more = evaluation.argument_size_in_bytes - parameters_and_rows
+        return int(more + evaluation.temp_size_in_bytes + evaluation.output_size_in_bytes)
+
     return Memory(
         state=state_bytes,
         step=_bytes(step),
-        evaluation=state_bytes + evaluation.temp_size_in_bytes + evaluation.output_size_in_bytes,
+        evaluation=state_bytes + max(beside(evaluation) for evaluation in evaluations),
         compile_seconds=clock.seconds,
         members=program.members,
+        devices=program.mesh.size,
     )
 
 
 def memory_of_runs(
-    populations: Iterable[Population], execution: Execution, progress: Callable[[str, int, int], None]
+    populations: Iterable[Population],
+    execution: Execution,
+    progress: Callable[[str, int, int], None],
+    stop_wanted: Callable[[], bool] = lambda: False,
 ) -> dict[Run, Memory]:
     """The memory of every run with those that train with it, each shape compiled once; raises UserError for a run that
-    cannot be laid out."""
+    cannot be laid out. Ends early, with the shapes that are done, when it is asked to stop."""
     shapes: dict[tuple[int, int], tuple[Program, list[Run]]] = {}
     for population in populations:
         runs = [run for job in population.jobs for run in job.runs]
@@ -77,16 +94,19 @@ def memory_of_runs(
         shapes.setdefault(key, (program, []))[1].extend(runs)
     found: dict[Run, Memory] = {}
     for number, (program, alike) in enumerate(shapes.values()):
+        if stop_wanted():
+            return found
         progress("compiling", number, len(shapes))
         found |= dict.fromkeys(alike, memory_of(program, alike[0]))
     progress("compiling", len(shapes), len(shapes))
     return found
 
 
-def capacity() -> int | None:
-    """Bytes that a program may use on each device of this host, None where nothing tells.
+def capacity(devices: int) -> int | None:
+    """Bytes that a program may use on each of its `devices`, None where nothing tells.
 
-    Of an accelerator what JAX reserves of its memory, of a CPU what is available now over the devices it plays.
+    Of an accelerator what JAX reserves of its memory, of a CPU what is available now over those of the devices it plays
+    that are on this host.
     """
     device = jax.local_devices()[0]
     limit = (device.memory_stats() or {}).get("bytes_limit")
@@ -95,16 +115,19 @@ def capacity() -> int | None:
     if device.platform != "cpu" or not MEMINFO.is_file():
         return None
     lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
-    return 1024 * int(lines["MemAvailable"].split()[0]) // jax.local_device_count()
+    return 1024 * int(lines["MemAvailable"].split()[0]) // min(devices, jax.local_device_count())
 
 
-def check_memory(memory: dict[Run, Memory], there: int | None) -> None:
-    """Raise UserError, naming the largest of them, where runs need more than is there on a device."""
-    large = [run for run, memory_of_run in memory.items() if there and memory_of_run.needed > there]
-    if not large or not there:
+def check_memory(memory: dict[Run, Memory], capacity: Callable[[int], int | None] = capacity) -> None:
+    """Raise UserError, naming the largest of them, where runs need more than the `capacity` of each of so many
+    devices."""
+    room = {devices: capacity(devices) for devices in {need.devices for need in memory.values()}}
+    large = [run for run, need in memory.items() if need.needed > (room[need.devices] or math.inf)]
+    if not large:
         return
     run = max(large, key=lambda run: memory[run].needed)
     need = memory[run]
+    there = room[need.devices] or 0
     others = f" ({len(large)} runs need too much)" if len(large) > 1 else ""
     together = f" with {need.members - 1} trained together with it" if need.members > 1 else ""
     if need.members > 1:

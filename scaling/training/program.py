@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -55,6 +55,8 @@ class Program:
     excess: Callable[[Any, jax.Array, jax.Array], jax.Array]
     pick: Callable[[State, np.int32], State]
     """One member's state out of a population's."""
+    called: list[bool] = field(default_factory=list, compare=False)
+    """Not empty when the step has been called: the first call of a process takes the time to make it."""
 
     @property
     def waits(self) -> bool:
@@ -106,9 +108,11 @@ class Program:
         return self._by_parts(lambda *part: self.excess(parameters, *part), rows, probabilities)
 
     def part_rows(self, rows: int, context: int) -> int:
-        """Of so many held-out rows, those measured at a time: a multiple of the data devices."""
+        """Of so many held-out rows, those measured at a time: a multiple of the data devices, fewer the more members a
+        device has."""
         devices = self.mesh.shape["data"]
-        size = devices * max(1, EVALUATION_TOKENS // (context * devices))
+        a_device = self.members // self.mesh.shape["population"]
+        size = devices * max(1, EVALUATION_TOKENS // (context * devices * a_device))
         return min(size, -(-rows // devices) * devices)
 
     def _by_parts(self, measure: Callable[..., jax.Array], rows: np.ndarray, *more: np.ndarray) -> np.ndarray:

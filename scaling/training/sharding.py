@@ -44,8 +44,9 @@ RULES: tuple[tuple[str, PartitionSpec], ...] = (
 def make_mesh(execution: Execution = DEFAULT, members: int = 1) -> Mesh:
     """The mesh `population, data, model` on which a population of so many members trains.
 
-    Of the devices that `data` and `model` leave, `population` takes as many as divide the members; where the data
-    devices are automatic, they are those that then remain. Each host holds one slice of the data axis, in order.
+    Of the devices that `data` and `model` leave, `population` takes as many as share the members evenly. Where the data
+    devices are automatic, a model alone has all that are left, and the batches of a population are not split. Of
+    several hosts, each holds one slice of the data axis, in order.
     Raises UserError for a mesh that these devices cannot make.
     """
     shape = _shape(execution, members, jax.device_count(), jax.process_count())
@@ -74,8 +75,12 @@ def _shape(execution: Execution, members: int, devices: int, hosts: int) -> tupl
             "use a number that does, or set --data-devices too and leave the others idle"
         )
     free = devices // (max(data, 1) * model)
-    population = math.gcd(members, free // hosts if hosts > 1 and not data else free)
-    data = data or free // population
+    if hosts > 1:
+        population = math.gcd(members, free if data else free // hosts)
+        data = data or free // population
+    else:
+        population = max(count for count in range(1, free + 1) if members % count == 0)
+        data = data or (free if members == 1 else 1)
     if hosts > 1 and (data % hosts or population * data * model != devices):
         raise UserError(
             f"{hosts} hosts each read a slice of the batch, and a mesh of {population} x {data} x {model} "
