@@ -26,8 +26,8 @@ known: $(STAMP) ## train the ladders of known entropy and score every way to ext
 	$(BIN)/python -m scaling run experiments/known_entropy.py
 	$(BIN)/python -m analysis known runs/known_entropy
 
-test: $(STAMP) ## the tests, at most 10 minutes on two cores
-	$(BIN)/python -m pytest -m 'not slow'
+test: $(STAMP) ## the tests, about 10 minutes on two cores
+	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
 
 test-all: $(STAMP) ## the slow tests too
 	$(BIN)/python -m pytest

@@ -24,7 +24,7 @@ from scaling.spec import Model
 Array = jax.Array
 Remat = Literal["none", "dots", "full"]
 init = nn.initializers.variance_scaling
-UNROLLED = 4
+UNROLLED = 8
 """Depth up to which the blocks stand one after another in the program: a loop copies what it keeps, and runs slower."""
 
 
