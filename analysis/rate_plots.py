@@ -57,6 +57,8 @@ def plot_best_rate(ax: Axes, found: Sequence[Series]) -> None:
     sizes = np.concatenate([one.sizes for one in found])
     axes.log_axis(ax, "x", *axes.padded(sizes, 0.08, 0.08), notation.count)
     reach = [_reach(sweep, best) for one in found for sweep, best in zip(one.sweeps, one.optima, strict=True)]
+    if np.ptp(np.log(reach)) < 0.3:  # one and the same rate: the range tried says where it lies
+        reach += [(float(sweep.rates[0]), float(sweep.rates[-1])) for one in found for sweep in one.sweeps]
     axes.log_axis(ax, "y", *axes.padded(reach, 0.12, 0.2 + 0.07 * len(found)), rate)
     ax.xaxis.set_major_locator(_at(np.unique(sizes)))
     for place, one in enumerate(found):
