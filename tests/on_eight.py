@@ -25,8 +25,8 @@ LAYOUTS = {
     "tensor": ({"data_devices": 2, "model_devices": 4}, 1),
     "tensor fsdp": ({"data_devices": 4, "model_devices": 2, "fsdp": True}, 1),
     "population": ({"pack": 8}, 8),
-    "population x data": ({"pack": 4}, 4),
-    "population x mapped": ({"pack": 4, "mapped": True}, 4),
+    "population x data": ({"pack": 4, "data_devices": 2}, 4),
+    "population x mapped": ({"pack": 4, "data_devices": 2, "mapped": True}, 4),
 }
 COLLECTIVE = re.compile(
     r" (all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|collective-broadcast)(?:-start)?\("

@@ -38,7 +38,7 @@ with Logs(study, ({copy!r},)).open(study / "trunk-0123456789ab" / "metrics.jsonl
     for step in STEPS:
         if step > checkpoint:
             log.write(step, **values(step))
-            time.sleep(0.0005)
+            time.sleep(0.002)
 """
 
 

@@ -162,7 +162,7 @@ def test_moments_of_another_shape_than_their_parameter_are_whole():
     ("execution", "members", "devices", "hosts", "shape"),
     [
         (Execution(), 1, 8, 1, (1, 8, 1)),
-        (Execution(), 6, 8, 1, (2, 4, 1)),
+        (Execution(), 6, 8, 1, (6, 1, 1)),
         (Execution(), 32, 8, 1, (8, 1, 1)),
         (Execution(model_devices=4), 4, 8, 1, (2, 1, 4)),
         (Execution(data_devices=2), 4, 8, 1, (4, 2, 1)),
@@ -172,7 +172,9 @@ def test_moments_of_another_shape_than_their_parameter_are_whole():
         (Execution(), 8, 8, 2, (4, 2, 1)),
     ],
 )
-def test_members_take_the_devices_they_can_and_the_batch_the_rest(execution, members, devices, hosts, shape):
+def test_members_take_the_devices_they_can_and_the_batch_of_one_alone_the_rest(
+    execution, members, devices, hosts, shape
+):
     assert _shape(execution, members, devices, hosts) == shape
 
 

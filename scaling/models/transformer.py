@@ -148,13 +148,15 @@ class Transformer(nn.Module):
         m = self.model
         self.embedding = self.param("embedding", nn.initializers.normal(1.0), (m.input_rows, m.width))
         self.drop = nn.Dropout(m.dropout)
+        # outside a loop XLA would find what is computed again to be the same, and keep it
+        short = m.depth <= UNROLLED and self.remat == "none"
         stack = nn.scan(
             rematerialised(self.remat),
             variable_axes={"params": 0, "intermediates": 0},
             split_rngs={"params": True, "dropout": True},
             in_axes=nn.broadcast,
             length=m.depth,
-            unroll=m.depth if self.unroll or m.depth <= UNROLLED else 1,
+            unroll=m.depth if self.unroll or short else 1,
         )
         self.blocks = stack(m, self.attention)
         self.final_norm = RMSNorm()

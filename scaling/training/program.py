@@ -144,7 +144,7 @@ def _program(model: Model, optim: Optim, scored: Scored, execution: Execution, m
     dropout = model.dropout > 0
     gradients = make_gradients(make_summed_loss(module, scored, *mine), execution.microbatches, dropout)
     update = make_update(module, optim)
-    if execution.mapped:
+    if execution.mapped and mesh.shape["data"] > 1:
         step = make_mapped_step(gradients, update, mesh, dropout)
     else:
         step = pinned(make_step(gradients, update), mesh)
