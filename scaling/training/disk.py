@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 from scaling.errors import UserError
 
@@ -19,18 +19,18 @@ class CheckpointError(UserError):
 
 def drop_orbax_errors() -> None:
     """Keep Orbax from telling of every failure itself, as that is done here: neither its threads in the log, nor writes
-    that it gave up on, which then find its event loop closed and print a traceback."""
+    that it gave up on, whose errors nobody asks for and which find its event loop closed when they end."""
     logger = logging.getLogger("absl")
     if _not_of_orbax in logger.filters:
         return
     logger.addFilter(_not_of_orbax)
-    told = sys.excepthook
+    logging.getLogger("asyncio").addFilter(lambda record: "never retrieved" not in record.getMessage())
+    call = asyncio.BaseEventLoop.call_soon_threadsafe
 
-    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if str(error) != "Event loop is closed":
-            told(kind, error, trace)
+    def call_if_open(loop: asyncio.BaseEventLoop, *arguments: Any, **named: Any) -> Any:
+        return None if loop.is_closed() else call(loop, *arguments, **named)
 
-    sys.excepthook = tell
+    asyncio.BaseEventLoop.call_soon_threadsafe = call_if_open  # type: ignore[assignment]
 
 
 def _not_of_orbax(record: logging.LogRecord) -> bool:
