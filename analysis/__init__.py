@@ -1,1 +1,35 @@
-"""Reading runs: fit scaling laws to any table with N, D and L, and say how sure the fit is."""
+"""Reading runs: fit scaling laws to any table with N, D and L, and say how sure the fit is.
+
+from analysis import fit, read
+
+print(fit(read("losses.csv", {"N": "params", "D": "tokens", "L": "loss"})).params)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.fitting import Fit as Fit
+    from analysis.fitting import fit as fit
+    from analysis.laws import LAWS as LAWS
+    from analysis.uncertainty import bootstrap as bootstrap
+    from scaling.table import read as read
+
+_HOMES = {
+    "Fit": "analysis.fitting",
+    "fit": "analysis.fitting",
+    "LAWS": "analysis.laws",
+    "bootstrap": "analysis.uncertainty",
+    "read": "scaling.table",
+}
+"""Where what this package exports is from; imported when it is first asked for, so that `--help` waits for nothing."""
+
+__all__ = ["LAWS", "Fit", "bootstrap", "fit", "read"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

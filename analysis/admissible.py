@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from analysis.combination import Candidate, Combination, rms
 from analysis.errors import InputError
-from analysis.fit import Fit, named, solve_batch
-from analysis.fit import fit as fit_law
+from analysis.fitting import Fit, named, solve_batch
+from analysis.fitting import fit as fit_law
 from analysis.laws import LAWS
 from analysis.options import IN_N_AND_D
 from analysis.rows import law_columns
@@ -30,7 +30,7 @@ from analysis.uncertainty import bootstrap, tails
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.objective import LogHuber
+    from analysis.objective import Objective
 
 Array = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def combine(
     law: str = "hoffmann",
     laws: Sequence[str] = IN_N_AND_D,
     x: str = "C",
-    objective: LogHuber | None = None,
+    objective: Objective | None = None,
     weights: str | None = None,
     clusters: str = "auto",
     replicates: int = REPLICATES,

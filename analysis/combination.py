@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fit import Fit
+from analysis.fitting import Fit
 from analysis.uncertainty import Bootstrap, tails
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from analysis import frontier, holdout, rate_words, transfer
 from analysis.admissible import combine
 from analysis.combination import Combination
-from analysis.fit import Fit
+from analysis.fitting import Fit
 from analysis.identify import verdict
 from analysis.judgement import judge
 from analysis.options import IN_N_AND_D

@@ -18,7 +18,7 @@ from analysis.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.fit import Fit
+    from analysis.fitting import Fit
     from analysis.uncertainty import Bootstrap
 
 Array = NDArray[np.float64]
@@ -156,7 +156,7 @@ def methods_named(names: tuple[str, ...]) -> dict[str, Method]:
 def _bootstrapped(
     frame: pd.DataFrame, law: str, clusters: str, level: float, seed: int, replicates: int
 ) -> tuple[Fit, Bootstrap]:
-    from analysis.fit import fit as fit_law
+    from analysis.fitting import fit as fit_law
     from analysis.rows import law_named
     from analysis.uncertainty import bootstrap
 

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import fit as fitting
-from analysis import holdout, limit, record, rows
+from analysis import fitting, holdout, limit, record, rows
 from analysis.admissible import admitted
 from analysis.combination import Combination
 from analysis.errors import InputError
 from analysis.evidence import combination, with_evidence
-from analysis.fit import Fit
+from analysis.fitting import Fit
 from analysis.limit import Forecast
-from analysis.objective import LogHuber
 from analysis.options import Options
 from analysis.predictions import Predictions
 from analysis.source import Source
@@ -143,12 +141,13 @@ def _is_of(fit: Fit, source: Source, options: Options) -> bool:
         return False
     frame = _chosen(source, options).frame
     asked = (
-        options.law, options.where or None, options.weights or None, options.delta, options.replicates, options.seed,
+        options.law, options.where or None, options.weights or None, (options.objective, options.delta),
+        options.replicates, options.seed,
         {options.level}, rows.law_columns(rows.law_named(options.law), options.x),
         grouping(frame, options.clusters)[1], len(frame), version(), _admitted(options),
     )  # fmt: skip
     stored = (
-        fit.law, fit.where, fit.weighted_by, fit.objective.delta, fit.bootstrap.get("replicates"),
+        fit.law, fit.where, fit.weighted_by, fit.objective_asked, fit.bootstrap.get("replicates"),
         fit.bootstrap.get("seed"), {interval["level"] for interval in fit.intervals.values()}, fit.columns,
         fit.bootstrap.get("method"), fit.rows, fit.version, tuple(fit.identification["admissible"]["admitted"]),
     )  # fmt: skip
@@ -168,10 +167,11 @@ def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Co
     found = fitting.fit(
         source.table,
         options.law,
-        objective=LogHuber(options.delta),
+        objective=options.minimised(),
         weights=options.weights or None,
         where=options.where or None,
         x=options.x,
+        y=options.y,
     )
     renamed = renames(options.columns)
     theirs = {

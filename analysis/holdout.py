@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import fit as fitting
+from analysis import fitting
 from analysis.errors import InputError
-from analysis.fit import Fit
+from analysis.fitting import Fit
 from analysis.uncertainty import bootstrap, predict
 
 if TYPE_CHECKING:

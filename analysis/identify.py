@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fit import Fit, vector
+from analysis.fitting import EDGE, Fit, vector
 from analysis.problem import Problem
 from analysis.profile import Profile
 from analysis.uncertainty import Bootstrap, Interval
@@ -24,6 +24,8 @@ FALL = 2.0
 """A term is seen when it falls by this factor over the runs: less, and any slowly varying function fits as well."""
 PRECISE = 0.02
 """A floor known within this share of itself is known, however near to it the runs came."""
+AT_END = 2e-4
+"""Share of its range within which an exponent is at an end of it."""
 CONFOUNDED = 0.99
 """Two exponents whose effects correlate above this over the rows cannot be told apart."""
 
@@ -169,7 +171,7 @@ def _ranks(values: Array) -> Array:
 def _steep_share(problem: Problem, boot: Bootstrap) -> float:
     """Share of replicates with an exponent at the upper end of its range."""
     values = boot.law.as_dict()
-    steep = [np.asarray(values[name]) >= e.hi * (1 - 1e-9) for name, e in problem.exponents.items()]
+    steep = [e.place(values[name]) >= 1 - EDGE for name, e in problem.exponents.items()]
     return float(np.mean(np.any(steep, axis=0)))
 
 
@@ -179,8 +181,8 @@ def unsound(fit: Fit, problem: Problem) -> str:
     if fit.status == "max_steps":
         return "The optimiser did not converge, so the floor is where it stopped."
     for name, exponent in problem.exponents.items():
-        lowest = 0.0 if exponent.nested else exponent.lo * 1.001
-        if not lowest < fit.params[name] < exponent.hi / 1.001:
+        place = float(exponent.place(fit.params[name]))
+        if place > 1 - AT_END or (place < AT_END and not exponent.nested):
             return f"The exponent {name} ended at {fit.params[name]:.4g}, an end of its range: this law does not fit."
     return ""
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from analysis import rows
 from analysis.combination import Combination
 from analysis.errors import InputError
-from analysis.fit import Fit, solve_batch
+from analysis.fitting import Fit, solve_batch
 from analysis.frontier import Cost, Frontier, cost
 from analysis.laws import LAWS, Law
 from analysis.uncertainty import Bootstrap, tails

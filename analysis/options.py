@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from analysis.errors import InputError
 
+if TYPE_CHECKING:
+    from analysis.objective import Objective
+
 IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted", "stretched")
 """Laws in N and D that are admitted beside each other; here, where `--help` finds them without NumPy."""
+
+OBJECTIVE_NAMES = ("log_huber", "least_absolute", "squared_log", "squared_raw")
+"""Names of `objective.OBJECTIVES`, likewise."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +30,12 @@ class Options:
     """names of our columns in the table, e.g. N=params D=tokens L=loss"""
     x: str = "C"
     """column that the law `power` is in"""
-    delta: float = 1e-3
-    """relative error at which the Huber loss turns from quadratic to linear"""
+    y: str = "L"
+    """column that a law of any column is of"""
+    objective: str = "log_huber"
+    """what is minimised: log_huber, least_absolute, squared_log or squared_raw"""
+    delta: float | None = None
+    """relative error at which log_huber turns from quadratic to linear; by default 1.345 times the noise"""
     weights: str = ""
     """column by which each row's loss is multiplied"""
     replicates: int = 1000
@@ -45,8 +56,14 @@ class Options:
             )
         if not 0 < self.level < 1:
             raise InputError(f"level is {self.level}; it is a probability between 0 and 1, e.g. 0.9")
-        if not (math.isfinite(self.delta) and self.delta > 0):
+        if self.delta is not None and not (math.isfinite(self.delta) and self.delta > 0):
             raise InputError(f"delta is {self.delta}; it is a relative error and must be above 0, e.g. 0.001")
+        if self.objective not in OBJECTIVE_NAMES:
+            raise InputError(f"no objective is called {self.objective!r}; use {', '.join(OBJECTIVE_NAMES)}")
+        if self.delta is not None and self.objective != "log_huber":
+            raise InputError(
+                f"{self.objective} has no delta; leave --delta out, or use --objective log_huber"
+            )
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; use a whole number from 0")
 
@@ -57,6 +74,14 @@ class Options:
                 raise InputError(
                     f"admit names {name!r}, which is no law in N and D; use {', '.join(IN_N_AND_D)}"
                 )
+
+    def minimised(self) -> Objective | None:
+        """The objective; None stands for log_huber with the delta of the noise."""
+        from analysis.objective import objective_named
+
+        if self.objective == "log_huber" and self.delta is None:
+            return None
+        return objective_named(self.objective, self.delta)
 
     def words(self) -> str:
         """The options that are not the default, as a command line says them."""

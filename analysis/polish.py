@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
 
-BLOCK = 256
+ELEMENTS = 2**16
+"""Starts times rows that are worked on at once: what a core's cache holds."""
 MAX_STEPS = 300
 DAMPING_START, DAMPING_MIN, DAMPING_MAX = 1e-3, 1e-12, 1e8
 DAMPING_UP, DAMPING_DOWN = 5.0, 10.0
@@ -63,6 +64,12 @@ class _Point:
             self.value[index], self.gradient[:, index], self.hessian[..., index], self.majorant[..., index]
         )
 
+    def add(self, other: _Point) -> None:
+        self.value = self.value + other.value
+        self.gradient = self.gradient + other.gradient
+        self.hessian = self.hessian + other.hessian
+        self.majorant = self.majorant + other.majorant
+
     def put(self, index: Index, other: _Point) -> None:
         self.value[index] = other.value
         self.gradient[:, index] = other.gradient
@@ -72,8 +79,8 @@ class _Point:
 
 @dataclass(frozen=True)
 class Linearised:
-    """A law around parameters: log residuals [r, n], d log Lhat / d parameter of the centred basis [r, P, n], and the
-    slopes of the centred log basis [K, M, r or 1, n]."""
+    """A law around parameters: residuals [r, n], the slopes of log yhat (of yhat under a raw objective) in the
+    parameters of the centred basis [r, P, n], and those of the centred log basis in the exponents [K, M, r or 1, n]."""
 
     residual: Array
     jacobian: Array
@@ -90,8 +97,9 @@ def polish(
 ) -> Polished:
     """Minimise sum_i w_i rho(r_i) from each start: parameters [P, S], weights [S, n]; `held` are not moved."""
     blocks = []
-    for first in range(0, parameters.shape[1], BLOCK):
-        block = slice(first, first + BLOCK)
+    size = max(ELEMENTS // problem.size, 1)
+    for first in range(0, parameters.shape[1], size):
+        block = slice(first, first + size)
         blocks.append(_descend(problem, parameters[:, block], weights[block], held, max_steps))
     return Polished(
         parameters=np.concatenate([b.parameters for b in blocks], axis=1),
@@ -104,8 +112,9 @@ def polish(
 def linearise(problem: Problem, parameters: Array) -> Linearised:
     """The law around parameters [P, r] in the fitter's order; derivatives are in the centred basis."""
     x = parameters.copy()
-    x[: problem.terms] *= _centered(problem, x[problem.terms :], ())[2]
-    return _linearised(problem, x, ())
+    middle = _center(problem, x[problem.terms :], ())
+    x[: problem.terms] *= np.exp(middle.log)
+    return _linearised(problem, x, middle)
 
 
 def _descend(
@@ -113,7 +122,7 @@ def _descend(
 ) -> Polished:
     terms, starts = problem.terms, parameters.shape[1]
     x = parameters.copy()
-    x[:terms] *= _centered(problem, x[terms:], held)[2]
+    x[:terms] *= np.exp(_center(problem, x[terms:], held).log)
     lower, upper = problem.lower[:, None], problem.upper[:, None]
     fixed = np.array([name in held for name in problem.names])[:, None]
     now = _point(problem, x, weights, held)
@@ -128,7 +137,7 @@ def _descend(
         step, used = _newton(here, damping[live], resting)
         damping[live] = used
         promise = -(here.gradient * step).sum(axis=0)
-        enough = DECREMENT * here.value + NOISE_FREE * len(problem.loss)
+        enough = DECREMENT * here.value + NOISE_FREE * problem.size * problem.unit
         done = (promise <= enough) & (used <= DAMPING_START)
         converged[live[done]] = True
         moving = ~done & (used < DAMPING_MAX)
@@ -150,7 +159,7 @@ def _descend(
             stalled = before[live] - now.value[live] <= STALLED * now.value[live]
             converged[live[stalled]] = True
             live, before = live[~stalled], now.value.copy()
-    x[:terms] /= _centered(problem, x[terms:], held)[2]
+    x[:terms] /= np.exp(_center(problem, x[terms:], held).log)
     return Polished(x, now.value, converged, steps)
 
 
@@ -181,51 +190,84 @@ def _level(here: _Point, resting: Mask) -> Mask:
     return np.asarray(definite & (-(gradient * step).sum(axis=0) <= STALLED * here.value))
 
 
-def _centered(problem: Problem, theta: Array, held: Sequence[str]) -> tuple[Array, Array, Array]:
-    """At exponents theta [M, r], each term divided by its geometric mean over rows: the basis [K, r, n], the slopes of
-    its logarithm [K, M, r or 1, n], the means [K, r]. A term whose amplitude is held stays as it is: a held amplitude
-    must not move with its exponent."""
-    log_basis, slopes = problem.log_basis(theta), problem.slopes(theta)
-    free = np.array([name not in held for name in problem.law.amplitudes])[:, None, None]
-    center = log_basis.mean(axis=2, keepdims=True) * free
-    slopes = slopes - slopes.mean(axis=3, keepdims=True) * free[..., None]
-    log_basis -= center
-    return np.exp(log_basis, out=log_basis), slopes, np.exp(center[:, :, 0])
+@dataclass(frozen=True)
+class _Center:
+    """By what each term is divided: the geometric mean over rows (of a sample, where there are many) of its basis,
+    as logarithm [K, r], and the slopes of that in the exponents [K, M, r or 1]."""
+
+    log: Array
+    slopes: Array
 
 
-def _linearised(problem: Problem, x: Array, held: Sequence[str]) -> Linearised:
+def _center(problem: Problem, theta: Array, held: Sequence[str]) -> _Center:
+    """At exponents theta [M, r]. A term whose amplitude is held stays as it is: a held amplitude must not move with its
+    exponent."""
+    sample = problem.sample
+    log_basis, slopes = sample.log_basis(theta), sample.slopes(theta)
+    present = np.isfinite(log_basis)
+    count = np.maximum(present.sum(axis=2), 1)
+    free = np.array([name not in held for name in problem.law.amplitudes])[:, None]
+    log = np.where(present, log_basis, 0.0).sum(axis=2) / count
+    if slopes.shape[2] == present.shape[1]:
+        mean = (slopes * present[:, None]).sum(axis=3) / count[:, None]
+    else:
+        mean = slopes.mean(axis=3)  # of a law of powers, whose terms are present everywhere
+    return _Center(log * free, mean * free[:, None])
+
+
+def _linearised(problem: Problem, x: Array, middle: _Center) -> Linearised:
     terms = problem.terms
-    basis, slopes, _center = _centered(problem, x[terms:], held)
+    basis = problem.log_basis(x[terms:])
+    slopes = problem.slopes(x[terms:]) - middle.slopes[..., None]
+    basis -= middle.log[..., None]
+    np.exp(basis, out=basis)
+    if problem.law.signs:
+        basis *= problem.law.sign()[:, None, None]
     prediction = np.einsum("kr,krn->rn", x[:terms], basis)
-    jacobian = np.zeros((x.shape[1], len(x), len(problem.loss)))
+    jacobian = np.zeros((x.shape[1], len(x), problem.size))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        residual = problem.log_loss - np.log(prediction)
-        np.divide(basis.transpose(1, 0, 2), prediction[:, None], out=jacobian[:, :terms])
+        residual = problem.residual_of(prediction)
+        scale = 1.0 if problem.objective.raw else prediction[:, None]
+        np.divide(basis.transpose(1, 0, 2), scale, out=jacobian[:, :terms])
         for k, m in problem.couplings:
             jacobian[:, terms + m] += x[k][:, None] * jacobian[:, k] * slopes[k, m]
     return Linearised(residual, jacobian, slopes)
 
 
 def _point(problem: Problem, x: Array, weights: Array, held: Sequence[str]) -> _Point:
+    """The objective and its derivatives, summed over parts of the rows that a core's cache holds."""
+    middle = _center(problem, x[problem.terms :], held)
+    if problem.size <= ELEMENTS:
+        total = _sums(problem, x, weights, middle)
+    else:
+        parts = (_sums(part, x, weights[:, rows], middle) for rows, part in problem.parts(ELEMENTS))
+        total = next(parts)
+        for part in parts:
+            total.add(part)
+    total.value = np.where(np.isfinite(total.value), total.value, np.inf)
+    total.majorant[np.arange(len(x)), np.arange(len(x))] *= 1 + RIDGE
+    return total
+
+
+def _sums(problem: Problem, x: Array, weights: Array, middle: _Center) -> _Point:
     objective = problem.objective
     with np.errstate(invalid="ignore", over="ignore"):
-        at = _linearised(problem, x, held)
+        at = _linearised(problem, x, middle)
         value = (weights * objective.rho(at.residual)).sum(axis=1)
-        value = np.where(np.isfinite(value), value, np.inf)
         slope = weights * objective.psi(at.residual)
         gradient = -np.matmul(at.jacobian, slope[:, :, None])[:, :, 0].T
-        hessian = _outer(at.jacobian, slope + weights * objective.curved(at.residual))
+        bent = weights * objective.curved(at.residual)
+        # the logarithm bends too: - d2 log yhat = J J' - (d2 yhat) / yhat
+        hessian = _outer(at.jacobian, bent if objective.raw else bent + slope)
         _subtract_curvature_of_terms(problem, x, at, slope, hessian)
         majorant = _outer(at.jacobian, weights * objective.weight(at.residual))
-    majorant[np.arange(len(x)), np.arange(len(x))] *= 1 + RIDGE
     return _Point(value, gradient, hessian, majorant)
 
 
 def _subtract_curvature_of_terms(
     problem: Problem, x: Array, at: Linearised, slope: Array, hessian: Array
 ) -> None:
-    """Take sum_n slope * (d2 Lhat / dx dx) / Lhat off the Hessian [P, P, r]; the rest of d2 log Lhat is an outer
-    product of the Jacobian and is in it already."""
+    """Take sum_n slope * (d2 yhat / dx dx), divided by yhat under logarithms, off the Hessian [P, P, r]."""
     terms = problem.terms
     for k, m in problem.couplings:
         tilted = slope * at.jacobian[:, k] * at.slopes[k, m]

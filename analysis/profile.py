@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis import search
 from analysis.errors import InputError
-from analysis.fit import Fit, solve_batch, vector
+from analysis.fitting import Fit, scan, solve_batch, vector
 from analysis.problem import Problem
 from analysis.uncertainty import grouping, resample
 
@@ -77,7 +77,7 @@ def profile(
     frame = fit.select(table).frame
     problem, weights = fit.problem(frame), fit.weights(frame)
     groups, method = grouping(frame, clusters)
-    grid = search.scan(problem)
+    grid = scan(problem)
     threshold = _threshold(problem, grid, fit, parameter, level, groups, weights, seed)
 
     def objective(values: Array) -> Array:
@@ -142,10 +142,9 @@ def _first_values(problem: Problem, fit: Fit, parameter: str) -> Array:
     """Where a profile is looked at first: an exponent over its range; a floor from 0 to just above the least loss, ever
     denser towards it; another amplitude from 0 and over six decades around the fit."""
     if parameter in problem.exponents:
-        bounds = problem.exponents[parameter]
-        return np.geomspace(bounds.lo, bounds.hi, POINTS)
+        return problem.exponents[parameter].at(np.linspace(0, 1, POINTS))
     index = problem.names.index(parameter)
-    least = float(problem.loss.min())
+    least = float(problem.target.min())
     if index not in [k for k, _ in problem.couplings]:
         gaps = np.geomspace(1.0, 2e-3, POINTS - 6)
         return least * np.concatenate([1 - gaps, np.linspace(1, 1.05, 6)])

@@ -9,12 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import InputError
-from analysis.fit import Fit, Restarts
-from analysis.objective import LogHuber
+from analysis.fitting import Fit, Restarts
+from analysis.objective import objective_named
 from analysis.rows import Excluded, law_named
 
 PLAIN = (
-    *("law", "columns", "params", "status", "rows", "where", "weighted_by", "conventions"),
+    *(
+        "law",
+        "columns",
+        "target",
+        "params",
+        "noise",
+        "delta_from_noise",
+        "status",
+        "rows",
+        "where",
+        "weighted_by",
+        "conventions",
+    ),
     *("intervals", "bootstrap", "profile", "identification", "frontier", "table", "renamed"),
     *("table_sha256", "version"),
 )
@@ -24,12 +36,7 @@ PLAIN = (
 def to_json(fit: Fit) -> dict[str, Any]:
     """A dictionary of JSON values; numbers unrounded, what is not known (NaN, infinite) as null."""
     found = {name: getattr(fit, name) for name in PLAIN} | {
-        "objective": {
-            "name": "log_huber",
-            "delta": fit.objective.delta,
-            "value": fit.value,
-            "linear_share": fit.linear_share,
-        },
+        "objective": fit.objective.as_dict() | {"value": fit.value, "linear_share": fit.linear_share},
         "excluded": [vars(row) for row in fit.excluded],
         "condition_number": fit.condition_number,
         "restarts": vars(fit.restarts) | {"agree": fit.restarts.agree},
@@ -46,7 +53,7 @@ def from_json(found: Any) -> Fit:
     try:
         fit = Fit(
             **{name: found[name] for name in PLAIN},
-            objective=LogHuber(found["objective"]["delta"]),
+            objective=objective_named(found["objective"]["name"], found["objective"]["delta"]),
             value=found["objective"]["value"],
             linear_share=found["objective"]["linear_share"],
             excluded=tuple(Excluded(**row) for row in found["excluded"]),

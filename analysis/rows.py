@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 X = "x"
 """The column of a law that stands for any column of the table, chosen by `x`."""
 
+Y = "y"
+"""What a law is of, where that is any column of the table, chosen by `y`."""
+
 OUTDONE = "another learning rate did better"
 """Why a row of a sweep is not fitted: of its size, D and recipe another rate has a lower mean loss."""
 
@@ -58,7 +61,11 @@ def law_columns(law: type[Law], x: str = "C") -> dict[str, str]:
 
 
 def select(
-    table: pd.DataFrame, columns: Mapping[str, str], parameters: int, where: str | None = None
+    table: pd.DataFrame,
+    columns: Mapping[str, str],
+    parameters: int,
+    where: str | None = None,
+    target: str = "L",
 ) -> Rows:
     """The rows to fit: those where `where` is true, that are done, decayed and have a loss, at the best learning rate.
 
@@ -70,11 +77,11 @@ def select(
     column that is missing or not numeric, a value that is not above 0, and fewer rows than parameters.
     """
     frame, conventions = _with_compute(table)
-    for column in (*columns.values(), "L"):
+    for column in (*columns.values(), target):
         require_numbers(frame, column)
-    reasons = _reasons(frame, where)
+    reasons = _reasons(frame, where, target)
     kept = frame[reasons.isna()]
-    for column in (*columns.values(), "L"):
+    for column in (*columns.values(), target):
         _require_positive(kept, column)
     if len(kept) < parameters:
         raise InputError(_too_few(len(kept), len(frame), parameters, reasons))
@@ -186,7 +193,7 @@ def _require_one_corpus(frame: pd.DataFrame) -> None:
         )
 
 
-def _reasons(frame: pd.DataFrame, where: str | None) -> pd.Series:
+def _reasons(frame: pd.DataFrame, where: str | None, target: str) -> pd.Series:
     """Why a row is not fitted; missing where it is."""
     import pandas as pd
 
@@ -203,8 +210,9 @@ def _reasons(frame: pd.DataFrame, where: str | None) -> pd.Series:
     if "decayed" in frame.columns:
         decayed = frame["decayed"].astype("string").str.lower()
         give(decayed.isin(["false", "0", "0.0"]), "its learning rate was not decayed")
-    give(frame["L"].isna(), "no loss L")
-    give(_outdone(frame, where), OUTDONE)
+    give(frame[target].isna(), "no loss L" if target == "L" else f"no {target}")
+    if "L" in frame.columns:
+        give(_outdone(frame, where), OUTDONE)
     return reasons
 
 

@@ -8,6 +8,7 @@ weights times its own, so the normal equations of all replicates at all grid poi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -22,6 +23,13 @@ Array = NDArray[np.float64]
 
 REWEIGHTINGS = 12
 BLOCK = 64
+PRODUCT = 4000
+"""Most grid points of a product of grids; a law with more is scanned at points that fill its ranges evenly."""
+SCATTERED = 4096
+APART = 0.2
+"""Share of a range by which two starts among scattered points differ in some exponent."""
+MEMORY = 2**28
+"""Bytes that the moments of a scan may take; with more, it is over a sample of the rows."""
 
 
 @dataclass(frozen=True)
@@ -31,45 +39,76 @@ class Grid:
     theta: Array
     """Exponents, [M, G]."""
     shape: tuple[int, ...]
-    """Points an exponent."""
+    """Points an exponent; empty where the points are scattered."""
     center: Array
     """Mean over rows of log phi_k, taken out of the basis, [K, G]."""
     moments: Array
     """Weighted products of the basis, to be summed over rows: pairs, then the right-hand side, then the offset of the
     majoriser, [K (K + 1) / 2 + K + 1, n, G]."""
+    rows: NDArray[np.intp] | slice
+    """The rows that are scanned."""
 
 
 def scan(problem: Problem) -> Grid:
     """The grid of a problem, with the majoriser of its objective at every point."""
-    axes = [exponent.grid for exponent in problem.exponents.values()]
-    theta = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
+    theta, shape = _points(problem)
+    terms = problem.terms
+    rows: NDArray[np.intp] | slice = slice(None)
+    most = MEMORY // (8 * theta.shape[1] * (terms * (terms + 1) // 2 + terms + 1))
+    if problem.size > most:
+        rows = problem.sampled[
+            np.linspace(0, len(problem.sampled) - 1, min(most, len(problem.sampled))).astype(np.intp)
+        ]
+        problem = problem.part(rows)
     log_basis = problem.log_basis(theta)
-    center = log_basis.mean(axis=2)
-    basis = np.exp(log_basis - center[:, :, None]) / problem.loss
-    weight, offset = _majoriser(problem, basis)
+    present = np.isfinite(log_basis)
+    center = np.where(present, log_basis, 0.0).sum(axis=2) / np.maximum(present.sum(axis=2), 1)
+    size = np.abs(problem.target) + (problem.target == 0)
+    basis = np.exp(log_basis - center[:, :, None]) / size * problem.law.sign()[:, None, None]
+    weight, offset = _majoriser(problem, basis, size)
+    aim = problem.target / size  # 1, or -1 where a raw target is below 0
     pairs = [basis[j] * basis[k] * weight for j, k in _pairs(len(basis))]
-    moments = np.stack([*pairs, *(basis * weight), offset])
-    shape = tuple(len(axis) for axis in axes)
-    return Grid(theta, shape, center, np.ascontiguousarray(moments.transpose(0, 2, 1)))
+    moments = np.stack([*pairs, *(basis * (weight * aim)), offset])
+    return Grid(theta, shape, center, np.ascontiguousarray(moments.transpose(0, 2, 1)), rows)
+
+
+def _points(problem: Problem) -> tuple[Array, tuple[int, ...]]:
+    """Grid points [M, G]: the product of the exponents' grids with its shape, or, where that is too large, the first
+    points of Sobol's sequence (1967), which fill the ranges evenly, and an empty shape."""
+    exponents = problem.exponents.values()
+    shape = tuple(exponent.count for exponent in exponents)
+    if math.prod(shape) <= PRODUCT:
+        axes = np.meshgrid(*(exponent.grid for exponent in exponents), indexing="ij")
+        return np.stack([axis.ravel() for axis in axes]), shape
+    from scipy.stats import qmc
+
+    share = qmc.Sobol(len(shape), scramble=False).random(SCATTERED).T
+    share = share * (1 - 1 / SCATTERED) + 0.5 / SCATTERED  # its first point is a corner
+    return np.stack([e.at(part) for e, part in zip(exponents, share, strict=True)]), ()
 
 
 def _pairs(terms: int) -> list[tuple[int, int]]:
     return [(j, k) for j in range(terms) for k in range(j, terms)]
 
 
-def _majoriser(problem: Problem, basis: Array) -> tuple[Array, Array]:
-    """Weights w and offsets o [G, n] with rho(r) <= w e^2 / 2 + o, near equality at each point's unweighted fit."""
+def _majoriser(problem: Problem, basis: Array, size: Array) -> tuple[Array, Array]:
+    """Weights w and offsets o [G, n] with rho(r) <= w e^2 / 2 + o, near equality at each point's unweighted fit; e is
+    the error as a share of `size`."""
     objective = problem.objective
-    weight = np.ones(basis.shape[1:])
+    aim = problem.target / size
+    unit = size**2 if objective.raw else np.ones_like(size)
+    weight = np.broadcast_to(unit, basis.shape[1:])
     for _ in range(REWEIGHTINGS):
         weighted = basis * weight
         H = np.einsum("jgn,kgn->jkg", weighted, basis, optimize=True)
-        amplitude, _value = quadratic.nonnegative(H, weighted.sum(axis=2))
+        amplitude, _value = quadratic.nonnegative(H, weighted @ aim)
         fitted = np.einsum("kg,kgn->gn", amplitude, basis)
-        residual = -np.log(np.maximum(fitted, 1e-300))
-        weight = objective.weight(residual)
-    error = 1.0 - fitted
-    return weight, objective.rho(residual) - 0.5 * weight * error**2 + 0.5 * weight
+        error = aim - fitted
+        residual = error * size if objective.raw else -np.log(np.maximum(fitted, 1e-300))
+        weight = objective.weight(residual) * unit
+        if math.isinf(objective.delta):
+            break
+    return weight, objective.rho(residual) - 0.5 * weight * error**2 + 0.5 * weight * aim**2
 
 
 def starts(
@@ -85,7 +124,10 @@ def starts(
         block = slice(first, first + BLOCK)
         held = {name: value[block] for name, value in (fixed or {}).items()}
         amplitude, value = _profile(problem, grid, weights[block], held)
-        replicate, point = _local_minima(value, grid.shape, count)
+        if grid.shape:
+            replicate, point = _local_minima(value, grid.shape, count)
+        else:
+            replicate, point = _lowest_apart(problem, grid, value, count)
         parameters = _parameters(grid, amplitude, replicate, point)
         for name, values in held.items():
             parameters[problem.names.index(name)] = values[replicate]
@@ -110,7 +152,7 @@ def _parameters(grid: Grid, amplitude: Array, replicate: NDArray[np.intp], point
 
 def _profile(problem: Problem, grid: Grid, weights: Array, fixed: Mapping[str, Array]) -> tuple[Array, Array]:
     """Best amplitudes of the centred basis [K, r, G] and the majorised objective there [r, G]."""
-    sums = np.matmul(weights, grid.moments)
+    sums = np.matmul(weights[:, grid.rows], grid.moments)
     pairs = _pairs(problem.terms)
     H = np.empty((problem.terms, problem.terms, *sums.shape[1:]))
     for (j, k), total in zip(pairs, sums, strict=False):
@@ -119,8 +161,11 @@ def _profile(problem: Problem, grid: Grid, weights: Array, fixed: Mapping[str, A
     value = value + sums[-1]
     for m, (name, exponent) in enumerate(problem.exponents.items()):
         if name in fixed:
-            nearest = np.abs(np.log(exponent.grid[None] / fixed[name][:, None])).argmin(axis=1)
-            value = np.where(grid.theta[m] == exponent.grid[nearest][:, None], value, np.inf)
+            away = np.abs(exponent.place(grid.theta[m])[None] - exponent.place(fixed[name])[:, None])
+            if grid.shape:
+                value = np.where(away <= away.min(axis=1, keepdims=True) + 1e-9, value, np.inf)
+            else:
+                value = np.where(away <= APART / 2, value, np.inf)
     return amplitude, value
 
 
@@ -157,3 +202,25 @@ def _local_minima(
     kept = np.isfinite(np.take_along_axis(candidates, order, axis=1))
     replicate, rank = np.nonzero(kept)
     return replicate, order[replicate, rank]
+
+
+def _lowest_apart(
+    problem: Problem, grid: Grid, value: Array, count: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(replicate, grid point) of the `count` lowest of value [r, G] that differ by `APART` in some exponent."""
+    place = np.stack(
+        [e.place(theta) for e, theta in zip(problem.exponents.values(), grid.theta, strict=True)]
+    )
+    left = value.copy()
+    every = np.arange(len(value))
+    found = []
+    for _ in range(count):
+        lowest = left.argmin(axis=1)
+        found.append(np.where(np.isfinite(left[every, lowest]), lowest, -1))
+        near = np.ones_like(left, dtype=bool)
+        for axis in place:
+            near &= np.abs(axis[None] - axis[lowest][:, None]) < APART
+        left[near] = np.inf
+    points = np.stack(found, axis=1)
+    replicate, rank = np.nonzero(points >= 0)
+    return replicate, points[replicate, rank]

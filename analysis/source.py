@@ -102,13 +102,16 @@ def of_stored_fit(path: Path, out: Path | None, asked: Options) -> tuple[Path, P
     level = next((interval["level"] for interval in fit.intervals.values()), asked.level)
     x = next(iter(fit.columns.values())) if rows.X in fit.columns else asked.x
     boot = fit.bootstrap
+    objective, delta = fit.objective_asked
     options = replace(
         asked,
         law=fit.law,
         where=fit.where or "",
         columns=tuple(f"{ours}={theirs}" for ours, theirs in fit.renamed.items()),
         x=x,
-        delta=fit.objective.delta,
+        y=fit.target,
+        objective=objective,
+        delta=delta,
         weights=fit.weighted_by or "",
         replicates=boot.get("replicates", asked.replicates),
         clusters=str(boot.get("method", asked.clusters)).removeprefix("cluster:"),

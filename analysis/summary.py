@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from analysis.columns import aligned
-from analysis.fit import Fit
+from analysis.fitting import Fit
 from analysis.laws import LAWS
 
 WIDTH = 80
@@ -29,8 +30,7 @@ def _heading(fit: Fit) -> str:
         f"{fit.law}: L = {equation}",
         f"{fit.rows} rows fitted, {len(fit.excluded)} excluded"
         + "".join(f"; {count} {reason}" for reason, count in reasons.items()),
-        f"objective {fit.value:.10f}, log-Huber with delta {fit.objective.delta:g}: "
-        f"{fit.linear_share:.0%} of the rows are beyond delta",
+        _objective(fit),
         f"status {fit.status}; condition number {fit.condition_number:.3g}; {fit.restarts.reached} of "
         f"{fit.restarts.tried} starts reached the best objective",
         *(f"  WARNING: {words}" for words in fit.tuning.get("warnings", ())),
@@ -38,6 +38,19 @@ def _heading(fit: Fit) -> str:
         "; ".join(f"{name} is {meaning}" for name, meaning in fit.conventions.items()),
     ]
     return "\n".join(_wrapped(line) for line in lines if line)
+
+
+def _objective(fit: Fit) -> str:
+    """What was minimised, and how much of it pulls linearly."""
+    name = f"objective {fit.value:.10f}, {fit.objective.name}"
+    if not math.isfinite(fit.objective.delta) or fit.objective.name == "least_absolute":
+        return f"{name}; noise {fit.noise:.2g}"
+    whence = (
+        f"1.345 times the noise of {fit.noise:.2g}"
+        if fit.delta_from_noise
+        else f"given; the noise is {fit.noise:.2g}"
+    )
+    return f"{name} with delta {fit.objective.delta:.3g} ({whence}): {fit.linear_share:.0%} of the rows are beyond it"
 
 
 def _parameters(fit: Fit) -> str:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis import search
 from analysis.errors import InputError
-from analysis.fit import STATUSES, Fit, solve_batch, vector
+from analysis.fitting import STATUSES, Fit, scan, solve_batch, vector
 from analysis.laws import LAWS, Law
 from analysis.polish import MAX_STEPS
 
@@ -157,7 +156,7 @@ def bootstrap(
             f"all rows share one {column}, so there is nothing to resample; use --clusters pairs"
         )
     weights = resample(groups, replicates, np.random.default_rng(seed)) * fit.weights(frame)
-    grid = search.scan(problem)
+    grid = scan(problem)
     parameters, statuses = [], []
     for first in range(0, replicates, CHUNK):
         batch = solve_batch(problem, weights[first : first + CHUNK], grid=grid, max_steps=max_steps)

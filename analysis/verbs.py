@@ -14,7 +14,7 @@ from analysis.options import Options
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.fit import Fit
+    from analysis.fitting import Fit
 
 
 def fit(
@@ -23,7 +23,9 @@ def fit(
     where: str = "",
     columns: tuple[str, ...] = (),
     x: str = "C",
-    delta: float = 1e-3,
+    y: str = "L",
+    objective: str = "log_huber",
+    delta: float | None = None,
     weights: str = "",
     replicates: int = 1000,
     clusters: str = "auto",
@@ -41,7 +43,9 @@ def fit(
             columns go by our names
         columns: names of our columns in the table, e.g. N=params D=tokens L=loss
         x: column that the law `power` is in
-        delta: relative error at which the Huber loss turns from quadratic to linear
+        y: column that a law of any column is of
+        objective: what is minimised: log_huber, least_absolute, squared_log or squared_raw
+        delta: relative error at which log_huber turns from quadratic to linear; by default 1.345 times the noise
         weights: column by which each row's loss is multiplied
         replicates: refits of the law's own bootstrap (the verdict takes 200 of every admissible law)
         clusters: what the bootstrap resamples: "auto" (trunks where there are any, else rows), "pairs", or a column
@@ -52,16 +56,15 @@ def fit(
     """
     from analysis import record
     from analysis.evidence import Progress, with_evidence
-    from analysis.objective import LogHuber
     from analysis.summary import summary
 
-    Options(
-        law, where, columns, x, delta, weights, replicates, clusters, seed, level, admit
-    )  # checked before the work
+    asked = Options(
+        law, where, columns, x, y, objective, delta, weights, replicates, clusters, seed, level, admit
+    )
     if out is not None:
         record.check_target(out)
-    options = {"weights": weights or None, "where": where or None, "x": x}
-    frame, plain = _fitted(table, renames(columns), law, objective=LogHuber(delta), **options)
+    options = {"weights": weights or None, "where": where or None, "x": x, "y": y}
+    frame, plain = _fitted(table, renames(columns), law, objective=asked.minimised(), **options)
     found, *_ = with_evidence(
         frame,
         plain,
@@ -164,7 +167,7 @@ def _fitted(table: Path, renamed: dict[str, str], law: str, **options: Any) -> t
     """The table, read with its columns renamed, and the law fitted to it, which names file, hash and version."""
     from dataclasses import replace
 
-    from analysis.fit import fit as fit_law
+    from analysis.fitting import fit as fit_law
     from scaling.table import read, sha256
 
     path = table / "table.csv" if table.is_dir() else table

@@ -5,7 +5,7 @@ import scipy.optimize
 from known import CHINCHILLA_240, TRUTH, needs_reference_data, reference, wide
 
 from analysis.errors import InputError
-from analysis.fit import fit
+from analysis.fitting import fit
 from analysis.frontier import Cost, Frontier, cost
 from analysis.laws import Coupled, Hoffmann, Shifted, Stretched, Tied
 from analysis.uncertainty import bootstrap

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from known import simulated, wide
 
-from analysis.fit import fit
+from analysis.fitting import fit
 from analysis.holdout import rolling_origin
 
 

@@ -3,7 +3,7 @@ import pytest
 from known import TRUTH, chinchilla_ratio, narrow, simulated, wide
 
 from analysis.errors import InputError
-from analysis.fit import fit, solve_batch
+from analysis.fitting import fit, solve_batch
 from analysis.identify import confounded, verdict
 from analysis.laws import Hoffmann
 from analysis.profile import profile

@@ -11,7 +11,7 @@ import pytest
 from analysis import limit, record
 from analysis.errors import InputError
 from analysis.evidence import with_evidence
-from analysis.fit import fit
+from analysis.fitting import fit
 from analysis.frontier import Cost, Frontier
 from analysis.laws import Hoffmann, Power, Shifted
 from analysis.limit import Forecast, Track, forecast

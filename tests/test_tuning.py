@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis import rows
-from analysis.fit import fit
+from analysis.fitting import fit
 from analysis.parabola import optimum
 from scaling.folder import StudyFolder
 from scaling.plan import Recipe, product

@@ -13,7 +13,8 @@ from known import (
 )
 
 from analysis.errors import InputError
-from analysis.fit import fit
+from analysis.fitting import fit
+from analysis.objective import LogHuber
 from analysis.uncertainty import bootstrap, grouping, predict, resample
 from scaling import table
 
@@ -25,7 +26,7 @@ def in_trunks(runs, trunks=7):
 @needs_reference_data
 def test_published_bootstrap_is_reached():
     runs = table.read(reference(CHINCHILLA_240.file))
-    boot = bootstrap(runs, fit(runs, where=CHINCHILLA_240.where), replicates=1500)
+    boot = bootstrap(runs, fit(runs, objective=LogHuber(1e-3), where=CHINCHILLA_240.where), replicates=1500)
     assert boot.statuses == {"converged": 1500}
     errors, intervals = boot.standard_errors(), boot.intervals(0.95)
     for name, published in STANDARD_ERRORS.items():
@@ -40,9 +41,10 @@ def test_published_bootstrap_is_reached():
 @pytest.mark.parametrize("replicate", [0, 7])
 def test_replicate_is_the_fit_of_its_resampled_rows(replicate):
     runs = wide(0.01)
-    boot = bootstrap(runs, fit(runs), replicates=8, seed=3)
+    whole = fit(runs)
+    boot = bootstrap(runs, whole, replicates=8, seed=3)
     drawn = resample(np.arange(35), 8, np.random.default_rng(3))
-    alone = fit(runs.assign(w=drawn[replicate]), weights="w")
+    alone = fit(runs.assign(w=drawn[replicate]), objective=whole.objective, weights="w")
     for name, values in boot.law.as_dict().items():
         assert values[replicate] == pytest.approx(
             alone.params[name], rel=1e-4

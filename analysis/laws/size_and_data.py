@@ -1,96 +1,16 @@
-"""Functional forms of loss against parameters, data and compute: each a small class whose fields are its parameters.
-
-A law is a sum of terms, an amplitude times a basis function of its columns whose shape the exponents set,
-
-    L = sum_k c_k phi_k(columns; theta),   c_k >= 0,
-
-so a class states its equation in `__call__`, and in `log_basis` the logarithms of the phi_k, from which the fitter
-works. To add a law: one class here, one line in `LAWS`, one row of known answers in the tests.
-"""
+"""Laws of loss in the size of the model N and the training tokens D."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.laws.law import COARSE_POWER, POWER_OF_A_COLUMN, STRETCH, Exponent, Law
+
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Exponent:
-    """Where an exponent (or another parameter of a term's shape) may lie, and the grid that the global search scans:
-    `count` values even in the logarithm."""
-
-    lo: float
-    hi: float
-    count: int
-    nested: bool = False
-    """Whether the law at `lo` is a simpler one, so that a fit may well rest there."""
-
-    @property
-    def grid(self) -> Array:
-        """Values scanned, [count]."""
-        return np.geomspace(self.lo, self.hi, self.count)
-
-
-# Below 0.02 a power is a logarithm over any range of runs, and its amplitude and the floor are one number; published
-# exponents begin at 0.05 (Kaplan et al. 2020, of compute). Above 2 a term is gone within half a decade: learning
-# theory's fastest rates are 1 and 2. 14 values are steps of 1.43: on 21
-# published and simulated tables, 15 random starts a replicate found a lower minimum than the search for 11 of 2100
-# bootstrap replicates, lower by 0.16 % at most.
-POWER_OF_A_COLUMN = Exponent(lo=0.02, hi=2.0, count=14)
-
-# Laws of four shape parameters scan a product of four grids, so each is coarser: steps of 1.93.
-COARSE_POWER = replace(POWER_OF_A_COLUMN, count=8)
-
-# Of a stretched exponential: below 0.1 it is a power of its column over any range of runs, at 1 an exponential.
-STRETCH = Exponent(lo=0.1, hi=1.0, count=4, nested=True)
-
-
-@dataclass(frozen=True)
-class Law:
-    """What all laws share. A field may be a number, or an array: a bootstrap is one law with a leading axis."""
-
-    equation: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
-    amplitudes: ClassVar[tuple[str, ...]]
-    exponents: ClassVar[dict[str, Exponent]]
-    log_linear: ClassVar[bool] = False
-    """Whether every log phi_k is linear in the exponents, as it is for products of powers: the fitter then computes
-    its slopes once."""
-
-    def __call__(self, **columns: ArrayLike) -> Array:
-        """Loss in nats per token, of shape parameters' shape + columns' shape; other columns are ignored."""
-        raise NotImplementedError
-
-    @staticmethod
-    def log_basis(exponents: dict[str, Array], columns: dict[str, Array]) -> tuple[Any, ...]:
-        """log phi_k, one an amplitude, in the amplitudes' order; shapes broadcast."""
-        raise NotImplementedError
-
-    @classmethod
-    def ranges(cls, columns: dict[str, Array]) -> dict[str, Exponent]:
-        """`exponents` for these columns: a parameter in the units of a column has a range that moves with it."""
-        return cls.exponents
-
-    @classmethod
-    def parameters(cls) -> tuple[str, ...]:
-        """Names of the parameters, in the order of the equation."""
-        return tuple(field.name for field in fields(cls))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Parameters by name."""
-        return {name: getattr(self, name) for name in self.parameters()}
-
-    def _outer(self, *columns: ArrayLike) -> tuple[list[Array], list[Array]]:
-        """Parameters with trailing axes, so that they broadcast against the columns, and the columns as arrays."""
-        arrays = [np.asarray(column, dtype=np.float64) for column in columns]
-        axes = (1,) * max(array.ndim for array in arrays)
-        values = (np.asarray(value, dtype=np.float64) for value in self.as_dict().values())
-        return [value.reshape(value.shape + axes) for value in values], arrays
 
 
 @dataclass(frozen=True)
@@ -118,31 +38,6 @@ class Hoffmann(Law):
     def log_basis(exponents: dict[str, Array], columns: dict[str, Array]) -> tuple[Any, ...]:
         """(0, -alpha log N, -beta log D)."""
         return 0.0, -exponents["alpha"] * np.log(columns["N"]), -exponents["beta"] * np.log(columns["D"])
-
-
-@dataclass(frozen=True)
-class Power(Law):
-    """L = E + A / x^alpha in any one column x; with x = C along the frontier, Kaplan et al. 2020 with a floor."""
-
-    E: ArrayLike
-    A: ArrayLike
-    alpha: ArrayLike
-
-    equation = "E + A / x^alpha"
-    columns = ("x",)
-    amplitudes = ("E", "A")
-    exponents: ClassVar = {"alpha": POWER_OF_A_COLUMN}
-    log_linear = True
-
-    def __call__(self, **columns: ArrayLike) -> Array:
-        """E + A / x^alpha."""
-        (E, A, alpha), (x,) = self._outer(columns["x"])
-        return E + A / x**alpha
-
-    @staticmethod
-    def log_basis(exponents: dict[str, Array], columns: dict[str, Array]) -> tuple[Any, ...]:
-        """(0, -alpha log x)."""
-        return 0.0, -exponents["alpha"] * np.log(columns["x"])
 
 
 @dataclass(frozen=True)
@@ -317,13 +212,3 @@ class Stretched(Law):
         """(0, -(N / N0)^alpha, -(D / D0)^beta)."""
         N0, alpha, D0, beta = (exponents[name] for name in ("N0", "alpha", "D0", "beta"))
         return 0.0, -((columns["N"] / N0) ** alpha), -((columns["D"] / D0) ** beta)
-
-
-LAWS: dict[str, type[Law]] = {
-    "hoffmann": Hoffmann,
-    "power": Power,
-    "tied": Tied,
-    "coupled": Coupled,
-    "shifted": Shifted,
-    "stretched": Stretched,
-}

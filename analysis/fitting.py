@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from analysis import polish, search
 from analysis import rows as selection
 from analysis.errors import InputError
 from analysis.laws import LAWS, Law
-from analysis.objective import LogHuber
+from analysis.objective import LogHuber, Objective
 from analysis.problem import Problem
 from analysis.rows import Excluded, Rows
 
@@ -31,6 +32,13 @@ SAME_OBJECTIVE = 1e-6
 """Two minima are equally good when their objectives differ by less than this share."""
 SAME_EXPONENT = 1e-2
 """Two minima are one when no exponent differs by more than this share."""
+EDGE = 1e-9
+"""Share of its range within which an exponent rests at an end of it."""
+
+HUBER = 1.345
+START_DELTA, LEAST_DELTA, SAME_DELTA, NOISE_ROUNDS = 1e-3, 1e-5, 0.02, 8
+"""Where the search for the noise starts, the least that delta may be (of rows that a law fits exactly), and by what
+share two rounds differ when it has ended."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +63,18 @@ class Fit:
     law: str
     columns: dict[str, str]
     """Column of the law -> column of the table."""
+    target: str
+    """Column of the table that the law is of, L for most."""
     params: dict[str, float]
-    objective: LogHuber
+    objective: Objective
     value: float
     """The objective at `params`, summed over rows."""
     linear_share: float
     """Share of rows whose residual is beyond delta."""
+    delta_from_noise: bool
+    """Whether delta is that of `noise_delta`, and was not given."""
+    noise: float
+    """Robust standard deviation of the residuals (see `robust_scale`)."""
     status: str
     rows: int
     excluded: tuple[Excluded, ...]
@@ -71,7 +85,7 @@ class Fit:
     condition_number: float
     restarts: Restarts
     data_span: dict[str, tuple[float, float]]
-    """Smallest and largest of each column fitted, of L and of C."""
+    """Smallest and largest of each column fitted, of the target and of C."""
     intervals: dict[str, dict[str, Any]] = field(default_factory=dict)
     bootstrap: dict[str, Any] = field(default_factory=dict)
     profile: dict[str, Any] = field(default_factory=dict)
@@ -87,13 +101,19 @@ class Fit:
     version: str = ""
 
     @property
+    def objective_asked(self) -> tuple[str, float | None]:
+        """Name of the objective, and its delta where one was given."""
+        given = math.isfinite(self.objective.delta) and not self.delta_from_noise
+        return self.objective.name, self.objective.delta if given else None
+
+    @property
     def curve(self) -> Law:
         """The law with these parameters: curve(N=..., D=...) is the loss."""
         return LAWS[self.law](**self.params)
 
     def select(self, table: pd.DataFrame) -> Rows:
         """The rows of the table that this fit used."""
-        return selection.select(table, self.columns, len(self.params), self.where)
+        return selection.select(table, self.columns, len(self.params), self.where, self.target)
 
     def arguments(self, table: pd.DataFrame | Mapping[str, ArrayLike]) -> dict[str, Array]:
         """The law's columns taken from a table or mapping with the table's names, as float64."""
@@ -105,7 +125,11 @@ class Fit:
 
     def problem(self, frame: pd.DataFrame) -> Problem:
         """The problem of fitting this law to selected rows."""
-        return Problem(LAWS[self.law], self.arguments(frame), _losses(frame), self.objective)
+        return Problem(LAWS[self.law], self.arguments(frame), _numbers(frame, self.target), self.objective)
+
+    def aims(self, frame: pd.DataFrame) -> Array:
+        """What the law is of, for selected rows, [n]."""
+        return _numbers(frame, self.target)
 
 
 @dataclass(frozen=True)
@@ -121,32 +145,42 @@ def fit(
     table: pd.DataFrame,
     law: str = "hoffmann",
     *,
-    objective: LogHuber | None = None,
+    objective: Objective | None = None,
     weights: str | None = None,
     where: str | None = None,
     x: str = "C",
+    y: str = "L",
 ) -> Fit:
     """The law of least objective over the table's rows, found by a search of all exponents and polished.
 
-    weights names a column that multiplies each row's loss (none: 1); x names the column of a law in one column.
+    Without an objective it is `LogHuber` with the delta of `noise_delta`. weights names a column that multiplies each
+    row's loss (none: 1); x names the column of a law in any one column, y that of a law of any column.
     Deterministic. Raises InputError for rows that cannot be fitted (see `rows.select`).
     """
     kind = selection.law_named(law)
     columns = selection.law_columns(kind, x)
-    chosen = selection.select(table, columns, len(kind.parameters()), where)
-    arguments = {name: np.asarray(chosen.frame[theirs], dtype=np.float64) for name, theirs in columns.items()}
-    problem = Problem(kind, arguments, _losses(chosen.frame), objective or LogHuber())
-    weight = _weights(chosen.frame, weights)
+    target = y if kind.target == selection.Y else kind.target
+    chosen = selection.select(table, columns, len(kind.parameters()), where, target)
+    arguments = {name: _numbers(chosen.frame, theirs) for name, theirs in columns.items()}
+    aims, weight = _numbers(chosen.frame, target), _weights(chosen.frame, weights)
+    from_noise = objective is None
+    if objective is None:
+        objective = LogHuber(noise_delta(kind, arguments, aims, weight))
+    problem = Problem(kind, arguments, aims, objective)
     parameters, value, converged, restarts = solve(problem, weight)
     condition = condition_number(problem, parameters, weight)
-    span = [*dict.fromkeys((*columns.values(), "L", *({"C"} & set(chosen.frame.columns))))]
+    residual = problem.residual(parameters[:, None])[0]
+    span = [*dict.fromkeys((*columns.values(), target, *({"C"} & set(chosen.frame.columns))))]
     return Fit(
         law=law,
         columns=columns,
+        target=target,
         params=named(problem, parameters),
         objective=problem.objective,
         value=value,
-        linear_share=problem.objective.linear_share(problem.residual(parameters[:, None])[0]),
+        linear_share=problem.objective.linear_share(residual),
+        delta_from_noise=from_noise,
+        noise=robust_scale(residual, len(parameters)),
         status=str(_statuses(problem, parameters[:, None], np.array([converged]), np.array([condition]))[0]),
         rows=len(chosen.frame),
         excluded=chosen.excluded,
@@ -159,23 +193,89 @@ def fit(
     )
 
 
+def noise_delta(law: type[Law], arguments: Mapping[str, Array], aims: Array, weights: Array) -> float:
+    """The delta of a log-Huber fit that the rows' own noise sets: 1.345 robust standard deviations of the residuals,
+    at which an estimate loses 5 % to least squares where the noise is normal (Huber 1964; Holland and Welsch 1977).
+
+    The noise is that about the law, of seeds and of what the law misses alike; it and the fit are found in turn.
+    """
+    whole = Problem(law, dict(arguments), aims, LogHuber(START_DELTA))
+    problem, weight, delta = whole.sample, weights[whole.sampled], START_DELTA
+    parameters = solve(problem, weight)[0][:, None]
+    for _ in range(NOISE_ROUNDS):
+        found = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
+        found = max(found, LEAST_DELTA)
+        if abs(found / delta - 1) < SAME_DELTA:
+            break
+        delta = found
+        problem = replace(problem, objective=LogHuber(delta))
+        parameters = polish.polish(problem, parameters, weight[None]).parameters
+    return delta
+
+
+def robust_scale(residual: Array, parameters: int) -> float:
+    """Standard deviation of normal noise by the median of the absolute residuals that the parameters did not pay for:
+    1.4826 times that of the largest n - P of them (as R's rlm and Hill and Holland 1977 take it)."""
+    left = np.sort(np.abs(residual))[min(parameters, len(residual) - 1) :]
+    return float(np.median(left)) * 1.4826
+
+
 def solve(problem: Problem, weights: Array) -> tuple[Array, float, bool, Restarts]:
     """Best parameters [P] in the fitter's order, their objective, whether they converged, and how the restarts ended.
 
-    The starts are the local minima of the scan and points spread over the grid.
+    The starts are the local minima of the scan and points spread over the grid. Of very many rows a sample is fitted
+    first, and what is best and different there is polished on all of them.
     """
-    grid = search.scan(problem)
-    found, _ = search.starts(problem, grid, weights[None], RESTARTS // 2)
-    spread = search.spread(problem, grid, weights, RESTARTS // 2)
-    points = np.concatenate([found, spread], axis=1)
-    done = polish.polish(problem, points, np.broadcast_to(weights, (points.shape[1], len(weights))))
+    sample, weight = problem.sample, weights[problem.sampled]
+    done = _from_all_starts(sample, weight)
+    if sample is not problem:
+        kept = _different(sample, done)
+        done = polish_in_stages(
+            problem, done.parameters[:, kept], np.broadcast_to(weights, (len(kept), len(weights)))
+        )
     best = int(np.argmin(done.objective))
-    near = done.objective <= done.objective[best] * (1 + SAME_OBJECTIVE) + polish.NOISE_FREE * len(weights)
-    theta = np.log(_meaningful(problem, done.parameters)[problem.terms :])
-    apart = np.abs(theta - theta[:, [best]]).max(axis=0) > SAME_EXPONENT
+    exact = polish.NOISE_FREE * problem.size * problem.unit
+    near = done.objective <= done.objective[best] * (1 + SAME_OBJECTIVE) + exact
+    place = _places(problem, done.parameters)
+    apart = np.abs(place - place[:, [best]]).max(axis=0) > SAME_EXPONENT
     rivals = tuple(named(problem, done.parameters[:, s]) for s in np.flatnonzero(near & apart))
-    restarts = Restarts(points.shape[1], int(near.sum()), rivals)
+    restarts = Restarts(len(done.objective), int(near.sum()), rivals)
     return done.parameters[:, best], float(done.objective[best]), bool(done.converged[best]), restarts
+
+
+def polish_in_stages(
+    problem: Problem,
+    parameters: Array,
+    weights: Array,
+    held: Sequence[str] = (),
+    max_steps: int = polish.MAX_STEPS,
+) -> polish.Polished:
+    """As `polish.polish`, through the stages of the objective."""
+    for stage in problem.objective.stages:
+        done = polish.polish(
+            replace(problem, objective=stage), parameters, weights, held=held, max_steps=max_steps
+        )
+        parameters = done.parameters
+    return done
+
+
+def _from_all_starts(problem: Problem, weights: Array) -> polish.Polished:
+    first = replace(problem, objective=problem.objective.stages[0])
+    grid = search.scan(first)
+    found, _ = search.starts(first, grid, weights[None], RESTARTS // 2)
+    spread = search.spread(first, grid, weights, RESTARTS // 2)
+    points = np.concatenate([found, spread], axis=1)
+    return polish_in_stages(problem, points, np.broadcast_to(weights, (points.shape[1], len(weights))))
+
+
+def _different(problem: Problem, done: polish.Polished, count: int = 3) -> list[int]:
+    """The best few of the fits that differ from each other in an exponent."""
+    place = _places(problem, done.parameters)
+    kept: list[int] = []
+    for s in np.argsort(done.objective, kind="stable"):
+        if all(np.abs(place[:, s] - place[:, k]).max() > SAME_EXPONENT for k in kept):
+            kept.append(int(s))
+    return kept[:count]
 
 
 def solve_batch(
@@ -188,10 +288,10 @@ def solve_batch(
     max_steps: int = polish.MAX_STEPS,
 ) -> Batch:
     """The best fit of every replicate, weights [R, n], each searched globally; `fixed` holds parameters at
-    values [R], and a `grid` scanned before is not scanned again. The few that have not converged after `max_steps`
-    are the slowest of all, and are as good as they are by then."""
-    points, owner = search.starts(problem, grid or search.scan(problem), weights, starts, fixed)
-    done = polish.polish(problem, points, weights[owner], held=tuple(fixed or ()), max_steps=max_steps)
+    values [R], and a `grid` scanned before (with `scan`) is not scanned again. The few that have not converged after
+    `max_steps` are the slowest of all, and are as good as they are by then."""
+    points, owner = search.starts(problem, grid or scan(problem), weights, starts, fixed)
+    done = polish_in_stages(problem, points, weights[owner], held=tuple(fixed or ()), max_steps=max_steps)
     order = np.lexsort((done.objective, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
     if len(first) != len(weights):
@@ -201,6 +301,11 @@ def solve_batch(
         problem, parameters, done.converged[first], np.zeros(len(first)), held=tuple(fixed or ())
     )
     return Batch(parameters, done.objective[first], status)
+
+
+def scan(problem: Problem) -> search.Grid:
+    """The scan of a problem for `solve_batch`, under the first stage of its objective."""
+    return search.scan(replace(problem, objective=problem.objective.stages[0]))
 
 
 def named(problem: Problem, parameters: Array) -> dict[str, float]:
@@ -229,13 +334,16 @@ def condition_number(problem: Problem, parameters: Array, weights: Array) -> flo
     return float(values[0] / values[-1]) if values[-1] > 0 else float("inf")
 
 
-def _meaningful(problem: Problem, parameters: Array) -> Array:
-    """The parameters [P, S] with the exponents that only terms of amplitude 0 use set to one and the same value."""
-    result = parameters.copy()
-    for m in range(len(problem.law.exponents)):
-        using = [k for k, exponent in problem.couplings if exponent == m]
-        result[problem.terms + m, (parameters[using] == 0).all(axis=0)] = 1.0
-    return result
+def _places(problem: Problem, parameters: Array) -> Array:
+    """Exponents [M, S] on the scale of their grids, a difference being a share of the exponent (of the range of one
+    that may be 0); one that only terms of amplitude 0 use is the same everywhere."""
+    places = []
+    for m, exponent in enumerate(problem.exponents.values()):
+        width = 1.0 if exponent.linear else np.log(exponent.hi / exponent.lo)
+        place = exponent.place(parameters[problem.terms + m]) * width
+        using = [k for k, other in problem.couplings if other == m]
+        places.append(np.where((parameters[using] == 0).all(axis=0), 0.0, place))
+    return np.stack(places)
 
 
 def _statuses(
@@ -245,25 +353,26 @@ def _statuses(
     condition: Array,
     held: tuple[str, ...] = (),
 ) -> NDArray[np.str_]:
-    free = np.array([name not in held for name in problem.names])[:, None]
-    lower, upper = problem.lower[:, None], problem.upper[:, None]
-    nested = np.array([False] * problem.terms + [e.nested for e in problem.exponents.values()])[:, None]
-    lower = np.where(nested, -np.inf, lower)  # the law at that end is another good one
-    edge = 1 + 1e-9
-    bound = (free & ((parameters <= lower * edge) | (parameters * edge >= upper))).any(axis=0)
+    free = np.array([name not in held for name in problem.names])
+    resting = parameters <= problem.lower[:, None]
+    for m, exponent in enumerate(problem.exponents.values(), problem.terms):
+        place = exponent.place(parameters[m])
+        # the law at the lower end of a nested one is another good law
+        resting[m] = (place >= 1 - EDGE) | ((place <= EDGE) & (not exponent.nested))
+    bound = resting[free].any(axis=0)
     choices = ["max_steps", "at_bound", "ill_conditioned"]
     return np.select([~converged, bound, condition > ILL_CONDITIONED], choices, "converged")
 
 
-def _losses(frame: pd.DataFrame) -> Array:
-    return np.asarray(frame["L"], dtype=np.float64)
+def _numbers(frame: pd.DataFrame, column: str) -> Array:
+    return np.asarray(frame[column], dtype=np.float64)
 
 
 def _weights(frame: pd.DataFrame, column: str | None) -> Array:
     if column is None:
         return np.ones(len(frame))
     selection.require_numbers(frame, column)
-    values = np.asarray(frame[column], dtype=np.float64)
+    values = _numbers(frame, column)
     if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
         raise InputError(
             f"weights in column {column} go from {values.min()} to {values.max()}; they must be 0 or more"
