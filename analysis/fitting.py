@@ -17,6 +17,7 @@ from analysis.laws import LAWS, Law
 from analysis.objective import LogHuber, Objective
 from analysis.problem import Problem
 from analysis.rows import Excluded, Rows
+from analysis.workers import in_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -290,16 +291,36 @@ def solve_batch(
     """The best fit of every replicate, weights [R, n], each searched globally; `fixed` holds parameters at
     values [R], and a `grid` scanned before (with `scan`) is not scanned again. The few that have not converged after
     `max_steps` are the slowest of all, and are as good as they are by then."""
-    points, owner = search.starts(problem, grid or scan(problem), weights, starts, fixed)
-    done = polish_in_stages(problem, points, weights[owner], held=tuple(fixed or ()), max_steps=max_steps)
+    grid, fixed = grid or scan(problem), fixed or {}
+
+    def best_of(block: slice) -> Batch:
+        held = {name: value[block] for name, value in fixed.items()}
+        return _best_of_each(problem, grid, weights[block], held, starts, max_steps)
+
+    parts = in_blocks(best_of, len(weights), max(polish.ELEMENTS // problem.size, 1))
+    return Batch(
+        np.concatenate([part.parameters for part in parts], axis=1),
+        np.concatenate([part.objective for part in parts]),
+        np.concatenate([part.status for part in parts]),
+    )
+
+
+def _best_of_each(
+    problem: Problem,
+    grid: search.Grid,
+    weights: Array,
+    fixed: Mapping[str, Array],
+    starts: int,
+    max_steps: int,
+) -> Batch:
+    points, owner = search.starts(problem, grid, weights, starts, fixed)
+    done = polish_in_stages(problem, points, weights[owner], held=tuple(fixed), max_steps=max_steps)
     order = np.lexsort((done.objective, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
     if len(first) != len(weights):
         raise AssertionError(f"{len(weights) - len(first)} replicates have no start")
     parameters = done.parameters[:, first]
-    status = _statuses(
-        problem, parameters, done.converged[first], np.zeros(len(first)), held=tuple(fixed or ())
-    )
+    status = _statuses(problem, parameters, done.converged[first], np.zeros(len(first)), held=tuple(fixed))
     return Batch(parameters, done.objective[first], status)
 
 
