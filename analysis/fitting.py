@@ -249,11 +249,17 @@ def polish_in_stages(
     weights: Array,
     held: Sequence[str] = (),
     max_steps: int = polish.MAX_STEPS,
+    targets: Array | None = None,
 ) -> polish.Polished:
     """As `polish.polish`, through the stages of the objective."""
     for stage in problem.objective.stages:
         done = polish.polish(
-            replace(problem, objective=stage), parameters, weights, held=held, max_steps=max_steps
+            replace(problem, objective=stage),
+            parameters,
+            weights,
+            held=held,
+            max_steps=max_steps,
+            targets=targets,
         )
         parameters = done.parameters
     return done
@@ -286,12 +292,24 @@ def solve_batch(
     grid: search.Grid | None = None,
     starts: int = REPLICATE_STARTS,
     max_steps: int = polish.MAX_STEPS,
+    targets: Array | None = None,
 ) -> Batch:
     """The best fit of every replicate, weights [R, n], each searched globally; `fixed` holds parameters at
-    values [R], and a `grid` scanned before (with `scan`) is not scanned again. The few that have not converged after
-    `max_steps` are the slowest of all, and are as good as they are by then."""
-    points, owner = search.starts(problem, grid or scan(problem), weights, starts, fixed)
-    done = polish_in_stages(problem, points, weights[owner], held=tuple(fixed or ()), max_steps=max_steps)
+    values [R], a `grid` scanned before (with `scan`) is not scanned again, and targets [R, n] stand for the problem's.
+    The few that have not converged after `max_steps` are the slowest of all, and are as good as they are by then."""
+    if targets is not None and not (
+        np.isfinite(targets).all() and (problem.objective.raw or (targets > 0).all())
+    ):
+        raise InputError("a replicate's target is not finite or not above 0; logarithms of it are fitted")
+    points, owner = search.starts(problem, grid or scan(problem), weights, starts, fixed, targets)
+    done = polish_in_stages(
+        problem,
+        points,
+        weights[owner],
+        held=tuple(fixed or ()),
+        max_steps=max_steps,
+        targets=None if targets is None else targets[owner],
+    )
     order = np.lexsort((done.objective, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
     if len(first) != len(weights):
