@@ -121,12 +121,17 @@ def main() -> None:
     )
     folder = os.environ.get("SCALING_REFERENCE_DATA", ".")
     parser.add_argument(
-        "--data", type=Path, default=Path(folder) / "chinchilla.csv", help="columns N, D, L, dropped_by_authors"
+        "--data",
+        type=Path,
+        default=Path(folder) / "chinchilla.csv",
+        help="columns N, D, L, dropped_by_authors",
     )
     parser.add_argument("--replicates", type=int, default=4000)
     parser.add_argument("--peer-replicates", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--gradient", choices=("autograd", "hand"), help="default: autograd where it is installed")
+    parser.add_argument(
+        "--gradient", choices=("autograd", "hand"), help="default: autograd where it is installed"
+    )
     chosen = parser.parse_args()
     name = chosen.gradient or ("autograd" if peer.has_autograd() else "hand")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
