@@ -112,7 +112,8 @@ def of_replicates(
         )
     groups, aim = np.unique(groups[kept], return_inverse=True)[1], aim[kept]
     scale = scale_of(frame, columns)
-    slope = _slope(aim, groups, np.log(scale)[kept])
+    alike = 1.0 if trunks is None else len(kept) / len(np.unique(trunks[kept]))
+    slope = _slope(aim, groups, np.log(scale)[kept], alike)
     shape = Noise(1.0, 1, slope=slope).shape(scale)[kept]
     basis = np.zeros((len(aim), int(groups.max()) + 1))
     basis[np.arange(len(aim)), groups] = 1 / shape
@@ -166,9 +167,9 @@ def scale_of(frame: pd.DataFrame, columns: Sequence[str]) -> Array:
     return np.asarray(frame[name], dtype=np.float64)
 
 
-def _slope(aim: Array, groups: Codes, log_scale: Array) -> float:
+def _slope(aim: Array, groups: Codes, log_scale: Array, alike: float) -> float:
     """Exponent of scale by which the noise within groups changes, of greatest likelihood; 0 where there are too few
-    replicates or the likelihood ratio does not tell it from 0."""
+    replicates or the likelihood ratio, over the number of rows that may be alike, does not tell it from 0."""
     from scipy.optimize import minimize_scalar
 
     counts = np.bincount(groups)
@@ -182,7 +183,8 @@ def _slope(aim: Array, groups: Codes, log_scale: Array) -> float:
             freedom.sum() * np.log((squares * np.exp(-2 * slope * x)).sum()) + 2 * slope * (freedom @ x)
         )
 
-    if freedom.sum() < ENOUGH or squares.sum() == 0 or np.ptp(x) == 0:
+    if freedom.sum() / alike < ENOUGH or squares.sum() == 0 or np.ptp(x) == 0:
         return 0.0
     best = minimize_scalar(twice_minus_log_likelihood, bounds=(-STEEPEST, STEEPEST), method="bounded")
-    return float(best.x) if twice_minus_log_likelihood(0.0) - best.fun > CHANGES else 0.0
+    gain = (twice_minus_log_likelihood(0.0) - best.fun) / alike
+    return float(best.x) if gain > CHANGES else 0.0
