@@ -14,12 +14,16 @@ from analysis.combination import Combination
 from analysis.fitting import Fit
 from analysis.identify import verdict
 from analysis.judgement import judge
+from analysis.laws import LAWS
 from analysis.options import IN_N_AND_D
 from analysis.profile import Profile, profile
 from analysis.uncertainty import Bootstrap, bootstrap
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NO_FLOOR = "no_floor"
+"""In place of a verdict, where a law has no floor of the loss."""
 
 
 def with_evidence(
@@ -32,9 +36,12 @@ def with_evidence(
     level: float = 0.9,
     laws: Sequence[str] = IN_N_AND_D,
     say: Callable[[str], None] = lambda text: None,
-) -> tuple[Fit, Bootstrap, Combination]:
+) -> tuple[Fit, Bootstrap, Combination | None]:
     """The fit with its intervals, profile of E, verdict, frontier and rolling origin filled in; its bootstrap; and it
     combined with the other admissible `laws`, by which the verdict is.
+
+    A law that has no floor of the loss (see `no_floor`) gets neither profile nor combination, and the reason in place
+    of a verdict.
 
     say is told, in a few words each, what is being done.
     """
@@ -47,15 +54,19 @@ def with_evidence(
         level=level,
         progress=lambda done, total: say(f"bootstrap: {done} of {total} refits"),
     )
-    say("profile of E")
-    curve = profile(table, fit, level=level, clusters=clusters, seed=seed)
-    combined = combination(table, fit, laws=laws, clusters=clusters, seed=seed, level=level, say=say)
+    found, combined = fit, None
+    if reason := no_floor(fit):
+        found = replace(fit, identification={"verdict": NO_FLOOR, "reason": reason})
+    else:
+        say("profile of E")
+        curve = profile(table, fit, level=level, clusters=clusters, seed=seed)
+        combined = combination(table, fit, laws=laws, clusters=clusters, seed=seed, level=level, say=say)
+        judged = _identification(table, fit, boot, curve, combined)
+        found = replace(fit, profile=curve.as_dict(), identification=judged)
     found = replace(
-        fit,
+        found,
         intervals={name: interval.as_dict() for name, interval in boot.intervals().items()},
         bootstrap=boot.as_dict(),
-        profile=curve.as_dict(),
-        identification=_identification(table, fit, boot, curve, combined),
         frontier=_frontier(table, fit, boot),
         holdout=tuple(
             cut.as_dict()
@@ -66,6 +77,18 @@ def with_evidence(
         tuning=rate_words.as_dict(transfer.series(table, fit.where, level), fit.select(table).frame),
     )
     return found, boot, combined
+
+
+def no_floor(fit: Fit) -> str:
+    """Why no verdict is made on the floor of this law: it has none, or it is of another column than the loss; empty
+    where one is."""
+    if fit.target != "L":
+        return (
+            f"This law is of {fit.target} and not of the loss L, so nothing is said of a floor of the loss."
+        )
+    if LAWS[fit.law].floor is None:
+        return "This law has no floor."
+    return ""
 
 
 def combination(

@@ -69,8 +69,9 @@ def find(
     `stored` (fit.json) where that is of this table and these options, else made and written there.
 
     Raises InputError where `stored` is of another table, unless `refit`: a table that was edited after its fit must not
-    pass for the fitted one.
+    pass for the fitted one; and for a law without a floor of the loss, which is what a report is about.
     """
+    _require_floor(options)
     if stored.is_file() and not refit:
         fit = record.read(stored)
         _require_same_table(fit, source, stored)
@@ -128,6 +129,15 @@ def too_few(source: Source, options: Options) -> str:
 def _chosen(source: Source, options: Options) -> rows.Rows:
     columns = rows.law_columns(rows.law_named(options.law), options.x)
     return rows.select(source.table, columns, 0, options.where or None)
+
+
+def _require_floor(options: Options) -> None:
+    law = rows.law_named(options.law)
+    if law.floor is None or law.target != "L":
+        raise InputError(
+            f"the law {options.law} has no floor of the loss, and report and limit are about that; use "
+            "python -m analysis fit"
+        )
 
 
 def _is_of(fit: Fit, source: Source, options: Options) -> bool:
@@ -195,6 +205,8 @@ def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Co
         laws=options.admit,
         say=say,
     )
+    if combined is None:
+        raise AssertionError("a law with a floor is combined with the admissible ones")
     return record.from_json(record.to_json(made)), boot, combined
 
 
@@ -241,8 +253,7 @@ def _predictions(fit: Fit, boot: Bootstrap, frame: pd.DataFrame) -> Predictions:
         nothing = np.zeros(len(frame), dtype=bool)
         return Predictions(compute, observed, made.value, made.lo, made.hi, nothing, math.inf, made.level)
     seen = frame[compute <= cut["cut"]]
-    x = next(iter(fit.columns.values()))
-    refit = fitting.fit(seen, fit.law, objective=fit.objective, weights=fit.weighted_by, x=x)
+    refit = holdout.refitted(seen, fit)
     clusters = boot.method.removeprefix("cluster:")
     small = bootstrap(
         seen, refit, replicates=holdout.REPLICATES, clusters=clusters, seed=boot.seed, level=boot.level

@@ -27,7 +27,7 @@ def _heading(fit: Fit) -> str:
         equation = equation.replace(f" {name}^", f" {theirs}^")
     reasons = Counter(row.reason for row in fit.excluded)
     lines = [
-        f"{fit.law}: L = {equation}",
+        f"{fit.law}: {fit.target} = {equation}",
         f"{fit.rows} rows fitted, {len(fit.excluded)} excluded"
         + "".join(f"; {count} {reason}" for reason, count in reasons.items()),
         _objective(fit),
@@ -75,6 +75,8 @@ def _floor(fit: Fit) -> str:
     found = fit.identification
     if not found:
         return ""
+    if "admissible" not in found:  # a law without a floor
+        return _wrapped(f"floor: {found['reason']}")
     trades = ", ".join(f"{name} {value:+.2f}" for name, value in found["trades"].items() if value == value)
     alone, admissible = found["alone"], found["admissible"]
     ends = f"profile {_span(found['profile'])}, bootstrap {_span(found['bootstrap'])}"
