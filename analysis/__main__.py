@@ -20,6 +20,8 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "fit": verbs.fit,
     "limit": verbs.limit,
     "report": verbs.report,
+    "predict": verbs.predict,
+    "verify": verbs.verify,
     "known": verbs.known,
 }
 
@@ -38,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (InputError, TableError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `| head` has read enough; what is still buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return code or 0
 
 

@@ -136,19 +136,31 @@ def _shared_trunks(seen: pd.DataFrame, unseen: pd.DataFrame) -> int:
     return int(unseen["trunk_id"].isin(seen["trunk_id"].dropna()).sum())
 
 
+def naive_forecasts(fit: Fit, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, Array]:
+    """Forecasts [n] of runs that need no law: the least loss seen (of another target, that of the largest run), and
+    straight lines in logarithms, of C and of the law's columns, as far as these are known and above 0."""
+    known, columns = fit.aims(seen), list(fit.columns.values())
+    last = known.min() if fit.target == "L" or "C" not in seen else known[np.argmax(np.asarray(seen["C"]))]
+    found = {"last value": np.full(len(unseen), last)}
+    for name, used in {"power of C": ["C"], "power of " + " and ".join(columns): columns}.items():
+        there = all(column in rows for column in used for rows in (seen, unseen))
+        if there and (known > 0).all() and all((rows[used] > 0).to_numpy().all() for rows in (seen, unseen)):
+            found[name] = _line(seen, unseen, used, known)
+    return found
+
+
 def _naive_errors(fit: Fit, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, float]:
-    """Mean absolute relative error of forecasts that need no law: [best loss seen, straight lines in log-log axes]."""
-    truth = np.asarray(unseen["L"], dtype=np.float64)
-    log_loss = np.log(np.asarray(seen["L"], dtype=np.float64))
+    """Mean absolute relative error of every naive forecast."""
+    truth = fit.aims(unseen)
+    made = naive_forecasts(fit, seen, unseen)
+    return {name: float(np.abs(value / truth - 1).mean()) for name, value in made.items()}
 
-    def line(columns: Sequence[str]) -> Array:
-        def design(frame: pd.DataFrame) -> Array:
-            logs = [np.log(np.asarray(frame[column], dtype=np.float64)) for column in columns]
-            return np.stack([np.ones(len(frame)), *logs], axis=1)
 
-        return np.exp(design(unseen) @ np.linalg.lstsq(design(seen), log_loss, rcond=None)[0])
+def _line(seen: pd.DataFrame, unseen: pd.DataFrame, columns: Sequence[str], known: Array) -> Array:
+    """What a least-squares line of the logarithms on those of the columns gives for unseen rows."""
 
-    forecasts = {"last value": np.full(len(truth), np.exp(log_loss.min())), "power of C": line(["C"])}
-    if list(fit.columns.values()) != ["C"]:
-        forecasts["power of " + " and ".join(fit.columns.values())] = line(list(fit.columns.values()))
-    return {name: float(np.abs(value / truth - 1).mean()) for name, value in forecasts.items()}
+    def design(rows: pd.DataFrame) -> Array:
+        logs = [np.log(np.asarray(rows[column], dtype=np.float64)) for column in columns]
+        return np.stack([np.ones(len(rows)), *logs], axis=1)
+
+    return np.asarray(np.exp(design(unseen) @ np.linalg.lstsq(design(seen), np.log(known), rcond=None)[0]))

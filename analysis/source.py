@@ -117,6 +117,11 @@ def of_stored_fit(path: Path, out: Path | None, asked: Options) -> tuple[Path, P
         clusters=str(boot.get("method", asked.clusters)).removeprefix("cluster:"),
         seed=boot.get("seed", asked.seed),
         level=level,
+        admit=tuple(
+            name
+            for name in fit.identification.get("admissible", {}).get("admitted", asked.admit)
+            if rows.law_named(name).columns == ("N", "D")
+        ),
     )
     return table, out or path.parent, options
 

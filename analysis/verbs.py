@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from analysis.errors import InputError
+from analysis.future import Future
 from analysis.options import Options
 
 
@@ -98,6 +99,71 @@ def limit(
 
     found, path = write_limit(study, options, out=out, at=at, refit=refit, say=_say)
     _answer(found.limit if json else beyond(found), path)
+
+
+def predict(
+    study: Annotated[Path, tyro.conf.Positional],
+    options: Annotated[Options, tyro.conf.arg(name="")],
+    future: Annotated[Future, tyro.conf.arg(name="")],
+    refit: bool = False,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Register what the fit says of runs that are yet to be made, with intervals, date and hash, for `verify`.
+
+    Args:
+        study: a fit.json with its table beside it, a study folder, or a .csv or .parquet file with columns N, D, L
+        options: how the table is fitted; with a fit.json, as that was
+        future: the runs
+        refit: fit again although the stored fit.json is of another table
+        out: the file that is written, never over another; without it prediction-NAME.json beside fit.json
+        json: print the file's content and nothing else
+    """
+    from analysis.foretold import predicted
+    from analysis.registration import write_prediction
+
+    content, path = write_prediction(study, options, future, out=out, refit=refit, say=_say)
+    _answer(content if json else predicted(content), path)
+
+
+def verify(
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    where: str = "",
+    columns: tuple[str, ...] = (),
+    within: float = 0.02,
+    sha256: str = "",
+    strict: bool = False,
+    json: bool = False,
+) -> int:
+    """Hold registered predictions to the runs that have come in.
+
+    Args:
+        files: one or more files that `predict` wrote, then the table or study folder with the runs
+        where: expression over columns that is true of the predicted run alone, e.g. "name == '1B run'"; without it a
+            run is found by its run_id or name, or by its columns
+        columns: names of our columns in the table, e.g. N=params; without it those of the fit
+        within: share by which each of the law's columns of a run may differ from the prediction's
+        sha256: hash that was published; the (one) prediction must have it
+        strict: exit with code 1 unless every run is inside its interval
+        json: print one JSON document and nothing else
+    """
+    from analysis import verification
+    from analysis.foretold import verified
+    from analysis.record import jsonable
+
+    if len(files) < 2 or (sha256 and len(files) > 2):
+        raise InputError(
+            f"verify takes prediction files, one where --sha256 is given, and then the table; not {len(files)} files"
+        )
+    *predictions, table = files
+    found = [
+        verification.verify(path, table, where=where, columns=renames(columns), within=within, sha256=sha256)
+        for path in predictions
+    ]
+    if len({one.content["sha256"] for one in found}) < len(found):
+        raise InputError("a prediction is named twice, and its runs would count twice; name each file once")
+    _answer({"verified": jsonable([one.as_dict() for one in found])} if json else verified(found))
+    return 1 if strict and not all(one.held for one in found) else 0
 
 
 def known(
