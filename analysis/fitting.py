@@ -160,7 +160,7 @@ def fit(
     """
     kind = selection.law_named(law)
     columns = selection.law_columns(kind, x)
-    target = y if kind.target == selection.Y else kind.target
+    target = selection.law_target(kind, y)
     chosen = selection.select(table, columns, len(kind.parameters()), where, target)
     arguments = {name: _numbers(chosen.frame, theirs) for name, theirs in columns.items()}
     aims, weight = _numbers(chosen.frame, target), _weights(chosen.frame, weights)
