@@ -20,6 +20,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "fit": verbs.fit,
     "limit": verbs.limit,
     "report": verbs.report,
+    "compare": verbs.compare,
     "known": verbs.known,
 }
 
