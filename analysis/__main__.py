@@ -19,9 +19,10 @@ from analysis.errors import InputError  # noqa: E402
 VERBS: dict[str, Callable[..., int | None]] = {
     "fit": verbs.fit,
     "limit": verbs.limit,
-    "report": verbs.report,
+    "compare": verbs.compare,
     "predict": verbs.predict,
     "verify": verbs.verify,
+    "report": verbs.report,
     "known": verbs.known,
 }
 

@@ -166,6 +166,59 @@ def verify(
     return 1 if strict and not all(one.held for one in found) else 0
 
 
+def compare(
+    table: Annotated[Path, tyro.conf.Positional],
+    law: str = "hoffmann",
+    where: str = "",
+    columns: tuple[str, ...] = (),
+    at: float | None = None,
+    budgets: float = 0.1,
+    budget_column: str = "",
+    runs: str = "auto",
+    bins: int = 4,
+    noise: float | None = None,
+    replicates: int = 1000,
+    clusters: str = "auto",
+    seed: int = 0,
+    level: float = 0.9,
+    json: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Put the three classical approaches to the best split of compute side by side: envelope, IsoFLOP, fitted law.
+
+    Args:
+        table: a .csv or .parquet file with a row a run (or a row a point of its training curve) and columns N, D, L,
+            or a study folder with a table.csv
+        law: the law of approach 3, whose frontier must be a power of compute: hoffmann, tied or coupled
+        where: use only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped"
+        columns: names of our columns in the table, e.g. N=params D=tokens L=loss
+        at: compute, in FLOPs, at which N_opt and D_opt are told; without it 10 times the largest run's
+        budgets: rows are of one compute budget where their C lie within a factor of 1 plus this
+        budget_column: column that names each row's budget; without it budgets are by C
+        runs: column that names the run of a row, for training curves; "auto" is run_id where it repeats, else each row
+            is a run
+        bins: bins of the envelope in each decade of compute
+        noise: standard deviation of a run's loss, in nats per token, that splines are redrawn with; without it that
+            between neighbouring sizes of a budget
+        replicates: refits of each bootstrap, and redrawings of the splines
+        clusters: what the bootstrap resamples: "auto" (trunks where there are any, else rows), "pairs", or a column
+        seed: seed of the resampling
+        level: level of all intervals
+        json: print JSON in place of text
+        out: folder for the figures isoflop, envelope and allocation, as png and svg; without it none is drawn
+    """
+    from analysis.comparison import told
+
+    options = {"law": law, "where": where or None, "at": at, "tolerance": budgets, "run": runs, "bins": bins}
+    options |= {
+        "budget": budget_column or None,
+        "noise": noise,
+        "replicates": replicates,
+        "clusters": clusters,
+    }
+    print(told(table, renames(columns), as_json=json, out=out, seed=seed, level=level, **options))
+
+
 def known(
     tables: Annotated[tuple[Path, ...], tyro.conf.Positional],
     factors: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0),
