@@ -200,14 +200,19 @@ def noise_delta(law: type[Law], arguments: Mapping[str, Array], aims: Array, wei
     The noise is that about the law, of seeds and of what the law misses alike; it and the fit are found in turn.
     """
     whole = Problem(law, dict(arguments), aims, LogHuber(START_DELTA))
-    problem, weight, delta = whole.sample, weights[whole.sampled], START_DELTA
-    parameters = solve(problem, weight)[0][:, None]
+    problem, weight = whole.sample, weights[whole.sampled]
+    return settled_delta(problem, solve(problem, weight)[0], weight)
+
+
+def settled_delta(problem: Problem, found: Array, weight: Array) -> float:
+    """`noise_delta` of a problem from its best parameters `found` [P] under `LogHuber(START_DELTA)`."""
+    parameters, delta = found[:, None], START_DELTA
     for _ in range(NOISE_ROUNDS):
-        found = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
-        found = max(found, LEAST_DELTA)
-        if abs(found / delta - 1) < SAME_DELTA:
+        scale = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
+        scale = max(scale, LEAST_DELTA)
+        if abs(scale / delta - 1) < SAME_DELTA:
             break
-        delta = found
+        delta = scale
         problem = replace(problem, objective=LogHuber(delta))
         parameters = polish.polish(problem, parameters, weight[None]).parameters
     return delta
@@ -292,14 +297,20 @@ def solve_batch(
     `max_steps` are the slowest of all, and are as good as they are by then."""
     points, owner = search.starts(problem, grid or scan(problem), weights, starts, fixed)
     done = polish_in_stages(problem, points, weights[owner], held=tuple(fixed or ()), max_steps=max_steps)
+    found = best_of(problem, done, owner, held=tuple(fixed or ()))
+    if len(found.objective) != len(weights):
+        raise AssertionError(f"{len(weights) - len(found.objective)} replicates have no start")
+    return found
+
+
+def best_of(
+    problem: Problem, done: polish.Polished, owner: NDArray[np.intp], held: tuple[str, ...] = ()
+) -> Batch:
+    """The best polished start of every replicate; owner [S] says whose each start is."""
     order = np.lexsort((done.objective, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
-    if len(first) != len(weights):
-        raise AssertionError(f"{len(weights) - len(first)} replicates have no start")
     parameters = done.parameters[:, first]
-    status = _statuses(
-        problem, parameters, done.converged[first], np.zeros(len(first)), held=tuple(fixed or ())
-    )
+    status = _statuses(problem, parameters, done.converged[first], np.zeros(len(first)), held=held)
     return Batch(parameters, done.objective[first], status)
 
 
