@@ -201,14 +201,19 @@ def noise_delta(law: type[Law], arguments: Mapping[str, Array], aims: Array, wei
     The noise is that about the law, of seeds and of what the law misses alike; it and the fit are found in turn.
     """
     whole = Problem(law, dict(arguments), aims, LogHuber(START_DELTA))
-    problem, weight, delta = whole.sample, weights[whole.sampled], START_DELTA
-    parameters = solve(problem, weight)[0][:, None]
+    problem, weight = whole.sample, weights[whole.sampled]
+    return settled_delta(problem, solve(problem, weight)[0], weight)
+
+
+def settled_delta(problem: Problem, found: Array, weight: Array) -> float:
+    """`noise_delta` of a problem from its best parameters `found` [P] under `LogHuber(START_DELTA)`."""
+    parameters, delta = found[:, None], START_DELTA
     for _ in range(NOISE_ROUNDS):
-        found = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
-        found = max(found, LEAST_DELTA)
-        if abs(found / delta - 1) < SAME_DELTA:
+        scale = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
+        scale = max(scale, LEAST_DELTA)
+        if abs(scale / delta - 1) < SAME_DELTA:
             break
-        delta = found
+        delta = scale
         problem = replace(problem, objective=LogHuber(delta))
         parameters = polish.polish(problem, parameters, weight[None]).parameters
     return delta
@@ -307,12 +312,12 @@ def solve_batch(
         raise InputError("a replicate's target is not finite or not above 0; logarithms of it are fitted")
     scanned, fixed = grid or scan(problem), fixed or {}
 
-    def best_of(block: slice) -> Batch:
+    def searched(block: slice) -> Batch:
         held = {name: value[block] for name, value in fixed.items()}
         own = None if targets is None else targets[block]
         return _best_of_each(problem, scanned, weights[block], held, starts, max_steps, own)
 
-    parts = in_blocks(best_of, len(weights), _block(len(weights), problem.size))
+    parts = in_blocks(searched, len(weights), _block(len(weights), problem.size))
     return Batch(
         np.concatenate([part.parameters for part in parts], axis=1),
         np.concatenate([part.objective for part in parts]),
@@ -346,12 +351,20 @@ def _best_of_each(
         max_steps=max_steps,
         targets=None if targets is None else targets[owner],
     )
+    found = best_of(problem, done, owner, held=tuple(fixed))
+    if len(found.objective) != len(weights):
+        raise AssertionError(f"{len(weights) - len(found.objective)} replicates have no start")
+    return found
+
+
+def best_of(
+    problem: Problem, done: polish.Polished, owner: NDArray[np.intp], held: tuple[str, ...] = ()
+) -> Batch:
+    """The best polished start of every replicate; owner [S] says whose each start is."""
     order = np.lexsort((done.objective, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
-    if len(first) != len(weights):
-        raise AssertionError(f"{len(weights) - len(first)} replicates have no start")
     parameters = done.parameters[:, first]
-    status = _statuses(problem, parameters, done.converged[first], np.zeros(len(first)), held=tuple(fixed))
+    status = _statuses(problem, parameters, done.converged[first], np.zeros(len(first)), held=held)
     return Batch(parameters, done.objective[first], status)
 
 
