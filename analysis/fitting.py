@@ -114,7 +114,8 @@ class Fit:
 
     def select(self, table: pd.DataFrame) -> Rows:
         """The rows of the table that this fit used."""
-        return selection.select(table, self.columns, len(self.params), self.where, self.target)
+        signed = selection.signed_columns(LAWS[self.law], self.columns)
+        return selection.select(table, self.columns, len(self.params), self.where, self.target, signed)
 
     def arguments(self, table: pd.DataFrame | Mapping[str, ArrayLike]) -> dict[str, Array]:
         """The law's columns taken from a table or mapping with the table's names, as float64."""
@@ -161,7 +162,8 @@ def fit(
     kind = selection.law_named(law)
     columns = selection.law_columns(kind, x)
     target = selection.law_target(kind, y)
-    chosen = selection.select(table, columns, len(kind.parameters()), where, target)
+    signed = selection.signed_columns(kind, columns)
+    chosen = selection.select(table, columns, len(kind.parameters()), where, target, signed)
     arguments = {name: _numbers(chosen.frame, theirs) for name, theirs in columns.items()}
     aims, weight = _numbers(chosen.frame, target), _weights(chosen.frame, weights)
     from_noise = objective is None

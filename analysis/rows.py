@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,7 @@ def select(
     parameters: int,
     where: str | None = None,
     target: str = "L",
+    signed: Collection[str] = (),
 ) -> Rows:
     """The rows to fit: those where `where` is true, that are done, decayed and have a loss, at the best learning rate.
 
@@ -79,7 +80,8 @@ def select(
     it. The least of several noisy means lies a little below the loss that the rate would have with more seeds.
 
     columns maps the law's columns to the table's; C is made as 6 N D where the table has none. Raises InputError for a
-    column that is missing or not numeric, a value that is not above 0, and fewer rows than parameters.
+    column that is missing or not numeric, a value that is not above 0 (or not finite, in a column among `signed`), and
+    fewer rows than parameters.
     """
     frame, conventions = _with_compute(table)
     for column in (*columns.values(), target):
@@ -87,7 +89,7 @@ def select(
     reasons = _reasons(frame, where, target)
     kept = frame[reasons.isna()]
     for column in (*columns.values(), target):
-        _require_positive(kept, column)
+        (_require_finite if column in signed else _require_positive)(kept, column)
     if len(kept) < parameters:
         raise InputError(_too_few(len(kept), len(frame), parameters, reasons))
     _require_one_corpus(kept)
@@ -171,6 +173,24 @@ def require_numbers(frame: pd.DataFrame, column: str) -> None:
     numeric = pd.api.types.is_numeric_dtype(frame[column].dtype)
     if not numeric or pd.api.types.is_bool_dtype(frame[column].dtype):
         raise InputError(f"column {column} holds {frame[column].iloc[0]!r}; a fit needs numbers there")
+
+
+def signed_columns(law: type[Law], columns: Mapping[str, str]) -> set[str]:
+    """Columns of the table that may be 0 or below; columns maps the law's to the table's."""
+    return {columns[name] for name in law.signed}
+
+
+def _require_finite(frame: pd.DataFrame, column: str) -> None:
+    import numpy as np
+
+    values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        name = label(frame, frame.index[bad[0]])
+        raise InputError(
+            f"{column} is {values[bad[0]]} in {name} ({len(bad)} such rows); it must be finite: correct it, or leave "
+            f"the row out with --where '-1e300 < {column} < 1e300'"
+        )
 
 
 def _require_positive(frame: pd.DataFrame, column: str) -> None:
