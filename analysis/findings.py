@@ -88,6 +88,31 @@ def find(
     return fit, boot, combined
 
 
+def fitted(source: Source, options: Options) -> Fit:
+    """The law fitted to the source, naming file, hash and version, without evidence."""
+    found = fitting.fit(
+        source.table,
+        options.law,
+        objective=options.minimised(),
+        weights=options.weights or None,
+        where=options.where or None,
+        x=options.x,
+        y=options.y,
+    )
+    renamed = renames(options.columns)
+    theirs = {
+        ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
+    }
+    return replace(
+        found,
+        conventions=found.conventions | theirs,
+        table=source.table_path.name,
+        renamed=renamed,
+        table_sha256=source.table_sha256,
+        version=version(),
+    )
+
+
 def conclude(
     source: Source,
     fit: Fit,
@@ -127,8 +152,9 @@ def too_few(source: Source, options: Options) -> str:
 
 
 def _chosen(source: Source, options: Options) -> rows.Rows:
-    columns = rows.law_columns(rows.law_named(options.law), options.x)
-    return rows.select(source.table, columns, 0, options.where or None)
+    law = rows.law_named(options.law)
+    columns, target = rows.law_columns(law, options.x), rows.law_target(law, options.y)
+    return rows.select(source.table, columns, 0, options.where or None, target)
 
 
 def _require_floor(options: Options) -> None:
@@ -174,30 +200,9 @@ def _admitted(options: Options) -> tuple[str, ...]:
 
 def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Combination]:
     say(f"fitting the law {options.law} to {source.table_path.name}")
-    found = fitting.fit(
-        source.table,
-        options.law,
-        objective=options.minimised(),
-        weights=options.weights or None,
-        where=options.where or None,
-        x=options.x,
-        y=options.y,
-    )
-    renamed = renames(options.columns)
-    theirs = {
-        ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
-    }
-    found = replace(
-        found,
-        conventions=found.conventions | theirs,
-        table=source.table_path.name,
-        renamed=renamed,
-        table_sha256=source.table_sha256,
-        version=version(),
-    )
     made, boot, combined = with_evidence(
         source.table,
-        found,
+        fitted(source, options),
         replicates=options.replicates,
         clusters=options.clusters,
         seed=options.seed,

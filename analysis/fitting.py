@@ -17,6 +17,7 @@ from analysis.laws import LAWS, Law
 from analysis.objective import LogHuber, Objective
 from analysis.problem import Problem
 from analysis.rows import Excluded, Rows
+from analysis.workers import in_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +160,7 @@ def fit(
     """
     kind = selection.law_named(law)
     columns = selection.law_columns(kind, x)
-    target = y if kind.target == selection.Y else kind.target
+    target = selection.law_target(kind, y)
     chosen = selection.select(table, columns, len(kind.parameters()), where, target)
     arguments = {name: _numbers(chosen.frame, theirs) for name, theirs in columns.items()}
     aims, weight = _numbers(chosen.frame, target), _weights(chosen.frame, weights)
@@ -249,11 +250,17 @@ def polish_in_stages(
     weights: Array,
     held: Sequence[str] = (),
     max_steps: int = polish.MAX_STEPS,
+    targets: Array | None = None,
 ) -> polish.Polished:
     """As `polish.polish`, through the stages of the objective."""
     for stage in problem.objective.stages:
         done = polish.polish(
-            replace(problem, objective=stage), parameters, weights, held=held, max_steps=max_steps
+            replace(problem, objective=stage),
+            parameters,
+            weights,
+            held=held,
+            max_steps=max_steps,
+            targets=targets,
         )
         parameters = done.parameters
     return done
@@ -286,20 +293,65 @@ def solve_batch(
     grid: search.Grid | None = None,
     starts: int = REPLICATE_STARTS,
     max_steps: int = polish.MAX_STEPS,
+    targets: Array | None = None,
 ) -> Batch:
     """The best fit of every replicate, weights [R, n], each searched globally; `fixed` holds parameters at
-    values [R], and a `grid` scanned before (with `scan`) is not scanned again. The few that have not converged after
-    `max_steps` are the slowest of all, and are as good as they are by then."""
-    points, owner = search.starts(problem, grid or scan(problem), weights, starts, fixed)
-    done = polish_in_stages(problem, points, weights[owner], held=tuple(fixed or ()), max_steps=max_steps)
+    values [R], a `grid` scanned before (with `scan`) is not scanned again, and targets [R, n] stand for the problem's.
+    The few that have not converged after `max_steps` are the slowest of all, and are as good as they are by then.
+
+    Blocks of replicates are worked on by as many threads as there are cores; the answer does not depend on how many.
+    """
+    if targets is not None and not (
+        np.isfinite(targets).all() and (problem.objective.raw or (targets > 0).all())
+    ):
+        raise InputError("a replicate's target is not finite or not above 0; logarithms of it are fitted")
+    scanned, fixed = grid or scan(problem), fixed or {}
+
+    def best_of(block: slice) -> Batch:
+        held = {name: value[block] for name, value in fixed.items()}
+        own = None if targets is None else targets[block]
+        return _best_of_each(problem, scanned, weights[block], held, starts, max_steps, own)
+
+    parts = in_blocks(best_of, len(weights), _block(len(weights), problem.size))
+    return Batch(
+        np.concatenate([part.parameters for part in parts], axis=1),
+        np.concatenate([part.objective for part in parts]),
+        np.concatenate([part.status for part in parts]),
+    )
+
+
+def _block(replicates: int, rows: int) -> int:
+    """Replicates that a thread takes at once: what a core's cache holds, or, of few, a part that is worth a thread."""
+    elements = replicates * rows
+    blocks = max(math.ceil(elements / polish.ELEMENTS), min(4, 4 * elements // polish.ELEMENTS), 1)
+    return math.ceil(replicates / blocks)
+
+
+def _best_of_each(
+    problem: Problem,
+    grid: search.Grid,
+    weights: Array,
+    fixed: Mapping[str, Array],
+    starts: int,
+    max_steps: int,
+    targets: Array | None,
+) -> Batch:
+    """The work of one thread of `solve_batch`."""
+    points, owner = search.starts(problem, grid, weights, starts, fixed, targets)
+    done = polish_in_stages(
+        problem,
+        points,
+        weights[owner],
+        held=tuple(fixed),
+        max_steps=max_steps,
+        targets=None if targets is None else targets[owner],
+    )
     order = np.lexsort((done.objective, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
     if len(first) != len(weights):
         raise AssertionError(f"{len(weights) - len(first)} replicates have no start")
     parameters = done.parameters[:, first]
-    status = _statuses(
-        problem, parameters, done.converged[first], np.zeros(len(first)), held=tuple(fixed or ())
-    )
+    status = _statuses(problem, parameters, done.converged[first], np.zeros(len(first)), held=tuple(fixed))
     return Batch(parameters, done.objective[first], status)
 
 

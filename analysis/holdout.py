@@ -143,16 +143,24 @@ def refitted(rows: pd.DataFrame, fit: Fit) -> Fit:
     return fitting.fit(rows, fit.law, objective=fit.objective, weights=fit.weighted_by, x=x, y=fit.target)
 
 
-def _naive_errors(fit: Fit, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, float]:
-    """Mean absolute relative error of forecasts that need no law: [best loss seen, straight lines in log-log axes]."""
-    truth, known = fit.aims(unseen), fit.aims(seen)
-    last = known.min() if fit.target == "L" else known[np.argmax(np.asarray(seen["C"], dtype=np.float64))]
-    forecasts = {"last value": np.full(len(truth), last)}
-    columns = list(fit.columns.values())
+def naive_forecasts(fit: Fit, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, Array]:
+    """Forecasts [n] of runs that need no law: the least loss seen (of another target, that of the largest run), and
+    straight lines in logarithms, of C and of the law's columns, as far as these are known and above 0."""
+    known, columns = fit.aims(seen), list(fit.columns.values())
+    last = known.min() if fit.target == "L" or "C" not in seen else known[np.argmax(np.asarray(seen["C"]))]
+    found = {"last value": np.full(len(unseen), last)}
     for name, used in {"power of C": ["C"], "power of " + " and ".join(columns): columns}.items():
-        if (known > 0).all() and all((rows[used] > 0).to_numpy().all() for rows in (seen, unseen)):
-            forecasts[name] = _line(seen, unseen, used, known)
-    return {name: float(np.abs(value / truth - 1).mean()) for name, value in forecasts.items()}
+        there = all(column in rows for column in used for rows in (seen, unseen))
+        if there and (known > 0).all() and all((rows[used] > 0).to_numpy().all() for rows in (seen, unseen)):
+            found[name] = _line(seen, unseen, used, known)
+    return found
+
+
+def _naive_errors(fit: Fit, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, float]:
+    """Mean absolute relative error of every naive forecast."""
+    truth = fit.aims(unseen)
+    made = naive_forecasts(fit, seen, unseen)
+    return {name: float(np.abs(value / truth - 1).mean()) for name, value in made.items()}
 
 
 def _line(seen: pd.DataFrame, unseen: pd.DataFrame, columns: Sequence[str], known: Array) -> Array:

@@ -1,11 +1,14 @@
-"""How a table is fitted: the options that `report` and `limit` share."""
+"""How a table is fitted: the options that all verbs which fit share."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import tyro
+
+from analysis.equations import listing
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,16 +25,15 @@ OBJECTIVE_NAMES = ("log_huber", "least_absolute", "squared_log", "squared_raw")
 class Options:
     """How the table is fitted. Raises InputError for a value that cannot be."""
 
-    law: str = "hoffmann"
-    """hoffmann (E + A / N^alpha + B / D^beta), tied (alpha = beta), coupled, shifted, stretched or power"""
+    law: Annotated[str, tyro.conf.arg(help=f"what is fitted, one of\n{listing()}")] = "hoffmann"
     where: str = ""
     """fit only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped" """
     columns: tuple[str, ...] = ()
     """names of our columns in the table, e.g. N=params D=tokens L=loss"""
     x: str = "C"
-    """column that the law `power` is in"""
+    """column that a law in any one column x is in"""
     y: str = "L"
-    """column that a law of any column is of"""
+    """column that a law of any column y is of"""
     objective: str = "log_huber"
     """what is minimised: log_huber, least_absolute, squared_log or squared_raw"""
     delta: float | None = None

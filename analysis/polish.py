@@ -94,13 +94,16 @@ def polish(
     *,
     held: Sequence[str] = (),
     max_steps: int = MAX_STEPS,
+    targets: Array | None = None,
 ) -> Polished:
-    """Minimise sum_i w_i rho(r_i) from each start: parameters [P, S], weights [S, n]; `held` are not moved."""
+    """Minimise sum_i w_i rho(r_i) from each start: parameters [P, S], weights [S, n]; `held` are not moved. targets
+    [S, n] stand for the problem's, so that each start is fitted to losses of its own."""
     blocks = []
     size = max(ELEMENTS // problem.size, 1)
     for first in range(0, parameters.shape[1], size):
         block = slice(first, first + size)
-        blocks.append(_descend(problem, parameters[:, block], weights[block], held, max_steps))
+        own = None if targets is None else targets[block]
+        blocks.append(_descend(problem, parameters[:, block], weights[block], held, max_steps, own))
     return Polished(
         parameters=np.concatenate([b.parameters for b in blocks], axis=1),
         objective=np.concatenate([b.objective for b in blocks]),
@@ -118,14 +121,19 @@ def linearise(problem: Problem, parameters: Array) -> Linearised:
 
 
 def _descend(
-    problem: Problem, parameters: Array, weights: Array, held: Sequence[str], max_steps: int
+    problem: Problem,
+    parameters: Array,
+    weights: Array,
+    held: Sequence[str],
+    max_steps: int,
+    targets: Array | None,
 ) -> Polished:
     terms, starts = problem.terms, parameters.shape[1]
     x = parameters.copy()
     x[:terms] *= np.exp(_center(problem, x[terms:], held).log)
     lower, upper = problem.lower[:, None], problem.upper[:, None]
     fixed = np.array([name in held for name in problem.names])[:, None]
-    now = _point(problem, x, weights, held)
+    now = _point(problem, x, weights, held, targets)
     damping = np.full(starts, DAMPING_START)
     converged, steps = np.zeros(starts, dtype=bool), np.zeros(starts, dtype=np.intp)
     live, before = np.arange(starts), np.full(starts, np.inf)
@@ -149,7 +157,7 @@ def _descend(
             break
         steps[live] += 1
         trial = np.clip(at + step, lower, upper)
-        there = _point(problem, trial, weights[live], held)
+        there = _point(problem, trial, weights[live], held, None if targets is None else targets[live])
         better = there.value < now.value[live]
         x[:, live[better]] = trial[:, better]
         now.put(live[better], there.take(np.flatnonzero(better)))
@@ -215,7 +223,7 @@ def _center(problem: Problem, theta: Array, held: Sequence[str]) -> _Center:
     return _Center(log * free, mean * free[:, None])
 
 
-def _linearised(problem: Problem, x: Array, middle: _Center) -> Linearised:
+def _linearised(problem: Problem, x: Array, middle: _Center, targets: Array | None = None) -> Linearised:
     terms = problem.terms
     basis = problem.log_basis(x[terms:])
     slopes = problem.slopes(x[terms:]) - middle.slopes[..., None]
@@ -226,7 +234,7 @@ def _linearised(problem: Problem, x: Array, middle: _Center) -> Linearised:
     prediction = np.einsum("kr,krn->rn", x[:terms], basis)
     jacobian = np.zeros((x.shape[1], len(x), problem.size))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        residual = problem.residual_of(prediction)
+        residual = problem.residual_of(prediction, targets)
         scale = 1.0 if problem.objective.raw else prediction[:, None]
         np.divide(basis.transpose(1, 0, 2), scale, out=jacobian[:, :terms])
         for k, m in problem.couplings:
@@ -234,13 +242,18 @@ def _linearised(problem: Problem, x: Array, middle: _Center) -> Linearised:
     return Linearised(residual, jacobian, slopes)
 
 
-def _point(problem: Problem, x: Array, weights: Array, held: Sequence[str]) -> _Point:
+def _point(
+    problem: Problem, x: Array, weights: Array, held: Sequence[str], targets: Array | None = None
+) -> _Point:
     """The objective and its derivatives, summed over parts of the rows that a core's cache holds."""
     middle = _center(problem, x[problem.terms :], held)
     if problem.size <= ELEMENTS:
-        total = _sums(problem, x, weights, middle)
+        total = _sums(problem, x, weights, middle, targets)
     else:
-        parts = (_sums(part, x, weights[:, rows], middle) for rows, part in problem.parts(ELEMENTS))
+        parts = (
+            _sums(part, x, weights[:, rows], middle, None if targets is None else targets[:, rows])
+            for rows, part in problem.parts(ELEMENTS)
+        )
         total = next(parts)
         for part in parts:
             total.add(part)
@@ -249,10 +262,10 @@ def _point(problem: Problem, x: Array, weights: Array, held: Sequence[str]) -> _
     return total
 
 
-def _sums(problem: Problem, x: Array, weights: Array, middle: _Center) -> _Point:
+def _sums(problem: Problem, x: Array, weights: Array, middle: _Center, targets: Array | None) -> _Point:
     objective = problem.objective
     with np.errstate(invalid="ignore", over="ignore"):
-        at = _linearised(problem, x, middle)
+        at = _linearised(problem, x, middle, targets)
         value = (weights * objective.rho(at.residual)).sum(axis=1)
         slope = weights * objective.psi(at.residual)
         gradient = -np.matmul(at.jacobian, slope[:, :, None])[:, :, 0].T

@@ -143,9 +143,11 @@ class Problem:
         """The square of what a residual is measured in: 1 under logarithms, else the mean square of y."""
         return float(np.mean(self.target**2)) if self.objective.raw else 1.0
 
-    def residual_of(self, prediction: Array) -> Array:
-        """Residuals [..., n] of predictions; NaN where a logarithm of one below 0 would be taken."""
-        return self.aim - (prediction if self.objective.raw else np.log(prediction))
+    def residual_of(self, prediction: Array, targets: Array | None = None) -> Array:
+        """Residuals [..., n] of predictions, from other targets [..., n] where they are given; NaN where a logarithm of
+        one below 0 would be taken."""
+        aim = self.aim if targets is None else targets if self.objective.raw else np.log(targets)
+        return aim - (prediction if self.objective.raw else np.log(prediction))
 
     @cached_property
     def _constant_slopes(self) -> Array:

@@ -45,7 +45,7 @@ def to_json(fit: Fit) -> dict[str, Any]:
         "tuning": fit.tuning,
     }
     order = [name for item in fields(Fit) if (name := item.name) in found]
-    return {name: _jsonable(found[name]) for name in order}
+    return {name: jsonable(found[name]) for name in order}
 
 
 def from_json(found: Any) -> Fit:
@@ -110,11 +110,12 @@ def read(path: str | Path) -> Fit:
     return from_json(found)
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """The value with tuples as lists, and what is not finite as None."""
     if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_jsonable(item) for item in value]
+        return [jsonable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

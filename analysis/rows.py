@@ -60,6 +60,11 @@ def law_columns(law: type[Law], x: str = "C") -> dict[str, str]:
     return {name: x if name == X else name for name in law.columns}
 
 
+def law_target(law: type[Law], y: str = "L") -> str:
+    """The column of the table that the law is of; one of any column is of the table's column `y`."""
+    return y if law.target == Y else law.target
+
+
 def select(
     table: pd.DataFrame,
     columns: Mapping[str, str],

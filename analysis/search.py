@@ -45,6 +45,8 @@ class Grid:
     moments: Array
     """Weighted products of the basis, to be summed over rows: pairs, then the right-hand side, then the offset of the
     majoriser, [K (K + 1) / 2 + K + 1, n, G]."""
+    weight: Array
+    """The weights of the majoriser, [n, G]."""
     rows: NDArray[np.intp] | slice
     """The rows that are scanned."""
 
@@ -69,7 +71,8 @@ def scan(problem: Problem) -> Grid:
     aim = problem.target / size  # 1, or -1 where a raw target is below 0
     pairs = [basis[j] * basis[k] * weight for j, k in _pairs(len(basis))]
     moments = np.stack([*pairs, *(basis * (weight * aim)), offset])
-    return Grid(theta, shape, center, np.ascontiguousarray(moments.transpose(0, 2, 1)), rows)
+    moments = np.ascontiguousarray(moments.transpose(0, 2, 1))
+    return Grid(theta, shape, center, moments, np.broadcast_to(weight, offset.shape).T, rows)
 
 
 def _points(problem: Problem) -> tuple[Array, tuple[int, ...]]:
@@ -112,18 +115,24 @@ def _majoriser(problem: Problem, basis: Array, size: Array) -> tuple[Array, Arra
 
 
 def starts(
-    problem: Problem, grid: Grid, weights: Array, count: int, fixed: Mapping[str, Array] | None = None
+    problem: Problem,
+    grid: Grid,
+    weights: Array,
+    count: int,
+    fixed: Mapping[str, Array] | None = None,
+    targets: Array | None = None,
 ) -> tuple[Array, NDArray[np.intp]]:
     """Local minima of the majorised profile over the exponents, at most `count` a replicate, best first.
 
-    weights [R, n]; fixed maps names of parameters to values [R]. Returns parameters [P, S] in the fitter's order and,
-    for each, the replicate that it belongs to [S].
+    weights [R, n]; fixed maps names of parameters to values [R]; targets [R, n] stand for the problem's. Returns
+    parameters [P, S] in the fitter's order and, for each, the replicate that it belongs to [S].
     """
     found, owner = [], []
     for first in range(0, len(weights), BLOCK):
         block = slice(first, first + BLOCK)
         held = {name: value[block] for name, value in (fixed or {}).items()}
-        amplitude, value = _profile(problem, grid, weights[block], held)
+        own = None if targets is None else targets[block]
+        amplitude, value = _profile(problem, grid, weights[block], held, own)
         if grid.shape:
             replicate, point = _local_minima(value, grid.shape, count)
         else:
@@ -150,10 +159,18 @@ def _parameters(grid: Grid, amplitude: Array, replicate: NDArray[np.intp], point
     return np.concatenate([c, grid.theta[:, point]])
 
 
-def _profile(problem: Problem, grid: Grid, weights: Array, fixed: Mapping[str, Array]) -> tuple[Array, Array]:
+def _profile(
+    problem: Problem,
+    grid: Grid,
+    weights: Array,
+    fixed: Mapping[str, Array],
+    targets: Array | None = None,
+) -> tuple[Array, Array]:
     """Best amplitudes of the centred basis [K, r, G] and the majorised objective there [r, G]."""
     sums = np.matmul(weights[:, grid.rows], grid.moments)
     pairs = _pairs(problem.terms)
+    if targets is not None:
+        _aim_at(targets, problem, grid, weights, sums)
     H = np.empty((problem.terms, problem.terms, *sums.shape[1:]))
     for (j, k), total in zip(pairs, sums, strict=False):
         H[j, k] = H[k, j] = total
@@ -167,6 +184,17 @@ def _profile(problem: Problem, grid: Grid, weights: Array, fixed: Mapping[str, A
             else:
                 value = np.where(away <= APART / 2, value, np.inf)
     return amplitude, value
+
+
+def _aim_at(targets: Array, problem: Problem, grid: Grid, weights: Array, sums: Array) -> None:
+    """Put the right-hand sides and offsets of other targets [r, n] into the sums [.., r, G]. The weights stay those of
+    the problem's own targets, so that the profile is near the majorised one where the targets differ by noise."""
+    first = len(_pairs(problem.terms))
+    old, weights = problem.target[grid.rows], weights[:, grid.rows]
+    size = np.where(old == 0, 1.0, old)  # a row whose old target is 0 has no right-hand side to be scaled
+    share = targets[:, grid.rows] / size
+    sums[first:-1] = np.matmul(weights * share, grid.moments[first:-1])
+    sums[-1] += 0.5 * np.matmul(weights * (share**2 - (old != 0)), grid.weight)
 
 
 def _amplitudes(
