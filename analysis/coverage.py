@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from analysis.calibration import Member, calibrated, level_of, member, share_interval, smallest
 from analysis.errors import InputError
-from analysis.fitting import Fit, solve_batch, vector
+from analysis.fitting import Fit, scan, solve_batch
 from analysis.frontier import Frontier, cost, two_powers
 from analysis.laws import LAWS, Law
+from analysis.noise import Codes
 from analysis.problem import Problem
+from analysis.resampling import Draw, residual_noise
 from analysis.rows import X
-from analysis.simulation import Noise, noise, simulated
-from analysis.uncertainty import Bootstrap, Interval, grouping, resample
+from analysis.uncertainty import Interval, Uncertainty, grouping, resample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +31,14 @@ TRUTHS = 300
 """Simulated tables: a share of 90 % of them is known within 3.4 percentage points (95 %)."""
 FEWEST = 20
 REFITS = 200
-"""Bootstrap refits of each simulated table. What is calibrated is a rank among them, which has no bias in their
+"""Uncertainty refits of each simulated table. What is calibrated is a rank among them, which has no bias in their
 number; more would sharpen it less than more tables do."""
 ROWS = 300
 """Rows of a table up to which `TRUTHS` tables are simulated by default; with more it is fewer, in proportion."""
 STEPS = 60
 """Of the optimiser in a refit: the few that need more are on flat ground, where more would change little."""
+ELEMENTS = 2**20
+"""Rows of resamples that are worked on at once: 16 MB of weights and targets."""
 BEYOND = (10.0, 100.0)
 """Multiples of the largest compute at which the loss is a quantity of its own."""
 
@@ -107,7 +110,7 @@ class Coverage:
 def coverage(
     table: pd.DataFrame,
     fit: Fit,
-    boot: Bootstrap,
+    boot: Uncertainty,
     *,
     truths: int = TRUTHS,
     refits: int = REFITS,
@@ -118,7 +121,7 @@ def coverage(
 
     Every other truth is the fitted law; those between are replicates of its bootstrap, so that the fit is not taken to
     be right. Of each, a table is made with the columns, clusters and weights of the fitted rows and the noise of their
-    residuals (`analysis.simulation`), under the fit's objective and delta; it and `refits` resamples of it are searched
+    residuals (`resampling.residual_noise`), under the fit's objective and delta. `refits` resamples of it are searched
     globally, and each quantity's percentile intervals are held against its truth. Quantities: the parameters, the
     exponents of the frontier where it has a closed form, and the loss at `BEYOND` times the largest compute along it
     (of a law of one column, times the largest of that).
@@ -128,19 +131,21 @@ def coverage(
     """
     _check(truths, refits)
     frame = fit.select(table).frame
-    design = _design(fit, frame, boot)
+    problem, weights = fit.problem(frame), fit.weights(frame)
+    groups, method = grouping(frame, boot.clusters)
+    draw, size, _ = residual_noise(problem, fit, weights, None if method == "pairs" else groups)
     quantities = followed(table, fit)
     given = quantities(boot.law)
     sizes: dict[str, list[float]] = {name: [] for name in given}
-    for done, (truth, found) in enumerate(_tables(design, fit, boot, truths, refits, seed), start=1):
+    tables = _tables(frame, fit, boot, draw, groups, truths, refits, seed)
+    for done, (truth, found) in enumerate(tables, start=1):
         true, values = quantities(truth), quantities(found)
         for name in sizes:
             sizes[name].append(smallest(np.asarray(values[name]), float(true[name])))
         if progress:
             progress(done, truths)
     measured = {name: _caught(np.array(sizes[name]), given[name], boot, refits, name) for name in sizes}
-    shared, own = design.noise.shared, design.noise.own
-    return Coverage(measured, truths, refits, seed, boot.level, boot.method, shared, own)
+    return Coverage(measured, truths, refits, seed, boot.level, boot.method, size.trunk, size.branch)
 
 
 def default_truths(rows: int) -> int:
@@ -177,40 +182,40 @@ def _of_one_column(law: Law, largest: float) -> dict[str, Array]:
     return law.as_dict() | losses
 
 
-@dataclass(frozen=True)
-class _Design:
-    """What all simulated tables share."""
-
-    problem: Problem
-    weights: Array
-    groups: NDArray[np.intp]
-    noise: Noise
-
-
-def _design(fit: Fit, frame: pd.DataFrame, boot: Bootstrap) -> _Design:
-    problem, weights = fit.problem(frame), fit.weights(frame)
-    groups, _ = grouping(frame, boot.method.removeprefix("cluster:"))
-    return _Design(problem, weights, groups, noise(problem, vector(problem, fit.params), weights, groups))
-
-
 def _tables(
-    design: _Design, fit: Fit, boot: Bootstrap, truths: int, refits: int, seed: int
-) -> Iterator[tuple[Law, Law]]:
-    """Each truth, with the refits of its table, fields [refits]."""
-    for number in range(truths):
-        rng = np.random.default_rng((seed, 1, number))  # the same for however many truths
-        truth = fit.curve if number % 2 == 0 else _replicate(boot, int(rng.integers(boot.replicates)))
-        problem = simulated(design.problem, truth(**design.problem.columns), design.noise.draw(rng))
-        weights = resample(design.groups, refits, rng) * design.weights
-        batch = solve_batch(problem, weights, max_steps=STEPS)
-        yield truth, LAWS[fit.law](**dict(zip(problem.names, batch.parameters, strict=True)))
+    frame: pd.DataFrame, fit: Fit, boot: Uncertainty, draw: Draw, groups: Codes, truths: int, refits: int, seed: int
+) -> Iterator[tuple[Law, Law]]:  # fmt: skip
+    """Each truth, with the refits of its table, fields [refits]; some tables are worked on at once."""
+    problem, weights = fit.problem(frame), fit.weights(frame)
+    grid, some = scan(problem), max(ELEMENTS // (refits * problem.size), 1)
+    for first in range(0, truths, some):
+        made = [
+            _table(number, problem, fit, boot, draw, seed)
+            for number in range(first, min(first + some, truths))
+        ]
+        drawn = [resample(groups, refits, rng) * weights for _, _, rng in made]
+        targets = np.repeat(np.stack([target for _, target, _ in made]), refits, axis=0)
+        batch = solve_batch(problem, np.concatenate(drawn), grid=grid, max_steps=STEPS, targets=targets)
+        for n, (truth, _, _) in enumerate(made):
+            found = batch.parameters[:, n * refits : (n + 1) * refits]
+            yield truth, LAWS[fit.law](**dict(zip(problem.names, found, strict=True)))
 
 
-def _replicate(boot: Bootstrap, number: int) -> Law:
+def _table(
+    number: int, problem: Problem, fit: Fit, boot: Uncertainty, draw: Draw, seed: int
+) -> tuple[Law, Array, np.random.Generator]:
+    """A truth, the losses [n] of its runs, and what its resamples are drawn with: the same for however many tables."""
+    rng = np.random.default_rng((seed, 1, number))
+    truth = fit.curve if number % 2 == 0 else _replicate(boot, int(rng.integers(boot.replicates)))
+    losses, error = truth(**problem.columns), draw(rng, 1)[0]
+    return truth, losses + error if problem.objective.raw else losses * np.exp(error), rng
+
+
+def _replicate(boot: Uncertainty, number: int) -> Law:
     return replace(boot.law, **{name: float(values[number]) for name, values in boot.law.as_dict().items()})
 
 
-def _caught(sizes: Array, values: Array, boot: Bootstrap, refits: int, name: str) -> Caught:
+def _caught(sizes: Array, values: Array, boot: Uncertainty, refits: int, name: str) -> Caught:
     """The count of one quantity, from the sizes [K] that its truths needed and the fit's own replicates [R]."""
     plain = boot.interval(values)
     nominal = 1 - 2 * max(boot.tails(boot.level)[0], 1 / (refits + 1))
