@@ -16,6 +16,7 @@ from analysis.fitting import Fit, scan, solve_batch
 from analysis.frontier import Frontier, cost, two_powers
 from analysis.laws import LAWS, Law
 from analysis.noise import Codes
+from analysis.options import FEWEST_TRUTHS as FEWEST
 from analysis.problem import Problem
 from analysis.resampling import Draw, residual_noise
 from analysis.rows import X
@@ -29,12 +30,14 @@ Quantities = Callable[[Law], dict[str, Array]]
 
 TRUTHS = 300
 """Simulated tables: a share of 90 % of them is known within 3.4 percentage points (95 %)."""
-FEWEST = 20
 REFITS = 200
 """Uncertainty refits of each simulated table. What is calibrated is a rank among them, which has no bias in their
 number; more would sharpen it less than more tables do."""
-ROWS = 300
-"""Rows of a table up to which `TRUTHS` tables are simulated by default; with more it is fewer, in proportion."""
+ROWS, FULL = 300, 1000
+"""Rows of a table up to which, and replicates asked for from which, `TRUTHS` tables are simulated by default; with more
+rows or fewer replicates it is fewer, in proportion."""
+DEARER = 5
+"""By what factor fewer tables are simulated of a law of more than two shape parameters."""
 STEPS = 60
 """Of the optimiser in a refit: the few that need more are on flat ground, where more would change little."""
 ELEMENTS = 2**20
@@ -148,9 +151,14 @@ def coverage(
     return Coverage(measured, truths, refits, seed, boot.level, boot.method, size.trunk, size.branch)
 
 
-def default_truths(rows: int) -> int:
-    """How many tables are simulated where no number is asked for: fewer for long tables, as cost grows with rows."""
-    return max(min(TRUTHS, TRUTHS * ROWS // max(rows, 1)), FEWEST)
+def default_truths(law: type[Law], rows: int, replicates: int) -> int:
+    """How many tables are simulated where no number is asked for: fewer where a refit costs more (many rows, a law of
+    more than two shape parameters), and where few replicates are asked for, as for a quick look; 0 where it would be
+    fewer than 20."""
+    found = min(TRUTHS, TRUTHS * ROWS // max(rows, 1), int(TRUTHS * replicates // FULL))
+    if len(law.exponents) > 2:
+        found //= DEARER
+    return found if found >= FEWEST else 0
 
 
 def followed(table: pd.DataFrame, fit: Fit) -> Quantities:
