@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from analysis import fitting, holdout, limit, record, rows
 from analysis.admissible import admitted
 from analysis.combination import Combination
+from analysis.coverage import default_truths
 from analysis.errors import InputError
 from analysis.evidence import combination, with_evidence
 from analysis.fitting import Fit
@@ -180,12 +181,13 @@ def _is_of(fit: Fit, source: Source, options: Options) -> bool:
         options.law, options.where or None, options.weights or None, (options.objective, options.delta),
         options.replicates, options.seed,
         {options.level}, rows.law_columns(rows.law_named(options.law), options.x),
-        grouping(frame, options.clusters)[1], len(frame), version(), _admitted(options),
+        grouping(frame, options.clusters)[1], len(frame), version(), _admitted(options), _truths(frame, options),
     )  # fmt: skip
     stored = (
         fit.law, fit.where, fit.weighted_by, fit.objective_asked, fit.bootstrap.get("replicates"),
         fit.bootstrap.get("seed"), {interval["level"] for interval in fit.intervals.values()}, fit.columns,
         fit.bootstrap.get("method"), fit.rows, fit.version, tuple(fit.identification["admissible"]["admitted"]),
+        fit.coverage.get("truths", 0),
     )  # fmt: skip
     return asked == stored and all(
         name in frame and (lo, hi) == (frame[name].min(), frame[name].max())
@@ -198,6 +200,13 @@ def _admitted(options: Options) -> tuple[str, ...]:
     return admitted(options.law, options.admit)
 
 
+def _truths(frame: pd.DataFrame, options: Options) -> int:
+    """Simulated tables that coverage is measured on."""
+    if options.coverage is not None:
+        return options.coverage
+    return default_truths(rows.law_named(options.law), len(frame), options.replicates)
+
+
 def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Combination]:
     say(f"fitting the law {options.law} to {source.table_path.name}")
     made, boot, combined = with_evidence(
@@ -208,6 +217,7 @@ def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Co
         seed=options.seed,
         level=options.level,
         laws=options.admit,
+        truths=options.coverage,
         say=say,
     )
     if combined is None:

@@ -89,6 +89,8 @@ class Fit:
     """Smallest and largest of each column fitted, of the target and of C."""
     intervals: dict[str, dict[str, Any]] = field(default_factory=dict)
     bootstrap: dict[str, Any] = field(default_factory=dict)
+    coverage: dict[str, Any] = field(default_factory=dict)
+    """How often the intervals of each quantity caught simulated truths (`analysis.coverage`); empty where not asked."""
     profile: dict[str, Any] = field(default_factory=dict)
     identification: dict[str, Any] = field(default_factory=dict)
     frontier: dict[str, Any] = field(default_factory=dict)

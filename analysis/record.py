@@ -43,6 +43,7 @@ def to_json(fit: Fit) -> dict[str, Any]:
         "data_span": {name: {"min": lo, "max": hi} for name, (lo, hi) in fit.data_span.items()},
         "holdout": list(fit.holdout),
         "tuning": fit.tuning,
+        "coverage": fit.coverage,
     }
     order = [name for item in fields(Fit) if (name := item.name) in found]
     return {name: jsonable(found[name]) for name in order}
@@ -64,6 +65,7 @@ def from_json(found: Any) -> Fit:
             data_span={name: (span["min"], span["max"]) for name, span in found["data_span"].items()},
             holdout=tuple(found["holdout"]),
             tuning=found.get("tuning", {}),  # absent in files of earlier versions
+            coverage=found.get("coverage", {}),
         )
         names = law_named(fit.law).parameters()
     except (KeyError, TypeError, AttributeError) as error:
