@@ -88,7 +88,7 @@ def test_replicates_give_the_noise_of_trunks_and_branches():
         noise.of_replicates(runs, np.log(runs.L.to_numpy()), ["N", "D"], pd.factorize(runs.trunk_id)[0])
         for runs in (seeded(3, 0.004, 0.01, seed) for seed in range(40))
     ]
-    assert {(n.trunk_freedom, n.branch_freedom, round(n.per_trunk, 9)) for n in found} == {(12, 48, 5.0)}
+    assert {(len(n.loads), n.branch_freedom, round(n.loads[0], 9)) for n in found} == {(12, 48, 5.0)}
     # 40 tables of 48 and of 12 degrees of freedom know a variance to 3.2 and 6.5 %; twice that
     assert np.mean([n.branch**2 for n in found]) == pytest.approx(0.004**2, rel=0.065)
     assert np.mean([n.trunk**2 for n in found]) == pytest.approx(0.01**2, rel=0.13)
