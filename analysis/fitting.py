@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis import polish, search
+from analysis import noise, polish, search
 from analysis import rows as selection
 from analysis.errors import InputError
 from analysis.laws import LAWS, Law
-from analysis.objective import LogHuber, Objective
+from analysis.objective import Likelihood, LogHuber, Objective
 from analysis.problem import Problem
 from analysis.rows import Excluded, Rows
 from analysis.workers import in_blocks
@@ -125,7 +125,7 @@ class Fit:
 
     def weights(self, frame: pd.DataFrame) -> Array:
         """What each selected row's loss is multiplied by, [n]."""
-        return _weights(frame, self.weighted_by)
+        return _row_weights(frame, self.weighted_by, self.objective, self.columns, self.target)
 
     def problem(self, frame: pd.DataFrame) -> Problem:
         """The problem of fitting this law to selected rows."""
@@ -158,7 +158,8 @@ def fit(
     """The law of least objective over the table's rows, found by a search of all exponents and polished.
 
     Without an objective it is `LogHuber` with the delta of `noise_delta`. weights names a column that multiplies each
-    row's loss (none: 1); x names the column of a law in any one column, y that of a law of any column.
+    row's loss (none: 1; under `Likelihood` 1 / variance of the noise between seeds); x names the column of a law in
+    any one column, y that of a law of any column.
     Deterministic. Raises InputError for rows that cannot be fitted (see `rows.select`).
     """
     kind = selection.law_named(law)
@@ -167,7 +168,8 @@ def fit(
     signed = selection.signed_columns(kind, columns)
     chosen = selection.select(table, columns, len(kind.parameters()), where, target, signed)
     arguments = {name: _numbers(chosen.frame, theirs) for name, theirs in columns.items()}
-    aims, weight = _numbers(chosen.frame, target), _weights(chosen.frame, weights)
+    aims = _numbers(chosen.frame, target)
+    weight = _row_weights(chosen.frame, weights, objective, columns, target)
     from_noise = objective is None
     if objective is None:
         objective = LogHuber(noise_delta(kind, arguments, aims, weight))
@@ -435,6 +437,23 @@ def _statuses(
 
 def _numbers(frame: pd.DataFrame, column: str) -> Array:
     return np.asarray(frame[column], dtype=np.float64)
+
+
+def _row_weights(
+    frame: pd.DataFrame,
+    column: str | None,
+    objective: Objective | None,
+    columns: Mapping[str, str],
+    target: str,
+) -> Array:
+    if isinstance(objective, Likelihood):
+        if column is not None:
+            raise InputError(
+                f"the likelihood takes its weights from replicates, and column {column} was given too; leave it out, "
+                "or use squared_log"
+            )
+        return noise.row_weights(frame, np.log(_numbers(frame, target)), list(columns.values()))
+    return _weights(frame, column)
 
 
 def _weights(frame: pd.DataFrame, column: str | None) -> Array:
