@@ -163,7 +163,7 @@ def told(path: Path, renamed: dict[str, str], *, as_json: bool, out: Path | None
     if as_json:
         told = {"table": str(source), "table_sha256": sha256(source), "renamed": renamed, **made.as_dict()}
         return json.dumps(told | {"figures": list(map(str, written))}, indent=2, allow_nan=False)
-    lines = [f"wrote {', '.join(path.name for path in written)} into {out}"] if written else []
+    lines = [f"wrote {', '.join(path.name for path in written)}\ninto {out}"] if written else []
     return "\n\n".join([text(made), *lines])
 
 

@@ -65,6 +65,11 @@ class Parabola:
         return np.vander(np.atleast_1d(x), 3, increasing=True) @ self.coefficients
 
     @property
+    def L_opt(self) -> float:
+        """Loss at the minimum."""
+        return float(self.loss(np.array([self.N_opt]))[0])
+
+    @property
     def off_centre(self) -> float:
         """Where the minimum lies: 0 in the middle of the sizes in log N, 1 at either end."""
         x = self.budget.x
@@ -141,7 +146,7 @@ def isoflop(
         approach="IsoFLOP parabolas",
         N=N,
         D=N.paid(cost),
-        points=tuple(point(found.budget.C, found.N_opt, cost, _least(found)) for found in kept),
+        points=tuple(point(found.budget.C, found.N_opt, cost, found.L_opt) for found in kept),
         refused=tuple(sorted(refused, key=lambda item: item.C)),
         rows=len(places),
         method=f"wild bootstrap, {how}",
@@ -177,10 +182,6 @@ def _line(kept: list[Parabola], optima: Array) -> Line:
     N = np.array([found.N_opt for found in kept])
     weights = np.array([found.weight for found in kept])
     return fitted_line(C, N, weights, optima, np.isfinite(optima).astype(float))
-
-
-def _least(found: Parabola) -> float:
-    return float(found.loss(np.array([found.N_opt]))[0])
 
 
 def _replicated(found: Parabola, signs: Array) -> Array:
