@@ -180,12 +180,12 @@ class Allocation:
         }
 
 
-def expanded(level: float, freedom: int) -> tuple[float, float]:
+def expanded(level: float, freedom: float) -> tuple[float, float]:
     """Probabilities of an interval's ends where the spread is estimated with so many degrees of freedom: those of the
     normal at Student's quantile, further out than `tails` (Hesterberg 2015, expanded percentiles)."""
     from scipy.special import ndtr, stdtrit
 
-    low = float(ndtr(stdtrit(max(freedom, 1), tails(level)[0])))
+    low = float(ndtr(stdtrit(max(freedom, 1.0), tails(level)[0])))
     return low, 1 - low
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-MOST_BUDGETS = 12
+MOST_BUDGETS = 10
 """Budgets that are labelled one by one; more of them get a scale of shades."""
 COLOURS = {"envelope": GREEN, "parabolas": BLUE, "splines": "#a0528a", "parametric": INK}
 """Colour of each approach."""
@@ -57,7 +57,7 @@ def plot_isoflop(
             markersize=4.5, color=INK, zorder=6,
         )  # fmt: skip
     ax.scatter(N[~used], L[~used], color=MUTED, marker="x", s=18, linewidth=0.9, zorder=3)
-    axes.log_axis(ax, "x", *axes.padded(N, 0.1, 0.05), notation.count)
+    axes.log_axis(ax, "x", *axes.padded(N, 0.05, 0.13), notation.count)
     above = _loss_axis(ax, L, least)
     _name_budgets(ax, shades, curves)
     words = ["circles: minima of the parabolas"]
@@ -151,17 +151,22 @@ def _loss_axis(ax: Axes, losses: Array, least: Sequence[float]) -> int:
 
 
 def _name_budgets(ax: Axes, shades: Shades, curves: Sequence[Parabola]) -> None:
-    """Each budget's compute below its minimum, or a scale of shades for many."""
+    """Each budget's compute where its parabola ends or leaves the axes, or a scale of shades for many."""
     if not curves:
         return
     if not shades.few:
         axes.colour_scale(ax, "compute C (FLOPs)", *(axes.compute(v) for v in shades.values[[0, -1]]))
         return
+    top = ax.get_ylim()[1]
     for rank, curve in enumerate(curves):
-        name = axes.compute(curve.budget.C)
+        sizes = np.geomspace(curve.N_opt, curve.budget.N[-1], 400)
+        shown = sizes[curve.loss(sizes) <= top]
+        leaves = len(shown) < len(sizes)
+        name = f"{'C = ' if not rank else ''}{axes.compute(curve.budget.C)}"
         ax.annotate(
-            f"C = {name}" if not rank else name, (curve.N_opt, curve.L_opt), xytext=(-6, -7),
-            textcoords="offset points", ha="right", va="top", fontsize=8.5, color=shades(curve.budget.C),
+            name, (shown[-1], float(curve.loss(shown[-1:])[0])), xytext=(0, 5) if leaves else (5, 0),
+            textcoords="offset points", ha="center" if leaves else "left", va="bottom" if leaves else "center",
+            fontsize=8.5, color=shades(curve.budget.C), annotation_clip=False,
         )  # fmt: skip
 
 
