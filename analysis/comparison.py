@@ -28,6 +28,8 @@ from analysis.rows import Rows
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.objective import Objective
+
 BEYOND = 10.0
 """The compute at which the split is told, where none is asked for: so many times the largest run's."""
 COLUMNS = ("N", "D", "C")
@@ -92,6 +94,7 @@ def compare(
     table: pd.DataFrame,
     *,
     law: str = "hoffmann",
+    objective: Objective | None = None,
     where: str | None = None,
     at: float | None = None,
     tolerance: float = TOLERANCE,
@@ -106,17 +109,18 @@ def compare(
 ) -> Comparison:
     """The envelope, the IsoFLOP parabolas and splines, and the fitted law's frontier of one table's rows.
 
-    at: compute in FLOPs at which N_opt and D_opt are told (none: 10 times the largest run's); tolerance or budget, a
-    column, says which rows are of one compute; run names the column of runs for the envelope (see `envelope`); noise:
-    the standard deviation of a run's loss in nats per token, with which splines are redrawn (none: that
-    between neighbouring sizes, see `akima.noise_between`). An approach that has no answer is told of with its reason;
-    raises InputError where the law cannot be fitted, which none of the others replaces.
+    objective is that of the law's fit (see `fitting.fit`). at: compute in FLOPs at which N_opt and D_opt are told
+    (none: 10 times the largest run's). tolerance or budget, a column, says which rows are of one compute; run names the
+    column of runs for the envelope (see `envelope`). noise: the standard deviation of a run's loss in nats per token,
+    with which splines are redrawn (none: that between neighbouring sizes, see `akima.noise_between`). An approach that
+    has no answer is told of with its reason; raises InputError where the law cannot be fitted, which none of the others
+    replaces.
     """
-    _check(at, replicates, level, seed)
+    _check(at, noise, replicates, level, seed)
     require_powers(law)
     chosen = selection.select(table, {name: name for name in COLUMNS}, 1, where)
     frame = chosen.frame
-    fit = fit_law(table, law, where=where)
+    fit = fit_law(table, law, where=where, objective=objective)
     price = cost_of(chosen)
     C = at if at is not None else BEYOND * float(frame["C"].max())
     shared: dict[str, Any] = {"seed": seed, "level": level}
@@ -163,7 +167,7 @@ def told(path: Path, renamed: dict[str, str], *, as_json: bool, out: Path | None
     if as_json:
         told = {"table": str(source), "table_sha256": sha256(source), "renamed": renamed, **made.as_dict()}
         return json.dumps(told | {"figures": list(map(str, written))}, indent=2, allow_nan=False)
-    lines = [f"wrote {', '.join(path.name for path in written)} into {out}"] if written else []
+    lines = [f"wrote {', '.join(path.name for path in written)}\ninto {out}"] if written else []
     return "\n\n".join([text(made), *lines])
 
 
@@ -184,9 +188,13 @@ def _with_bias(
     return replace(found, bias=known)
 
 
-def _check(at: float | None, replicates: int, level: float, seed: int) -> None:
+def _check(at: float | None, noise: float | None, replicates: int, level: float, seed: int) -> None:
     if at is not None and not (math.isfinite(at) and at > 0):
         raise InputError(f"at is {at}; it is a compute in FLOPs and must be above 0, e.g. 1e24")
+    if noise is not None and not (math.isfinite(noise) and noise >= 0):
+        raise InputError(
+            f"noise is {noise}; it is a standard deviation in nats per token, 0 or more, e.g. 0.002"
+        )
     if replicates < 2:
         raise InputError(f"replicates is {replicates}; use at least 2, and 1000 for steady intervals")
     if not 0 < level < 1:

@@ -65,6 +65,11 @@ class Parabola:
         return np.vander(np.atleast_1d(x), 3, increasing=True) @ self.coefficients
 
     @property
+    def L_opt(self) -> float:
+        """Loss at the minimum."""
+        return float(self.loss(np.array([self.N_opt]))[0])
+
+    @property
     def off_centre(self) -> float:
         """Where the minimum lies: 0 in the middle of the sizes in log N, 1 at either end."""
         x = self.budget.x
@@ -79,11 +84,15 @@ class Parabola:
         )
 
     @property
+    def gradient(self) -> Array:
+        """d log N_opt / d L of every row, [n]."""
+        _, c1, c2 = self.coefficients
+        return np.asarray(np.array([0.0, -1 / (2 * c2), c1 / (2 * c2**2)]) @ self.inverse)
+
+    @property
     def weight(self) -> float:
         """1 / Var(log N_opt) for noise of variance 1 in the losses, by the delta method."""
-        _, c1, c2 = self.coefficients
-        slope = np.array([0.0, -1 / (2 * c2), c1 / (2 * c2**2)])
-        return float(1 / np.square(slope @ self.inverse).sum())
+        return float(1 / np.square(self.gradient).sum())
 
 
 def parabola(budget: Budget) -> Parabola | Refused:
@@ -136,12 +145,12 @@ def isoflop(
     N = _line(kept, np.stack(optima, axis=1))
     places = np.concatenate([found.budget.place for found in kept])
     independent = len(np.unique(groups[places]))
-    freedom = len(places) - 3 * len(kept) if how == "pairs" else independent - 1
+    freedom = _freedom(kept) if how == "pairs" else min(_freedom(kept), independent - 1)
     return Allocation(
         approach="IsoFLOP parabolas",
         N=N,
         D=N.paid(cost),
-        points=tuple(point(found.budget.C, found.N_opt, cost, _least(found)) for found in kept),
+        points=tuple(point(found.budget.C, found.N_opt, cost, found.L_opt) for found in kept),
         refused=tuple(sorted(refused, key=lambda item: item.C)),
         rows=len(places),
         method=f"wild bootstrap, {how}",
@@ -179,8 +188,17 @@ def _line(kept: list[Parabola], optima: Array) -> Line:
     return fitted_line(C, N, weights, optima, np.isfinite(optima).astype(float))
 
 
-def _least(found: Parabola) -> float:
-    return float(found.loss(np.array([found.N_opt]))[0])
+def _freedom(kept: list[Parabola]) -> float:
+    """Degrees of freedom of the slope's variance as the residuals tell it: (tr A)^2 / tr(A^2) of its quadratic form A
+    in the noise (Satterthwaite 1946; Bell and McCaffrey 2002)."""
+    x, w = np.log([found.budget.C for found in kept]), np.array([found.weight for found in kept])
+    shares = w * (x - (w * x).sum() / w.sum())
+    once = twice = 0.0
+    for share, found in zip(shares, kept, strict=True):
+        left = np.eye(len(found.budget.N)) - found.design @ found.inverse
+        form = left @ np.diag((share * found.gradient) ** 2 / np.maximum(np.diag(left), 1e-6)) @ left
+        once, twice = once + float(np.trace(form)), twice + float((form**2).sum())
+    return once**2 / twice
 
 
 def _replicated(found: Parabola, signs: Array) -> Array:
