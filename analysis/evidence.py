@@ -17,6 +17,7 @@ from analysis.judgement import judge
 from analysis.laws import LAWS
 from analysis.options import IN_N_AND_D
 from analysis.profile import Profile, profile
+from analysis.separation import separations
 from analysis.uncertainty import Bootstrap, bootstrap
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def with_evidence(
     combined with the other admissible `laws`, by which the verdict is.
 
     A law that has no floor of the loss (see `no_floor`) gets neither profile nor combination, and the reason in place
-    of a verdict.
+    of a verdict. Exponents that the rows confound are told with by how much (`analysis.separation`).
 
     say is told, in a few words each, what is being done.
     """
@@ -63,6 +64,10 @@ def with_evidence(
         combined = combination(table, fit, laws=laws, clusters=clusters, seed=seed, level=level, say=say)
         judged = _identification(table, fit, boot, curve, combined)
         found = replace(fit, profile=curve.as_dict(), identification=judged)
+    confounded = separations(table, fit, level=level, clusters=clusters, seed=seed)
+    if confounded:
+        told = {"confounded": [pair.as_dict() for pair in confounded]}
+        found = replace(found, identification=found.identification | told)
     found = replace(
         found,
         intervals={name: interval.as_dict() for name, interval in boot.intervals().items()},
