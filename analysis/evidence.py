@@ -18,6 +18,7 @@ from analysis.judgement import judge
 from analysis.laws import LAWS
 from analysis.options import IN_N_AND_D
 from analysis.profile import Profile, profile
+from analysis.separation import separations
 from analysis.uncertainty import Bootstrap, Interval, bootstrap
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def with_evidence(
     intervals are then the calibrated ones, as far as a quantity has one.
 
     A law that has no floor of the loss (see `no_floor`) gets neither profile nor combination, and the reason in place
-    of a verdict.
+    of a verdict. Exponents that the rows confound are told with by how much (`analysis.separation`).
 
     say is told, in a few words each, what is being done.
     """
@@ -76,6 +77,10 @@ def with_evidence(
         combined = combination(table, fit, laws=laws, clusters=clusters, seed=seed, level=level, say=say)
         judged = _identification(table, fit, boot, curve, combined)
         found = replace(fit, profile=curve.as_dict(), identification=judged)
+    confounded = separations(table, fit, level=level, clusters=clusters, seed=seed)
+    if confounded:
+        told = {"confounded": [pair.as_dict() for pair in confounded]}
+        found = replace(found, identification=found.identification | told)
     found = replace(
         found,
         intervals={name: printed(name, plain, measured) for name, plain in boot.intervals().items()},

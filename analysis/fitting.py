@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis import noise, polish, search
+from analysis import noise, plausibility, polish, search
 from analysis import rows as selection
 from analysis.errors import InputError
 from analysis.laws import LAWS, Law
@@ -95,6 +95,8 @@ class Fit:
     identification: dict[str, Any] = field(default_factory=dict)
     frontier: dict[str, Any] = field(default_factory=dict)
     holdout: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What looks wrong in the rows (`analysis.plausibility`)."""
     tuning: dict[str, Any] = field(default_factory=dict)
     """What the rows say of the learning rate (`analysis.transfer.as_dict`)."""
     table: str = ""
@@ -177,12 +179,15 @@ def fit(
     parameters, value, converged, restarts = solve(problem, weight)
     condition = condition_number(problem, parameters, weight)
     residual = problem.residual(parameters[:, None])[0]
+    best = named(problem, parameters)
+    doubts = plausibility.of_rows(chosen.frame, columns, target)
+    doubts += plausibility.below_floor(chosen.frame, kind(**best), target)
     span = [*dict.fromkeys((*columns.values(), target, *({"C"} & set(chosen.frame.columns))))]
     return Fit(
         law=law,
         columns=columns,
         target=target,
-        params=named(problem, parameters),
+        params=best,
         objective=problem.objective,
         value=value,
         linear_share=problem.objective.linear_share(residual),
@@ -197,6 +202,7 @@ def fit(
         condition_number=condition,
         restarts=restarts,
         data_span={c: (float(chosen.frame[c].min()), float(chosen.frame[c].max())) for c in span},
+        warnings=tuple(doubts),
     )
 
 

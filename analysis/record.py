@@ -42,6 +42,7 @@ def to_json(fit: Fit) -> dict[str, Any]:
         "restarts": vars(fit.restarts) | {"agree": fit.restarts.agree},
         "data_span": {name: {"min": lo, "max": hi} for name, (lo, hi) in fit.data_span.items()},
         "holdout": list(fit.holdout),
+        "warnings": list(fit.warnings),
         "tuning": fit.tuning,
         "coverage": fit.coverage,
     }
@@ -64,7 +65,8 @@ def from_json(found: Any) -> Fit:
             ),
             data_span={name: (span["min"], span["max"]) for name, span in found["data_span"].items()},
             holdout=tuple(found["holdout"]),
-            tuning=found.get("tuning", {}),  # absent in files of earlier versions
+            warnings=tuple(found.get("warnings", ())),  # absent in files of earlier versions
+            tuning=found.get("tuning", {}),  # likewise
             coverage=found.get("coverage", {}),
         )
         names = law_named(fit.law).parameters()

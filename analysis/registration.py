@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 
 from analysis import record
 from analysis.errors import InputError
-from analysis.evidence import combination
-from analysis.findings import find
+from analysis.findings import again, stored_or_made
 from analysis.future import Future
 from analysis.holdout import naive_forecasts
 from analysis.options import Options
 from analysis.source import Source, of_stored_fit, open_source
-from analysis.uncertainty import bootstrap, predict
+from analysis.uncertainty import predict
 from analysis.verbs import renames
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def write_prediction(
     else:
         stored = home / "fit.json"
         stored.parent.mkdir(parents=True, exist_ok=True)
-        fit, boot, combined = find(source, options, stored, refit=refit, say=say)
+        fit, boot, combined = stored_or_made(source, options, stored, refit=refit, say=say)
     rows = fit.select(source.table).frame
     points = future.frame(fit, rows)
     out = out or home / f"prediction-{_slug(points['name'])}.json"
@@ -163,10 +162,7 @@ def _again(source: Source, path: Path, options: Options) -> tuple[Fit, Bootstrap
             f"{path} was fitted to a table with SHA-256 {fit.table_sha256}, but {source.table_path} now has "
             f"{source.table_sha256}: restore the table, or fit it again"
         )
-    asked: dict[str, Any] = {"clusters": options.clusters, "seed": options.seed, "level": options.level}
-    boot = bootstrap(source.table, fit, replicates=options.replicates, **asked)
-    together = "admissible" in fit.identification
-    return fit, boot, combination(source.table, fit, laws=options.admit, **asked) if together else None
+    return fit, *again(source, fit, options)
 
 
 def _identity(fit: Fit) -> dict[str, Any]:

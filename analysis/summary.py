@@ -35,6 +35,8 @@ def _heading(fit: Fit) -> str:
         _objective(fit),
         f"status {fit.status}; condition number {fit.condition_number:.3g}; {fit.restarts.reached} of "
         f"{fit.restarts.tried} starts reached the best objective",
+        *(f"  WARNING: {words}" for words in fit.warnings),
+        *(f"  WARNING: {pair['words']}" for pair in fit.identification.get("confounded", ())),
         *(f"  WARNING: {words}" for words in fit.tuning.get("warnings", ())),
         *(f"  AN EQUALLY GOOD FIT is {_pairs(rival)}" for rival in fit.restarts.rivals),
         "; ".join(f"{name} is {meaning}" for name, meaning in fit.conventions.items()),
