@@ -15,11 +15,13 @@ import tyro  # noqa: E402
 
 from analysis import verbs  # noqa: E402
 from analysis.errors import InputError  # noqa: E402
+from analysis.specify import specify  # noqa: E402
 
 VERBS: dict[str, Callable[..., None]] = {
     "fit": verbs.fit,
     "limit": verbs.limit,
     "report": verbs.report,
+    "specify": specify,
     "known": verbs.known,
 }
 
