@@ -39,7 +39,7 @@ Mask = NDArray[np.bool_]
 POINT_STARTS, REPLICATE_STARTS, CUT_STARTS = 8, 3, 3
 RACE, STEPS = 10, 60
 """Steps of the optimiser after which only the best start of a replicate goes on, and steps of a refit in all."""
-EXACT_ENOUGH = 1e-3
+EXACT_ENOUGH = 3e-3
 """A replicate's least-absolute fit ends at a delta of this share of the noise: its parameters move by less than that
 share of their spread."""
 

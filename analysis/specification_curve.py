@@ -59,9 +59,9 @@ class Curve:
         return float(np.asarray(self.plan.frame["L"], dtype=np.float64).min())
 
     @property
-    def default(self) -> Mapping[str, Any]:
+    def default(self) -> dict[str, Any]:
         """The row of the default specification."""
-        return self.table[self.table["default"]].iloc[0].to_dict()
+        return dict(self.table[self.table["default"]].iloc[0])
 
 
 def curve(
@@ -102,7 +102,7 @@ def _sorted(plan: Plan, made: Sequence[Estimate], at: float, level: float, seed:
     import pandas as pd
 
     table = pd.DataFrame([one.row for one in made])
-    table.insert(table.columns.get_loc("rows"), "held_out_error", _held_out(table, plan))
+    table["held_out_error"] = _held_out(table, plan)
     order = np.argsort(np.asarray(table["E"]), kind="stable")
     E, L = (np.stack([values[i] for i in order]) for values in ([m.E for m in made], [m.L for m in made]))
     return Curve(plan, table.iloc[order].reset_index(drop=True), E, L, at, level, E.shape[1], seed)
