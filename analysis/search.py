@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from analysis import quadratic
 from analysis.problem import Problem
+from analysis.shapes import log_size
 
 Array = NDArray[np.float64]
 
@@ -41,7 +42,7 @@ class Grid:
     shape: tuple[int, ...]
     """Points an exponent; empty where the points are scattered."""
     center: Array
-    """Mean over rows of log phi_k, taken out of the basis, [K, G]."""
+    """The logarithm of each term's size (see `log_size`), taken out of the basis, [K, G]."""
     moments: Array
     """Weighted products of the basis, to be summed over rows: pairs, then the right-hand side, then the offset of the
     majoriser, [K (K + 1) / 2 + K + 1, n, G]."""
@@ -63,8 +64,7 @@ def scan(problem: Problem) -> Grid:
         ]
         problem = problem.part(rows)
     log_basis = problem.log_basis(theta)
-    present = np.isfinite(log_basis)
-    center = np.where(present, log_basis, 0.0).sum(axis=2) / np.maximum(present.sum(axis=2), 1)
+    center, _ = log_size(log_basis)
     size = np.abs(problem.target) + (problem.target == 0)
     basis = np.exp(log_basis - center[:, :, None]) / size * problem.law.sign()[:, None, None]
     weight, offset = _majoriser(problem, basis, size)
