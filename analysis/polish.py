@@ -188,5 +188,7 @@ def _expand(
 ) -> Expansion:
     """As `expansion.expand`, with a ridge on the majorant."""
     found = expand(problem, x, weights, held, targets)
-    found.majorant[np.arange(len(x)), np.arange(len(x))] *= 1 + RIDGE
+    diagonal = np.arange(len(x))
+    bent = np.abs(found.hessian[diagonal, diagonal])
+    found.majorant[diagonal, diagonal] += RIDGE * np.maximum(found.majorant[diagonal, diagonal], bent)
     return found

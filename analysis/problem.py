@@ -15,9 +15,8 @@ from analysis.shapes import Shapes, differenced, slopes
 
 Array = NDArray[np.float64]
 
-STEP = 1e-4
-"""Of the differences by which slopes are taken: absolute where they are constant, else a share of the exponent, or of
-the range of one that may be 0."""
+STEP = 1e-5
+"""Of the differences by which derivatives are taken: a share of the exponent, or of the range of one that may be 0."""
 SAMPLE = 4096
 """Rows that stand for all where they are scanned and centred: at least this many are never thinned."""
 PIECE = 2**16
@@ -162,7 +161,7 @@ class Problem:
     def _constant_slopes(self) -> Array:
         """d log phi_k / d theta_m [K, M, n] of a law of powers."""
         theta = self.lower[self.terms :, None]
-        return slopes(self._terms, theta, np.full_like(theta, STEP), self.size)[:, :, 0]
+        return slopes(self._terms, theta, np.full_like(theta, 0.01), self.size)[:, :, 0]
 
     def inside(self, theta: Array) -> Array:
         """Exponents [M, r] as the descent takes them: of a law of powers as they are, else the logarithms of those with
