@@ -143,9 +143,14 @@ def _newton(here: Expansion, damping: Array, resting: Mask, room: tuple[Array, A
     """Step [P, r] of least damped quadratic, 0 for the resting parameters and within `room` (how far each may go down
     and up, [P, r]), and the damping that made the matrix positive definite."""
     step, used = np.zeros_like(here.gradient), damping.copy()
-    left = np.arange(len(damping))
+    every, nothing = np.arange(len(damping)), np.zeros_like(step)
+    step, definite = _solve(here, used, every, resting, nothing)
+    bent = np.flatnonzero(~definite)
+    if len(bent):
+        here.hessian[..., bent] = here.majorant[..., bent]
+    left = bent
     while len(left):
-        step[:, left], definite = _solve(here, used, left, resting[:, left], np.zeros((len(step), len(left))))
+        step[:, left], definite = _solve(here, used, left, resting[:, left], nothing[:, left])
         left = left[~definite]
         used[left] *= DAMPING_UP
         left = left[used[left] < DAMPING_MAX]
