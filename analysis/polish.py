@@ -27,6 +27,8 @@ ELEMENTS = 2**16
 MAX_STEPS = 300
 DAMPING_START, DAMPING_MIN, DAMPING_MAX = 1e-3, 1e-12, 1e8
 DAMPING_UP, DAMPING_DOWN = 5.0, 10.0
+BENT = 10.0
+"""Damping beyond which the majorant takes the place of a Hessian that is not positive definite."""
 POOR = 0.125
 """Share of what a step promises below which it gained too little for the damping to fall."""
 RIDGE = 0.01
@@ -100,11 +102,11 @@ def _descend(
     for count in range(1, max_steps + 1):
         here, at = now.take(live), x[:, live]
         resting = fixed | _resting(here, at, lower, upper)
-        step, used = _newton(here, damping[live], resting, (lower - at, upper - at))
+        step, used, definite = _newton(here, damping[live], resting, (lower - at, upper - at))
         damping[live] = used
         trial, promise = np.clip(at + step, lower, upper), -(here.gradient * step).sum(axis=0)
         enough = DECREMENT * here.value + NOISE_FREE * problem.size * problem.unit
-        done = (np.abs(promise) <= enough) & (used <= DAMPING_START)
+        done = (np.abs(promise) <= enough) & (used <= DAMPING_START) & definite
         moving = ~done & (used < DAMPING_MAX)
         converged[live[done]] = True
         stuck = np.flatnonzero(~done & ~moving)
@@ -139,21 +141,23 @@ def _resting(here: Expansion, at: Array, lower: Array, upper: Array) -> Mask:
     return np.asarray(outward | (np.einsum("iir->ir", here.majorant) == 0))
 
 
-def _newton(here: Expansion, damping: Array, resting: Mask, room: tuple[Array, Array]) -> tuple[Array, Array]:
+def _newton(
+    here: Expansion, damping: Array, resting: Mask, room: tuple[Array, Array]
+) -> tuple[Array, Array, Mask]:
     """Step [P, r] of least damped quadratic, 0 for the resting parameters and within `room` (how far each may go down
-    and up, [P, r]), and the damping that made the matrix positive definite."""
-    step, used = np.zeros_like(here.gradient), damping.copy()
-    every, nothing = np.arange(len(damping)), np.zeros_like(step)
-    step, definite = _solve(here, used, every, resting, nothing)
+    and up, [P, r]); the damping of its matrix; and whether that is the Hessian's, positive definite.
+
+    Where the Hessian bends down so much that little damping does not straighten it, the majorant takes its place (a
+    step of Gauss and Newton): with more, all parameters would creep for the sake of one.
+    """
+    step, used, definite = _straightened(here, damping, resting, BENT)
     bent = np.flatnonzero(~definite)
     if len(bent):
+        here = here.take(np.arange(len(damping)))
         here.hessian[..., bent] = here.majorant[..., bent]
-    left = bent
-    while len(left):
-        step[:, left], definite = _solve(here, used, left, resting[:, left], nothing[:, left])
-        left = left[~definite]
-        used[left] *= DAMPING_UP
-        left = left[used[left] < DAMPING_MAX]
+        step[:, bent], used[bent], _ = _straightened(
+            here.take(bent), damping[bent], resting[:, bent], DAMPING_MAX
+        )
     pinned = resting
     for _ in range(len(step)):
         beyond = (step < room[0]) | (step > room[1])
@@ -162,7 +166,19 @@ def _newton(here: Expansion, damping: Array, resting: Mask, room: tuple[Array, A
             break
         step, pinned = np.clip(step, *room), pinned | beyond
         step[:, again], _ = _solve(here, used, again, pinned[:, again], step[:, again])
-    return step, used
+    return step, used, definite
+
+
+def _straightened(here: Expansion, damping: Array, resting: Mask, most: float) -> tuple[Array, Array, Mask]:
+    """Step, damping raised until its matrix is positive definite, and whether it is before it exceeds `most`."""
+    step, used, definite = np.zeros_like(here.gradient), damping.copy(), np.zeros(len(damping), dtype=bool)
+    left = np.arange(len(damping))
+    while len(left):
+        step[:, left], definite[left] = _solve(here, used, left, resting[:, left], step[:, left])
+        left = left[~definite[left]]
+        used[left] *= DAMPING_UP
+        left = left[used[left] < most]
+    return step, used, definite
 
 
 def _solve(here: Expansion, damping: Array, index: Index, pinned: Mask, step: Array) -> tuple[Array, Mask]:

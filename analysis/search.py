@@ -29,6 +29,8 @@ PRODUCT = 4000
 SCATTERED = 4096
 APART = 0.2
 """Share of a range by which two starts among scattered points differ in some exponent."""
+LARGEST_LOG = 600.0
+"""Of the size of a term: its exponential, and that of minus it, are finite."""
 MEMORY = 2**28
 """Bytes that the moments of a scan may take; with more, it is over a sample of the rows."""
 
@@ -50,6 +52,11 @@ class Grid:
     """The weights of the majoriser, [n, G]."""
     rows: NDArray[np.intp] | slice
     """The rows that are scanned."""
+
+    @property
+    def beyond(self) -> NDArray[np.bool_]:
+        """Points [G] at which some term is so large or small that its amplitude is no number."""
+        return (np.abs(self.center) > LARGEST_LOG).any(axis=0)
 
 
 def scan(problem: Problem) -> Grid:
@@ -147,10 +154,11 @@ def starts(
 
 def spread(problem: Problem, grid: Grid, weights: Array, count: int) -> Array:
     """About `count` points of the grid, evenly spread, with the best amplitudes there for weights [n]: [P, S]."""
-    amplitude, _value = _profile(problem, grid, weights[None], {})
-    size = grid.theta.shape[1]
+    amplitude, value = _profile(problem, grid, weights[None], {})
+    possible = np.flatnonzero(np.isfinite(value[0]))
     # a step of the golden ratio visits every region of the grid, whatever its number of axes
-    point = np.unique((np.arange(count) * 0.6180339887498949 % 1.0 * size).astype(np.intp))
+    share = np.arange(count) * 0.6180339887498949 % 1.0
+    point = possible[np.unique((share * len(possible)).astype(np.intp))]
     return _parameters(grid, amplitude, np.zeros_like(point), point)
 
 
@@ -176,6 +184,7 @@ def _profile(
         H[j, k] = H[k, j] = total
     amplitude, value = _amplitudes(problem, grid, H, sums[len(pairs) : -1], fixed)
     value = value + sums[-1]
+    value[:, grid.beyond] = np.inf
     for m, (name, exponent) in enumerate(problem.exponents.items()):
         if name in fixed:
             away = np.abs(exponent.place(grid.theta[m])[None] - exponent.place(fixed[name])[:, None])

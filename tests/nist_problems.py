@@ -58,7 +58,9 @@ class Nist:
 
     @property
     def sum_of_squares(self):
-        return next(float(row["sum_of_squares"]) for row in _rows("residuals.csv") if row["problem"] == self.name)
+        return next(
+            float(row["sum_of_squares"]) for row in _rows("residuals.csv") if row["problem"] == self.name
+        )
 
     @property
     def problem(self):
@@ -225,7 +227,10 @@ PROBLEMS = [
     saturation("Misra1c", lambda u: np.log(-np.expm1(-0.5 * np.log1p(2 * u))), 1e-5, 1e-1),
     saturation("Misra1d", lambda u: np.log(u) - np.log1p(u), 1e-5, 1e-1),
     saturation("BoxBOD", lambda u: np.log(-np.expm1(-u)), 1e-2, 1e1),
-    Nist("DanWood", law("DanWood", ["b1"], lambda e, c: (e["b2"] * np.log(c["x"]),), powers=True, b2=scale(0.1, 10))),
+    Nist(
+        "DanWood",
+        law("DanWood", ["b1"], lambda e, c: (e["b2"] * np.log(c["x"]),), powers=True, b2=scale(0.1, 10)),
+    ),
     chwirut("Chwirut1"),
     chwirut("Chwirut2"),
     lanczos("Lanczos1"),
@@ -249,7 +254,13 @@ PROBLEMS = [
     ),
     Nist(
         "MGH10",
-        law("MGH10", ["b1"], lambda e, c: (e["b2"] / (c["x"] + e["b3"]),), b2=scale(1e2, 1e6), b3=scale(1e1, 1e5)),
+        law(
+            "MGH10",
+            ["b1"],
+            lambda e, c: (e["b2"] / (c["x"] + e["b3"]),),
+            b2=scale(1e2, 1e6),
+            b3=scale(1e1, 1e5),
+        ),
     ),
     Nist(
         "MGH09",
