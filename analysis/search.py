@@ -56,7 +56,7 @@ class Grid:
     @property
     def beyond(self) -> NDArray[np.bool_]:
         """Points [G] at which some term is so large or small that its amplitude is no number."""
-        return (np.abs(self.center) > LARGEST_LOG).any(axis=0)
+        return np.asarray((np.abs(self.center) > LARGEST_LOG).any(axis=0))
 
 
 def scan(problem: Problem) -> Grid:
