@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis import noise, plausibility, polish, search
+from analysis import expansion, noise, plausibility, polish, search
 from analysis import rows as selection
 from analysis.errors import InputError
 from analysis.laws import LAWS, Law
@@ -403,7 +403,7 @@ def condition_number(problem: Problem, parameters: Array, weights: Array) -> flo
     the distance of the data from N = D = 1. It is infinite where a parameter has no effect (a term of amplitude 0).
     Above 30 parameters trade against each other (Belsley, Kuh and Welsch 1980).
     """
-    jacobian = polish.linearise(problem, parameters[:, None]).jacobian[0] * np.sqrt(weights)
+    jacobian = expansion.linearise(problem, parameters[:, None]).jacobian[0] * np.sqrt(weights)
     lengths = np.linalg.norm(jacobian, axis=1, keepdims=True)
     if not (lengths > 0).all():
         return float("inf")

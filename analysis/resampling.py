@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import noise, polish
+from analysis import expansion, noise
 from analysis.fitting import Fit, vector
 from analysis.interval import Percentiles, Uncertainty, check
 from analysis.noise import Codes, Noise
@@ -126,7 +126,7 @@ def residual_noise(
 def design(problem: Problem, fit: Fit, weights: Array) -> Array:
     """Orthonormal basis [n, p] of the directions in which the fit's parameters move the residuals of weighted rows; a
     parameter without effect has none, so that p may be below P."""
-    jacobian = polish.linearise(problem, vector(problem, fit.params)[:, None]).jacobian[0]
+    jacobian = expansion.linearise(problem, vector(problem, fit.params)[:, None]).jacobian[0]
     jacobian = jacobian * np.sqrt(weights / weights.mean())
     lengths = np.linalg.norm(jacobian, axis=1)
     used = jacobian[lengths > 0] / lengths[lengths > 0, None]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from analysis import polish, quadratic
 from analysis.objective import SquaredLog, SquaredRaw
 from analysis.problem import Problem
+from analysis.shapes import log_size
 
 Array = NDArray[np.float64]
 
@@ -31,6 +32,8 @@ APART = 0.1
 """Share of a range by which two starts among scattered points differ in some exponent."""
 SETTLED, SETTLED_ROWS = 64, 512
 """How many of the scattered points are followed to a minimum, and on at most how many rows."""
+LARGEST_LOG = 600.0
+"""Of the size of a term: its exponential, and that of minus it, are finite."""
 MEMORY = 2**28
 """Bytes that the moments of a scan may take; with more, it is over a sample of the rows."""
 
@@ -44,7 +47,7 @@ class Grid:
     shape: tuple[int, ...]
     """Points an exponent; empty where the points are scattered."""
     center: Array
-    """Mean over rows of log phi_k, taken out of the basis, [K, G]."""
+    """The logarithm of each term's size (see `log_size`), taken out of the basis, [K, G]."""
     moments: Array
     """Weighted products of the basis, to be summed over rows: pairs, then the right-hand side, then the offset of the
     majoriser, [K (K + 1) / 2 + K + 1, n, G]."""
@@ -52,6 +55,11 @@ class Grid:
     """The weights of the majoriser, [n, G]."""
     rows: NDArray[np.intp] | slice
     """The rows that are scanned."""
+
+    @property
+    def beyond(self) -> NDArray[np.bool_]:
+        """Points [G] at which some term is so large or small that its amplitude is no number."""
+        return np.asarray((np.abs(self.center) > LARGEST_LOG).any(axis=0))
 
 
 def scan(problem: Problem) -> Grid:
@@ -86,8 +94,7 @@ def _grid(problem: Problem, theta: Array, shape: tuple[int, ...]) -> Grid:
         ]
         problem = problem.part(rows)
     log_basis = problem.log_basis(theta)
-    present = np.isfinite(log_basis)
-    center = np.where(present, log_basis, 0.0).sum(axis=2) / np.maximum(present.sum(axis=2), 1)
+    center, _ = log_size(log_basis)
     size = np.abs(problem.target) + (problem.target == 0)
     basis = np.exp(log_basis - center[:, :, None]) / size * problem.law.sign()[:, None, None]
     weight, offset = _majoriser(problem, basis, size)
@@ -170,10 +177,11 @@ def starts(
 
 def spread(problem: Problem, grid: Grid, weights: Array, count: int) -> Array:
     """About `count` points of the grid, evenly spread, with the best amplitudes there for weights [n]: [P, S]."""
-    amplitude, _value = _profile(problem, grid, weights[None], {})
-    size = grid.theta.shape[1]
+    amplitude, value = _profile(problem, grid, weights[None], {})
+    possible = np.flatnonzero(np.isfinite(value[0]))
     # a step of the golden ratio visits every region of the grid, whatever its number of axes
-    point = np.unique((np.arange(count) * 0.6180339887498949 % 1.0 * size).astype(np.intp))
+    share = np.arange(count) * 0.6180339887498949 % 1.0
+    point = possible[np.unique((share * len(possible)).astype(np.intp))]
     return _parameters(grid, amplitude, np.zeros_like(point), point)
 
 
@@ -199,6 +207,7 @@ def _profile(
         H[j, k] = H[k, j] = total
     amplitude, value = _amplitudes(problem, grid, H, sums[len(pairs) : -1], fixed)
     value = value + sums[-1]
+    value[:, grid.beyond] = np.inf
     for m, (name, exponent) in enumerate(problem.exponents.items()):
         if name in fixed:
             away = np.abs(exponent.place(grid.theta[m])[None] - exponent.place(fixed[name])[:, None])
