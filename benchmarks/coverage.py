@@ -24,9 +24,9 @@ import pandas as pd
 
 from analysis.calibration import share_interval
 from analysis.coverage import coverage, followed
-from analysis.fitting import fit
+from analysis.fitting import fit, vector
 from analysis.laws import Hoffmann, Law
-from analysis.resampling import residual_noise
+from analysis.simulation import noise
 from analysis.uncertainty import bootstrap, grouping
 from scaling.table import read
 
@@ -100,13 +100,9 @@ def _like(table: pd.DataFrame, where: str | None) -> Design:
     found = fit(table, where=where)
     frame = found.select(table).frame
     problem = found.problem(frame)
-    groups, method = grouping(frame)
-    draw, size, _ = residual_noise(
-        problem, found, found.weights(frame), None if method == "pairs" else groups
-    )
-    own = draw(np.random.default_rng(0), 100).ravel()
+    size = noise(problem, vector(problem, found.params), found.weights(frame), grouping(frame)[0])
     kept = [name for name in ("N", "D", "C", "trunk_id", "seed") if name in frame]
-    return Design(frame[kept].reset_index(drop=True), found.curve, size.trunk, own)
+    return Design(frame[kept].reset_index(drop=True), found.curve, size.shared, size.own * size.of_rows)
 
 
 def measured(design: Design, seed: int, truths: int, refits: int) -> pd.DataFrame:
