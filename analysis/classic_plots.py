@@ -102,7 +102,7 @@ def plot_lines(ax: Axes, found: dict[str, Allocation], largest: float, C: float,
     beyond the largest run is on grey. which is "N" or "D"."""
     starts = [point.C for item in found.values() for point in item.points]
     span = np.geomspace(min(starts, default=largest / 1e3), max(C, largest), 100)
-    low, high = axes.padded(span, 0.03, 0.38)
+    low, high = axes.padded(span, 0.03, 0.43)
     ends, entries, letter = [], [], {"N": "a", "D": "b"}[which]
     for rank, (name, item) in enumerate(found.items()):
         line, colour = getattr(item, which), COLOURS[name]

@@ -9,8 +9,11 @@ from budgeted import SYMMETRIC, isoflop_runs
 from known import CHINCHILLA_240, needs_reference_data, reference, simulated
 
 from analysis.__main__ import main
+from analysis.akima import noise_between, splines
+from analysis.budgets import by_compute
 from analysis.comparison import ENVELOPE, PARABOLAS, PARAMETRIC, SPLINES, compare
 from analysis.comparison_text import text
+from analysis.envelope import envelope
 from analysis.errors import InputError
 from analysis.frontier import Cost, Frontier
 from analysis.laws import Hoffmann
@@ -104,8 +107,11 @@ def test_approach_without_an_answer_is_named_with_its_reason():
     assert set(made.found) == {PARAMETRIC}
     told = " ".join(text(made).split())
     assert "1 envelope: none. " in told
-    assert "an envelope needs 3; add sizes above and below" in told
-    assert "2 parabolas: none. 0 compute budgets have a parabola with a minimum, and a line needs 2" in told
+    assert "an envelope needs 3 winners; add sizes above and below" in told
+    assert (
+        "2 parabolas: none. 0 of 19 compute budgets have a parabola with a minimum, and a line needs 2"
+        in told
+    )
     assert "fewer than 5 different sizes N" in told
 
 
@@ -159,6 +165,23 @@ def test_verb_prints_the_same_as_the_library(noisy, tmp_path, capsys):
     assert main(["compare", str(path), "--replicates", "30", "--bins", "2", "--budgets", "0.05"]) == 0
     told = text(compare(pd.read_csv(path), replicates=30, bins=2, tolerance=0.05))
     assert capsys.readouterr().out.strip() == told.strip()
+
+
+@pytest.mark.slow
+def test_envelope_and_splines_cover_at_least_as_often_as_they_say():
+    hits = {ENVELOPE: 0, SPLINES: 0}
+    for seed in range(200):
+        frame = isoflop_runs(computes=COMPUTES, sizes=9, reach=4, noise=0.01, seed=seed)
+        budgets = by_compute(frame)
+        found = {
+            ENVELOPE: envelope(frame, replicates=200, seed=seed),
+            SPLINES: splines(Cost(), budgets, noise=noise_between(budgets), replicates=200, seed=seed),
+        }
+        for name, made in found.items():
+            hits[name] += made.a[1].lo <= 0.5 <= made.a[1].hi
+    # 200 draws of probability 0.9 have a standard deviation of 0.021; resampling sizes moves the envelope too much
+    assert hits[SPLINES] / 200 >= 0.86
+    assert hits[ENVELOPE] / 200 >= 0.95
 
 
 @needs_reference_data
