@@ -141,6 +141,19 @@ def test_compute_is_six_n_d_where_the_table_has_none(noisy):
     assert len(made.found[PARABOLAS].points) == len(COMPUTES)
 
 
+def test_rows_of_one_training_curve_are_resampled_together():
+    rng = np.random.default_rng(0)
+    rows = []
+    for number, N in enumerate(np.geomspace(*Frontier(SYMMETRIC, Cost()).N_opt([1e15, 1e21]), 25)):
+        C = np.geomspace(1e16, 1e20, 21)
+        loss = SYMMETRIC(N=np.full(21, N), D=C / 6 / N) * np.exp(0.005 * rng.standard_normal())
+        rows.append(pd.DataFrame({"run_id": f"run{number}", "N": N, "D": C / 6 / N, "C": C, "L": loss}))
+    found = compare(pd.concat(rows, ignore_index=True), replicates=100).found
+    assert found[ENVELOPE].method == "resampling 25 runs or clusters of runs"
+    assert found[PARABOLAS].method == "wild bootstrap, cluster:run_id"
+    assert found[PARAMETRIC].method == "cluster:run_id"
+
+
 def test_verb_writes_json_and_figures(noisy, tmp_path, capsys):
     path = tmp_path / "table.csv"
     noisy.rename(columns={"N": "params"}).to_csv(path, index=False)
