@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from analysis.fitting import Fit as Fit
     from analysis.fitting import fit as fit
     from analysis.laws import LAWS as LAWS
+    from analysis.specification import specifications as specifications
+    from analysis.specification_curve import curve as curve
     from analysis.uncertainty import bootstrap as bootstrap
     from scaling.table import read as read
 
@@ -24,11 +26,13 @@ _HOMES = {
     "fit": "analysis.fitting",
     "LAWS": "analysis.laws",
     "bootstrap": "analysis.uncertainty",
+    "curve": "analysis.specification_curve",
     "read": "scaling.table",
+    "specifications": "analysis.specification",
 }
 """Where what this package exports is from; imported when it is first asked for, so that `--help` waits for nothing."""
 
-__all__ = ["LAWS", "Fit", "bootstrap", "compare", "fit", "read"]
+__all__ = ["LAWS", "Fit", "bootstrap", "compare", "curve", "fit", "read", "specifications"]
 
 
 def __getattr__(name: str) -> Any:
