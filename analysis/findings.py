@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from analysis import fitting, holdout, limit, record, rows
 from analysis.admissible import admitted
 from analysis.combination import Combination
+from analysis.coverage import default_truths
 from analysis.errors import InputError
 from analysis.evidence import combination, no_floor, with_evidence
 from analysis.fitting import Fit
@@ -175,7 +176,8 @@ def too_few(source: Source, options: Options) -> str:
 def _chosen(source: Source, options: Options) -> rows.Rows:
     law = rows.law_named(options.law)
     columns, target = rows.law_columns(law, options.x), rows.law_target(law, options.y)
-    return rows.select(source.table, columns, 0, options.where or None, target)
+    signed = rows.signed_columns(law, columns)
+    return rows.select(source.table, columns, 0, options.where or None, target, signed)
 
 
 def _require_floor(options: Options) -> None:
@@ -202,18 +204,26 @@ def _is_of(fit: Fit, source: Source, options: Options) -> bool:
         options.replicates, options.seed,
         {options.level}, rows.law_columns(law, options.x), rows.law_target(law, options.y),
         grouping(frame, options.clusters)[1], len(frame), version(),
-        () if no_floor(fit) else admitted(options.law, options.admit),
+        () if no_floor(fit) else admitted(options.law, options.admit), _truths(frame, options),
     )  # fmt: skip
     stored = (
         fit.law, fit.where, fit.weighted_by, fit.objective_asked, fit.bootstrap.get("replicates"),
         fit.bootstrap.get("seed"), {interval["level"] for interval in fit.intervals.values()}, fit.columns,
         fit.target, fit.bootstrap.get("method"), fit.rows, fit.version,
         tuple(fit.identification.get("admissible", {}).get("admitted", ())),
+        fit.coverage.get("truths", 0),
     )  # fmt: skip
     return asked == stored and all(
         name in frame and (lo, hi) == (frame[name].min(), frame[name].max())
         for name, (lo, hi) in fit.data_span.items()
     )
+
+
+def _truths(frame: pd.DataFrame, options: Options) -> int:
+    """Simulated tables that coverage is measured on."""
+    if options.coverage is not None:
+        return options.coverage
+    return default_truths(rows.law_named(options.law), len(frame), options.replicates)
 
 
 def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Combination | None]:
@@ -226,6 +236,7 @@ def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Co
         seed=options.seed,
         level=options.level,
         laws=options.admit,
+        truths=options.coverage,
         say=say,
     )
     return record.from_json(record.to_json(made)), boot, combined

@@ -89,6 +89,8 @@ class Fit:
     """Smallest and largest of each column fitted, of the target and of C."""
     intervals: dict[str, dict[str, Any]] = field(default_factory=dict)
     bootstrap: dict[str, Any] = field(default_factory=dict)
+    coverage: dict[str, Any] = field(default_factory=dict)
+    """How often the intervals of each quantity caught simulated truths (`analysis.coverage`); empty where not asked."""
     profile: dict[str, Any] = field(default_factory=dict)
     identification: dict[str, Any] = field(default_factory=dict)
     frontier: dict[str, Any] = field(default_factory=dict)
@@ -116,7 +118,8 @@ class Fit:
 
     def select(self, table: pd.DataFrame) -> Rows:
         """The rows of the table that this fit used."""
-        return selection.select(table, self.columns, len(self.params), self.where, self.target)
+        signed = selection.signed_columns(LAWS[self.law], self.columns)
+        return selection.select(table, self.columns, len(self.params), self.where, self.target, signed)
 
     def arguments(self, table: pd.DataFrame | Mapping[str, ArrayLike]) -> dict[str, Array]:
         """The law's columns taken from a table or mapping with the table's names, as float64."""
@@ -163,7 +166,8 @@ def fit(
     kind = selection.law_named(law)
     columns = selection.law_columns(kind, x)
     target = selection.law_target(kind, y)
-    chosen = selection.select(table, columns, len(kind.parameters()), where, target)
+    signed = selection.signed_columns(kind, columns)
+    chosen = selection.select(table, columns, len(kind.parameters()), where, target, signed)
     arguments = {name: _numbers(chosen.frame, theirs) for name, theirs in columns.items()}
     aims, weight = _numbers(chosen.frame, target), _weights(chosen.frame, weights)
     from_noise = objective is None
@@ -207,14 +211,19 @@ def noise_delta(law: type[Law], arguments: Mapping[str, Array], aims: Array, wei
     The noise is that about the law, of seeds and of what the law misses alike; it and the fit are found in turn.
     """
     whole = Problem(law, dict(arguments), aims, LogHuber(START_DELTA))
-    problem, weight, delta = whole.sample, weights[whole.sampled], START_DELTA
-    parameters = solve(problem, weight)[0][:, None]
+    problem, weight = whole.sample, weights[whole.sampled]
+    return settled_delta(problem, solve(problem, weight)[0], weight)
+
+
+def settled_delta(problem: Problem, found: Array, weight: Array) -> float:
+    """`noise_delta` of a problem from its best parameters `found` [P] under `LogHuber(START_DELTA)`."""
+    parameters, delta = found[:, None], START_DELTA
     for _ in range(NOISE_ROUNDS):
-        found = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
-        found = max(found, LEAST_DELTA)
-        if abs(found / delta - 1) < SAME_DELTA:
+        scale = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
+        scale = max(scale, LEAST_DELTA)
+        if abs(scale / delta - 1) < SAME_DELTA:
             break
-        delta = found
+        delta = scale
         problem = replace(problem, objective=LogHuber(delta))
         parameters = polish.polish(problem, parameters, weight[None]).parameters
     return delta
@@ -313,12 +322,12 @@ def solve_batch(
         raise InputError("a replicate's target is not finite or not above 0; logarithms of it are fitted")
     scanned, fixed = grid or scan(problem), fixed or {}
 
-    def best_of(block: slice) -> Batch:
+    def searched(block: slice) -> Batch:
         held = {name: value[block] for name, value in fixed.items()}
         own = None if targets is None else targets[block]
         return _best_of_each(problem, scanned, weights[block], held, starts, max_steps, own)
 
-    parts = in_blocks(best_of, len(weights), _block(len(weights), problem.size))
+    parts = in_blocks(searched, len(weights), _block(len(weights), problem.size))
     return Batch(
         np.concatenate([part.parameters for part in parts], axis=1),
         np.concatenate([part.objective for part in parts]),
@@ -352,12 +361,20 @@ def _best_of_each(
         max_steps=max_steps,
         targets=None if targets is None else targets[owner],
     )
+    found = best_of(problem, done, owner, held=tuple(fixed))
+    if len(found.objective) != len(weights):
+        raise AssertionError(f"{len(weights) - len(found.objective)} replicates have no start")
+    return found
+
+
+def best_of(
+    problem: Problem, done: polish.Polished, owner: NDArray[np.intp], held: tuple[str, ...] = ()
+) -> Batch:
+    """The best polished start of every replicate; owner [S] says whose each start is."""
     order = np.lexsort((done.objective, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
-    if len(first) != len(weights):
-        raise AssertionError(f"{len(weights) - len(first)} replicates have no start")
     parameters = done.parameters[:, first]
-    status = _statuses(problem, parameters, done.converged[first], np.zeros(len(first)), held=tuple(fixed))
+    status = _statuses(problem, parameters, done.converged[first], np.zeros(len(first)), held=held)
     return Batch(parameters, done.objective[first], status)
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted", "stretched")
 """Laws in N and D that are admitted beside each other; here, where `--help` finds them without NumPy."""
 
+FEWEST_TRUTHS = 20
+"""Simulated tables from which a coverage is measured."""
+
 OBJECTIVE_NAMES = ("log_huber", "least_absolute", "squared_log", "squared_raw")
 """Names of `objective.OBJECTIVES`, likewise."""
 
@@ -48,6 +51,9 @@ class Options:
     """seed of the resampling"""
     level: float = 0.9
     """level of all intervals"""
+    coverage: int | None = None
+    """tables simulated to measure how often intervals catch the truth, and to calibrate them; 0 leaves it out; by
+    default 300, fewer with more than 300 rows, with under 1000 replicates or for a law of many parameters"""
     admit: tuple[str, ...] = IN_N_AND_D
     """laws that the verdict on the floor asks beside --law, where that is one in N and D"""
 
@@ -65,6 +71,10 @@ class Options:
         if self.delta is not None and self.objective != "log_huber":
             raise InputError(
                 f"{self.objective} has no delta; leave --delta out, or use --objective log_huber"
+            )
+        if self.coverage is not None and self.coverage and self.coverage < FEWEST_TRUTHS:
+            raise InputError(
+                f"coverage is {self.coverage}; use at least {FEWEST_TRUTHS} simulated tables, or 0 to leave it out"
             )
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; use a whole number from 0")

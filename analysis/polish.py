@@ -205,6 +205,8 @@ class _Center:
 
     log: Array
     slopes: Array
+    whole: tuple[Array, Array] | None = None
+    """log phi_k [K, r, n] and its slopes [K, M, r or 1, n] at all rows, where the sample is all of them."""
 
 
 def _center(problem: Problem, theta: Array, held: Sequence[str]) -> _Center:
@@ -220,14 +222,15 @@ def _center(problem: Problem, theta: Array, held: Sequence[str]) -> _Center:
         mean = (slopes * present[:, None]).sum(axis=3) / count[:, None]
     else:
         mean = slopes.mean(axis=3)  # of a law of powers, whose terms are present everywhere
-    return _Center(log * free, mean * free[:, None])
+    whole = (log_basis, slopes) if sample is problem else None
+    return _Center(log * free, mean * free[:, None], whole)
 
 
 def _linearised(problem: Problem, x: Array, middle: _Center, targets: Array | None = None) -> Linearised:
     terms = problem.terms
-    basis = problem.log_basis(x[terms:])
-    slopes = problem.slopes(x[terms:]) - middle.slopes[..., None]
-    basis -= middle.log[..., None]
+    log_basis, slopes = middle.whole or (problem.log_basis(x[terms:]), problem.slopes(x[terms:]))
+    slopes = slopes - middle.slopes[..., None]
+    basis = log_basis - middle.log[..., None]
     np.exp(basis, out=basis)
     if problem.law.signs:
         basis *= problem.law.sign()[:, None, None]

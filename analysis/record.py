@@ -44,6 +44,7 @@ def to_json(fit: Fit) -> dict[str, Any]:
         "holdout": list(fit.holdout),
         "warnings": list(fit.warnings),
         "tuning": fit.tuning,
+        "coverage": fit.coverage,
     }
     order = [name for item in fields(Fit) if (name := item.name) in found]
     return {name: jsonable(found[name]) for name in order}
@@ -66,6 +67,7 @@ def from_json(found: Any) -> Fit:
             holdout=tuple(found["holdout"]),
             warnings=tuple(found.get("warnings", ())),  # absent in files of earlier versions
             tuning=found.get("tuning", {}),  # likewise
+            coverage=found.get("coverage", {}),
         )
         names = law_named(fit.law).parameters()
     except (KeyError, TypeError, AttributeError) as error:

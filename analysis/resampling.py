@@ -61,16 +61,7 @@ def residual_bootstrap(
     problem, weights = fit.problem(frame), fit.weights(frame)
     groups, method = grouping(frame, clusters)
     column = method.partition(":")[2]
-    basis = design(problem, fit, weights)
-    residual = problem.residual(vector(problem, fit.params)[:, None])[0]
-    if column:
-        found = noise.components(residual, basis, groups)
-        draw = _of_trunks(found, residual, groups)
-        ends = Percentiles()
-    else:
-        pool = modified(problem.objective, residual, basis)
-        draw = _of_pool(pool)
-        ends = Percentiles(1.0, max(len(frame) - len(fit.params), 1))
+    draw, _, ends = residual_noise(problem, fit, weights, groups if column else None)
     return _simulated(
         frame, fit, draw, f"residual:{column}" if column else "residual", int(groups.max()) + 1,
         replicates, seed, level, max_steps, progress, ends,
@@ -110,6 +101,21 @@ def seed_noise_bootstrap(
         frame, fit, draw, f"seed_noise:{column}" if column else "seed_noise", int(groups.max()) + 1,
         replicates, seed, level, max_steps, progress, Percentiles(), _misfit(problem, fit, found, shape),
     )  # fmt: skip
+
+
+def residual_noise(
+    problem: Problem, fit: Fit, weights: Array, trunks: Codes | None
+) -> tuple[Draw, Noise, Percentiles]:
+    """Noise like that of the fit's residuals, for rows that stand alone or share that of trunks [n]: how it is drawn,
+    its size, and the percentiles that its draws make."""
+    basis = design(problem, fit, weights)
+    residual = problem.residual(vector(problem, fit.params)[:, None])[0]
+    if trunks is not None:
+        found = noise.components(residual, basis, trunks)
+        return _of_trunks(found, residual, trunks), found, Percentiles()
+    pool, freedom = modified(problem.objective, residual, basis), max(problem.size - len(fit.params), 1)
+    size = float(np.sqrt(np.mean(pool**2)))
+    return _of_pool(pool), Noise(size, freedom), Percentiles(1.0, freedom)
 
 
 def design(problem: Problem, fit: Fit, weights: Array) -> Array:

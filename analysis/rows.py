@@ -74,6 +74,7 @@ def select(
     parameters: int,
     where: str | None = None,
     target: str = "L",
+    signed: Collection[str] = (),
 ) -> Rows:
     """The rows to fit: those where `where` is true, that are done, decayed and have a loss, at the best learning rate.
 
@@ -83,7 +84,8 @@ def select(
 
     A row that is the same in every column as one before it is left out. columns maps the law's columns to the table's;
     C is made as 6 N D where the table has none. Raises InputError for a column that is missing or not numeric, losses
-    in several units, two losses of one run, a value that is not above 0, and fewer rows than parameters.
+    in several units, two losses of one run, a value that is not above 0 (or not finite, in a
+    column among `signed`), and fewer rows than parameters.
     """
     frame, conventions = _with_compute(table)
     _require_columns(frame, (*columns.values(), target))
@@ -92,7 +94,7 @@ def select(
     reasons = _reasons(frame, where, target)
     kept = frame[reasons.isna()]
     for column in (*columns.values(), target):
-        _require_positive(kept, column)
+        (_require_finite if column in signed else _require_positive)(kept, column)
     if len(kept) < parameters:
         raise InputError(_too_few(len(kept), len(frame), parameters, reasons))
     _require_one_corpus(kept)
@@ -206,6 +208,23 @@ def require_numbers(frame: pd.DataFrame, column: str) -> None:
     numeric = pd.api.types.is_numeric_dtype(frame[column].dtype)
     if not numeric or pd.api.types.is_bool_dtype(frame[column].dtype):
         raise InputError(f"column {column} holds {frame[column].iloc[0]!r}; a fit needs numbers there")
+
+
+def signed_columns(law: type[Law], columns: Mapping[str, str]) -> set[str]:
+    """Columns of the table that may be 0 or below; columns maps the law's to the table's."""
+    return {columns[name] for name in law.signed}
+
+
+def _require_finite(frame: pd.DataFrame, column: str) -> None:
+    import numpy as np
+
+    values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise InputError(
+            f"{column} is {values[bad][0]} in {named(frame, bad)} ({bad.sum()} such rows); it must be finite: correct "
+            f"it, or leave the row out with --where '-1e300 < {column} < 1e300'"
+        )
 
 
 def _require_positive(frame: pd.DataFrame, column: str) -> None:

@@ -117,6 +117,7 @@ def of_stored_fit(path: Path, out: Path | None, asked: Options) -> tuple[Path, P
         clusters=str(boot.get("method", asked.clusters)).removeprefix("cluster:"),
         seed=boot.get("seed", asked.seed),
         level=level,
+        coverage=fit.coverage.get("truths", 0),
         admit=tuple(
             name
             for name in fit.identification.get("admissible", {}).get("admitted", asked.admit)

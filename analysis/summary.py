@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from analysis import coverage_words
 from analysis.columns import aligned
 from analysis.fitting import Fit
 from analysis.laws import LAWS
@@ -17,7 +18,8 @@ WIDTH = 80
 
 def summary(fit: Fit) -> str:
     """What was fitted, the parameters with their intervals, the verdict on E, the frontier and the held-out runs."""
-    parts = [_heading(fit), _parameters(fit), _floor(fit), _frontier(fit), _holdout(fit)]
+    measured = coverage_words.told(fit.coverage) if fit.bootstrap else ""
+    parts = [_heading(fit), _parameters(fit), measured, _floor(fit), _frontier(fit), _holdout(fit)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -81,7 +83,7 @@ def _floor(fit: Fit) -> str:
         return _wrapped(f"floor: {found['reason']}")
     trades = ", ".join(f"{name} {value:+.2f}" for name, value in found["trades"].items() if value == value)
     alone, admissible = found["alone"], found["admissible"]
-    ends = f"profile {_span(found['profile'])}, bootstrap {_span(found['bootstrap'])}"
+    ends = f"profile {_span(found['profile'])}, plain bootstrap {_span(found['bootstrap'])}"
     level = f"{found['profile']['level']:.0%}"
     laws = ", ".join(admissible["admitted"])
     lines = [

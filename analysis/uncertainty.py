@@ -95,7 +95,6 @@ def bootstrap(
     drawn = ((resample(groups, count, rng) * own, None) for count in chunks(replicates))
     law, statuses = refits(problem, fit.law, drawn, replicates, max_steps, progress)
     units = int(groups.max()) + 1
-    freedom = max(units - (len(fit.params) if method == "pairs" else 1), 1)
     return Uncertainty(
         drawn=law,
         columns=fit.columns,
@@ -106,8 +105,14 @@ def bootstrap(
         level=level,
         units=units,
         residuals=scaled_residuals(problem, fit),
-        ends=Percentiles(float(np.sqrt(units / freedom)), freedom),
+        ends=expanded(method, units, len(fit.params)),
     )
+
+
+def expanded(method: str, units: int, parameters: int) -> Percentiles:
+    """Percentiles of a bootstrap that resampled so many rows ("pairs") or clusters."""
+    freedom = max(units - (parameters if method == "pairs" else 1), 1)
+    return Percentiles(float(np.sqrt(units / freedom)), freedom)
 
 
 def refits(

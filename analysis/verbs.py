@@ -47,6 +47,7 @@ def fit(
         seed=options.seed,
         level=options.level,
         laws=options.admit,
+        truths=options.coverage,
         say=Progress(),
     )
     if out is not None:
