@@ -176,7 +176,8 @@ def too_few(source: Source, options: Options) -> str:
 def _chosen(source: Source, options: Options) -> rows.Rows:
     law = rows.law_named(options.law)
     columns, target = rows.law_columns(law, options.x), rows.law_target(law, options.y)
-    return rows.select(source.table, columns, 0, options.where or None, target)
+    signed = rows.signed_columns(law, columns)
+    return rows.select(source.table, columns, 0, options.where or None, target, signed)
 
 
 def _require_floor(options: Options) -> None:

@@ -154,16 +154,6 @@ def test_error_leaves_no_traceback_in_a_real_process():
     assert "Traceback" not in done.stderr
 
 
-CPU_SECONDS = """
-import sys, time
-from analysis.__main__ import main
-try:
-    main(sys.argv[1:])
-except SystemExit:
-    print(time.process_time(), file=sys.stderr)
-"""
-
-
 @pytest.mark.parametrize("arguments", [["--help"], *([verb, "--help"] for verb in VERBS)])
 def test_help_takes_half_a_second_of_cpu_at_most(arguments):
     taken = []
