@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.comparison import compare as compare
     from analysis.fitting import Fit as Fit
     from analysis.fitting import fit as fit
     from analysis.laws import LAWS as LAWS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from scaling.table import read as read
 
 _HOMES = {
+    "compare": "analysis.comparison",
     "Fit": "analysis.fitting",
     "fit": "analysis.fitting",
     "LAWS": "analysis.laws",
@@ -30,7 +32,7 @@ _HOMES = {
 }
 """Where what this package exports is from; imported when it is first asked for, so that `--help` waits for nothing."""
 
-__all__ = ["LAWS", "Fit", "bootstrap", "curve", "fit", "read", "specifications"]
+__all__ = ["LAWS", "Fit", "bootstrap", "compare", "curve", "fit", "read", "specifications"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ from analysis.laws import LAWS
 from analysis.refits import Refit
 from analysis.rows import Rows
 from analysis.specification import Plan, Specification
-from analysis.uncertainty import Bootstrap, grouping
+from analysis.uncertainty import Bootstrap, expanded, grouping
 
 Array = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def estimate(plan: Plan, one: Specification, made: Refit, at: float, level: floa
     price = Cost() if one.C == SIX_N_D else cost(Rows(frame, (), {}))
     groups, method = grouping(frame, plan.clusters)
     boot = Bootstrap(
-        law=many,
+        drawn=many,
         columns={"N": "N", "D": "D"},
         method=method,
         replicates=made.replicates.shape[1],
@@ -56,6 +56,7 @@ def estimate(plan: Plan, one: Specification, made: Refit, at: float, level: floa
         level=level,
         units=int(groups.max()) + 1,
         residuals=np.empty(0),
+        ends=expanded(method, int(groups.max()) + 1, len(order)),
     )
     here, there = Frontier(point, price), Frontier(many, price)
     floors, losses = np.asarray(many.as_dict()["E"]), there.L_opt(at)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis import polish, search
+from analysis import expansion, noise, plausibility, polish, search
 from analysis import rows as selection
 from analysis.errors import InputError
 from analysis.laws import LAWS, Law
-from analysis.objective import LogHuber, Objective
+from analysis.objective import Likelihood, LogHuber, Objective
 from analysis.problem import Problem
 from analysis.rows import Excluded, Rows
+from analysis.workers import in_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,10 +89,14 @@ class Fit:
     """Smallest and largest of each column fitted, of the target and of C."""
     intervals: dict[str, dict[str, Any]] = field(default_factory=dict)
     bootstrap: dict[str, Any] = field(default_factory=dict)
+    coverage: dict[str, Any] = field(default_factory=dict)
+    """How often the intervals of each quantity caught simulated truths (`analysis.coverage`); empty where not asked."""
     profile: dict[str, Any] = field(default_factory=dict)
     identification: dict[str, Any] = field(default_factory=dict)
     frontier: dict[str, Any] = field(default_factory=dict)
     holdout: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What looks wrong in the rows (`analysis.plausibility`)."""
     tuning: dict[str, Any] = field(default_factory=dict)
     """What the rows say of the learning rate (`analysis.transfer.as_dict`)."""
     table: str = ""
@@ -113,7 +118,8 @@ class Fit:
 
     def select(self, table: pd.DataFrame) -> Rows:
         """The rows of the table that this fit used."""
-        return selection.select(table, self.columns, len(self.params), self.where, self.target)
+        signed = selection.signed_columns(LAWS[self.law], self.columns)
+        return selection.select(table, self.columns, len(self.params), self.where, self.target, signed)
 
     def arguments(self, table: pd.DataFrame | Mapping[str, ArrayLike]) -> dict[str, Array]:
         """The law's columns taken from a table or mapping with the table's names, as float64."""
@@ -121,7 +127,7 @@ class Fit:
 
     def weights(self, frame: pd.DataFrame) -> Array:
         """What each selected row's loss is multiplied by, [n]."""
-        return _weights(frame, self.weighted_by)
+        return _row_weights(frame, self.weighted_by, self.objective, self.columns, self.target)
 
     def problem(self, frame: pd.DataFrame) -> Problem:
         """The problem of fitting this law to selected rows."""
@@ -154,15 +160,18 @@ def fit(
     """The law of least objective over the table's rows, found by a search of all exponents and polished.
 
     Without an objective it is `LogHuber` with the delta of `noise_delta`. weights names a column that multiplies each
-    row's loss (none: 1); x names the column of a law in any one column, y that of a law of any column.
+    row's loss (none: 1; under `Likelihood` 1 / variance of the noise between seeds); x names the column of a law in
+    any one column, y that of a law of any column.
     Deterministic. Raises InputError for rows that cannot be fitted (see `rows.select`).
     """
     kind = selection.law_named(law)
     columns = selection.law_columns(kind, x)
-    target = y if kind.target == selection.Y else kind.target
-    chosen = selection.select(table, columns, len(kind.parameters()), where, target)
+    target = selection.law_target(kind, y)
+    signed = selection.signed_columns(kind, columns)
+    chosen = selection.select(table, columns, len(kind.parameters()), where, target, signed)
     arguments = {name: _numbers(chosen.frame, theirs) for name, theirs in columns.items()}
-    aims, weight = _numbers(chosen.frame, target), _weights(chosen.frame, weights)
+    aims = _numbers(chosen.frame, target)
+    weight = _row_weights(chosen.frame, weights, objective, columns, target)
     from_noise = objective is None
     if objective is None:
         objective = LogHuber(noise_delta(kind, arguments, aims, weight))
@@ -170,12 +179,15 @@ def fit(
     parameters, value, converged, restarts = solve(problem, weight)
     condition = condition_number(problem, parameters, weight)
     residual = problem.residual(parameters[:, None])[0]
+    best = named(problem, parameters)
+    doubts = plausibility.of_rows(chosen.frame, columns, target)
+    doubts += plausibility.below_floor(chosen.frame, kind(**best), target)
     span = [*dict.fromkeys((*columns.values(), target, *({"C"} & set(chosen.frame.columns))))]
     return Fit(
         law=law,
         columns=columns,
         target=target,
-        params=named(problem, parameters),
+        params=best,
         objective=problem.objective,
         value=value,
         linear_share=problem.objective.linear_share(residual),
@@ -190,6 +202,7 @@ def fit(
         condition_number=condition,
         restarts=restarts,
         data_span={c: (float(chosen.frame[c].min()), float(chosen.frame[c].max())) for c in span},
+        warnings=tuple(doubts),
     )
 
 
@@ -254,11 +267,17 @@ def polish_in_stages(
     weights: Array,
     held: Sequence[str] = (),
     max_steps: int = polish.MAX_STEPS,
+    targets: Array | None = None,
 ) -> polish.Polished:
     """As `polish.polish`, through the stages of the objective."""
     for stage in problem.objective.stages:
         done = polish.polish(
-            replace(problem, objective=stage), parameters, weights, held=held, max_steps=max_steps
+            replace(problem, objective=stage),
+            parameters,
+            weights,
+            held=held,
+            max_steps=max_steps,
+            targets=targets,
         )
         parameters = done.parameters
     return done
@@ -291,13 +310,60 @@ def solve_batch(
     grid: search.Grid | None = None,
     starts: int = REPLICATE_STARTS,
     max_steps: int = polish.MAX_STEPS,
+    targets: Array | None = None,
 ) -> Batch:
     """The best fit of every replicate, weights [R, n], each searched globally; `fixed` holds parameters at
-    values [R], and a `grid` scanned before (with `scan`) is not scanned again. The few that have not converged after
-    `max_steps` are the slowest of all, and are as good as they are by then."""
-    points, owner = search.starts(problem, grid or scan(problem), weights, starts, fixed)
-    done = polish_in_stages(problem, points, weights[owner], held=tuple(fixed or ()), max_steps=max_steps)
-    found = best_of(problem, done, owner, held=tuple(fixed or ()))
+    values [R], a `grid` scanned before (with `scan`) is not scanned again, and targets [R, n] stand for the problem's.
+    The few that have not converged after `max_steps` are the slowest of all, and are as good as they are by then.
+
+    Blocks of replicates are worked on by as many threads as there are cores; the answer does not depend on how many.
+    """
+    if targets is not None and not (
+        np.isfinite(targets).all() and (problem.objective.raw or (targets > 0).all())
+    ):
+        raise InputError("a replicate's target is not finite or not above 0; logarithms of it are fitted")
+    scanned, fixed = grid or scan(problem), fixed or {}
+
+    def searched(block: slice) -> Batch:
+        held = {name: value[block] for name, value in fixed.items()}
+        own = None if targets is None else targets[block]
+        return _best_of_each(problem, scanned, weights[block], held, starts, max_steps, own)
+
+    parts = in_blocks(searched, len(weights), _block(len(weights), problem.size))
+    return Batch(
+        np.concatenate([part.parameters for part in parts], axis=1),
+        np.concatenate([part.objective for part in parts]),
+        np.concatenate([part.status for part in parts]),
+    )
+
+
+def _block(replicates: int, rows: int) -> int:
+    """Replicates that a thread takes at once: what a core's cache holds, or, of few, a part that is worth a thread."""
+    elements = replicates * rows
+    blocks = max(math.ceil(elements / polish.ELEMENTS), min(4, 4 * elements // polish.ELEMENTS), 1)
+    return math.ceil(replicates / blocks)
+
+
+def _best_of_each(
+    problem: Problem,
+    grid: search.Grid,
+    weights: Array,
+    fixed: Mapping[str, Array],
+    starts: int,
+    max_steps: int,
+    targets: Array | None,
+) -> Batch:
+    """The work of one thread of `solve_batch`."""
+    points, owner = search.starts(problem, grid, weights, starts, fixed, targets)
+    done = polish_in_stages(
+        problem,
+        points,
+        weights[owner],
+        held=tuple(fixed),
+        max_steps=max_steps,
+        targets=None if targets is None else targets[owner],
+    )
+    found = best_of(problem, done, owner, held=tuple(fixed))
     if len(found.objective) != len(weights):
         raise AssertionError(f"{len(weights) - len(found.objective)} replicates have no start")
     return found
@@ -337,7 +403,7 @@ def condition_number(problem: Problem, parameters: Array, weights: Array) -> flo
     the distance of the data from N = D = 1. It is infinite where a parameter has no effect (a term of amplitude 0).
     Above 30 parameters trade against each other (Belsley, Kuh and Welsch 1980).
     """
-    jacobian = polish.linearise(problem, parameters[:, None]).jacobian[0] * np.sqrt(weights)
+    jacobian = expansion.linearise(problem, parameters[:, None]).jacobian[0] * np.sqrt(weights)
     lengths = np.linalg.norm(jacobian, axis=1, keepdims=True)
     if not (lengths > 0).all():
         return float("inf")
@@ -377,6 +443,23 @@ def _statuses(
 
 def _numbers(frame: pd.DataFrame, column: str) -> Array:
     return np.asarray(frame[column], dtype=np.float64)
+
+
+def _row_weights(
+    frame: pd.DataFrame,
+    column: str | None,
+    objective: Objective | None,
+    columns: Mapping[str, str],
+    target: str,
+) -> Array:
+    if isinstance(objective, Likelihood):
+        if column is not None:
+            raise InputError(
+                f"the likelihood takes its weights from replicates, and column {column} was given too; leave it out, "
+                "or use squared_log"
+            )
+        return noise.row_weights(frame, np.log(_numbers(frame, target)), list(columns.values()))
+    return _weights(frame, column)
 
 
 def _weights(frame: pd.DataFrame, column: str | None) -> Array:
