@@ -27,8 +27,9 @@ Array = NDArray[np.float64]
 STATUSES = ("converged", "max_steps", "at_bound", "ill_conditioned")
 ILL_CONDITIONED = 100.0
 """Condition number above which a status says so (severe in Belsley, Kuh and Welsch 1980); see `condition_number`."""
-RESTARTS = 16
-REPLICATE_STARTS = 3
+RESTARTS, REPLICATE_STARTS = 16, 3
+"""Starts of a fit and of each replicate; twice as many of a law of more than `FEW_SHAPES` shape parameters."""
+FEW_SHAPES = 4
 SAME_OBJECTIVE = 1e-6
 """Two minima are equally good when their objectives differ by less than this share."""
 SAME_EXPONENT = 1e-2
@@ -266,11 +267,17 @@ def polish_in_stages(
     return done
 
 
+def _doubled(problem: Problem, starts: int) -> int:
+    """Twice as many of a law of many shape parameters."""
+    return starts * (2 if len(problem.exponents) > FEW_SHAPES else 1)
+
+
 def _from_all_starts(problem: Problem, weights: Array) -> polish.Polished:
     first = replace(problem, objective=problem.objective.stages[0])
     grid = search.scan(first)
-    found, _ = search.starts(first, grid, weights[None], RESTARTS // 2)
-    spread = search.spread(first, grid, weights, RESTARTS // 2)
+    half = _doubled(problem, RESTARTS) // 2
+    found, _ = search.starts(first, grid, weights[None], half)
+    spread = search.spread(first, grid, weights, half)
     points = np.concatenate([found, spread], axis=1)
     return polish_in_stages(problem, points, np.broadcast_to(weights, (points.shape[1], len(weights))))
 
@@ -291,7 +298,7 @@ def solve_batch(
     fixed: Mapping[str, Array] | None = None,
     *,
     grid: search.Grid | None = None,
-    starts: int = REPLICATE_STARTS,
+    starts: int | None = None,
     max_steps: int = polish.MAX_STEPS,
     targets: Array | None = None,
 ) -> Batch:
@@ -306,11 +313,12 @@ def solve_batch(
     ):
         raise InputError("a replicate's target is not finite or not above 0; logarithms of it are fitted")
     scanned, fixed = grid or scan(problem), fixed or {}
+    count = _doubled(problem, REPLICATE_STARTS) if starts is None else starts
 
     def best_of(block: slice) -> Batch:
         held = {name: value[block] for name, value in fixed.items()}
         own = None if targets is None else targets[block]
-        return _best_of_each(problem, scanned, weights[block], held, starts, max_steps, own)
+        return _best_of_each(problem, scanned, weights[block], held, count, max_steps, own)
 
     parts = in_blocks(best_of, len(weights), _block(len(weights), problem.size))
     return Batch(

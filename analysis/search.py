@@ -29,6 +29,8 @@ PRODUCT = 4000
 SCATTERED = 4096
 APART = 0.2
 """Share of a range by which two starts among scattered points differ in some exponent."""
+PLATEAU = 1e-9
+"""Share by which two minima of the scan differ if they are two."""
 LARGEST_LOG = 600.0
 """Of the size of a term: its exponential, and that of minus it, are finite."""
 MEMORY = 2**28
@@ -235,8 +237,12 @@ def _local_minima(
             window = tuple(slice(1 + o, 1 + o + size) for o, size in zip(offsets, shape, strict=True))
             lowest &= cube <= padded[(slice(None), *window)]
     candidates = np.where(lowest.reshape(value.shape), value, np.inf)
-    order = np.argsort(candidates, axis=1, kind="stable")[:, :count]
-    kept = np.isfinite(np.take_along_axis(candidates, order, axis=1))
+    order = np.argsort(candidates, axis=1, kind="stable")[:, : 4 * count]
+    values = np.take_along_axis(candidates, order, axis=1)
+    kept = np.isfinite(values)
+    with np.errstate(invalid="ignore"):  # all points of a plateau, where a term is idle, are local minima
+        kept[:, 1:] &= np.diff(values, axis=1) > PLATEAU * values[:, :-1]
+    kept &= np.cumsum(kept, axis=1) <= count
     replicate, rank = np.nonzero(kept)
     return replicate, order[replicate, rank]
 
