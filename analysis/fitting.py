@@ -226,23 +226,33 @@ def solve(problem: Problem, weights: Array) -> tuple[Array, float, bool, Restart
     """Best parameters [P] in the fitter's order, their objective, whether they converged, and how the restarts ended.
 
     The starts are the local minima of the scan and points spread over the grid. Of very many rows a sample is fitted
-    first, and what is best and different there is polished on all of them.
+    first, and what is best and different there is polished on all of them: tried and reached are then those of the
+    sample, rivals those on all rows.
     """
-    sample, weight = problem.sample, weights[problem.sampled]
-    done = _from_all_starts(sample, weight)
+    sample = problem.sample
+    done = ended = _from_all_starts(sample, weights[problem.sampled])
+    best = source = int(np.argmin(done.objective))
     if sample is not problem:
         kept = _different(sample, done)
-        done = polish_in_stages(
-            problem, done.parameters[:, kept], np.broadcast_to(weights, (len(kept), len(weights)))
-        )
-    best = int(np.argmin(done.objective))
+        every = np.broadcast_to(weights, (len(kept), len(weights)))
+        ended = polish_in_stages(problem, done.parameters[:, kept], every)
+        best = int(np.argmin(ended.objective))
+        source = kept[best]
+    reached, _ = _as_good(sample, done, source)
+    near, apart = _as_good(problem, ended, best)
+    rivals = tuple(named(problem, ended.parameters[:, s]) for s in np.flatnonzero(near & apart))
+    restarts = Restarts(len(done.objective), int(reached.sum()), rivals)
+    return ended.parameters[:, best], float(ended.objective[best]), bool(ended.converged[best]), restarts
+
+
+def _as_good(
+    problem: Problem, done: polish.Polished, best: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which fits [S] are as good as that of number `best` or better, and which differ from it in an exponent."""
     exact = polish.NOISE_FREE * problem.size * problem.unit
     near = done.objective <= done.objective[best] * (1 + SAME_OBJECTIVE) + exact
     place = _places(problem, done.parameters)
-    apart = np.abs(place - place[:, [best]]).max(axis=0) > SAME_EXPONENT
-    rivals = tuple(named(problem, done.parameters[:, s]) for s in np.flatnonzero(near & apart))
-    restarts = Restarts(len(done.objective), int(near.sum()), rivals)
-    return done.parameters[:, best], float(done.objective[best]), bool(done.converged[best]), restarts
+    return near, np.abs(place - place[:, [best]]).max(axis=0) > SAME_EXPONENT
 
 
 def polish_in_stages(

@@ -33,7 +33,7 @@ PLATEAU = 1e-9
 """Share by which two minima of the scan differ if they are two."""
 LARGEST_LOG = 600.0
 """Of the size of a term: its exponential, and that of minus it, are finite."""
-MEMORY = 2**28
+MEMORY = 2**27
 """Bytes that the moments of a scan may take; with more, it is over a sample of the rows."""
 
 
@@ -78,9 +78,13 @@ def scan(problem: Problem) -> Grid:
     basis = np.exp(log_basis - center[:, :, None]) / size * problem.law.sign()[:, None, None]
     weight, offset = _majoriser(problem, basis, size)
     aim = problem.target / size  # 1, or -1 where a raw target is below 0
-    pairs = [basis[j] * basis[k] * weight for j, k in _pairs(len(basis))]
-    moments = np.stack([*pairs, *(basis * (weight * aim)), offset])
-    moments = np.ascontiguousarray(moments.transpose(0, 2, 1))
+    pairs = _pairs(terms)
+    moments = np.empty((len(pairs) + terms + 1, problem.size, theta.shape[1]))
+    for row, (j, k) in enumerate(pairs):
+        np.multiply(basis[j] * weight, basis[k], out=moments[row].T)
+    for k in range(terms):
+        np.multiply(basis[k] * weight, aim, out=moments[len(pairs) + k].T)
+    moments[-1] = offset.T
     return Grid(theta, shape, center, moments, np.broadcast_to(weight, offset.shape).T, rows)
 
 
