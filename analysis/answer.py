@@ -130,10 +130,8 @@ def cautions(found: Findings) -> list[str]:
         words.append(STATUSES[fit.status])
     if not fit.restarts.agree:
         words.append("The search found other parameters that fit as well: the parameters are not unique.")
-    for pair in fit.identification.get("confounded", ()):
-        words.append(
-            f"{pair['first']} and {pair['second']} cannot be told apart: in these runs what they act on grows in step."
-        )
+    words += list(fit.warnings)
+    words += [pair["words"] for pair in fit.identification.get("confounded", ()) if "words" in pair]
     if not 0.01 <= fit.linear_share <= 0.99:
         how = "least absolute deviations" if fit.linear_share > 0.5 else "least squares"
         words.append(

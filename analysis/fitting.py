@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis import expansion, polish, search
+from analysis import expansion, noise, plausibility, polish, search
 from analysis import rows as selection
 from analysis.errors import InputError
 from analysis.laws import LAWS, Law
-from analysis.objective import LogHuber, Objective
+from analysis.objective import Likelihood, LogHuber, Objective
 from analysis.problem import Problem
 from analysis.rows import Excluded, Rows
 from analysis.workers import in_blocks
@@ -90,10 +90,14 @@ class Fit:
     """Smallest and largest of each column fitted, of the target and of C."""
     intervals: dict[str, dict[str, Any]] = field(default_factory=dict)
     bootstrap: dict[str, Any] = field(default_factory=dict)
+    coverage: dict[str, Any] = field(default_factory=dict)
+    """How often the intervals of each quantity caught simulated truths (`analysis.coverage`); empty where not asked."""
     profile: dict[str, Any] = field(default_factory=dict)
     identification: dict[str, Any] = field(default_factory=dict)
     frontier: dict[str, Any] = field(default_factory=dict)
     holdout: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What looks wrong in the rows (`analysis.plausibility`)."""
     tuning: dict[str, Any] = field(default_factory=dict)
     """What the rows say of the learning rate (`analysis.transfer.as_dict`)."""
     table: str = ""
@@ -115,7 +119,8 @@ class Fit:
 
     def select(self, table: pd.DataFrame) -> Rows:
         """The rows of the table that this fit used."""
-        return selection.select(table, self.columns, len(self.params), self.where, self.target)
+        signed = selection.signed_columns(LAWS[self.law], self.columns)
+        return selection.select(table, self.columns, len(self.params), self.where, self.target, signed)
 
     def arguments(self, table: pd.DataFrame | Mapping[str, ArrayLike]) -> dict[str, Array]:
         """The law's columns taken from a table or mapping with the table's names, as float64."""
@@ -123,7 +128,7 @@ class Fit:
 
     def weights(self, frame: pd.DataFrame) -> Array:
         """What each selected row's loss is multiplied by, [n]."""
-        return _weights(frame, self.weighted_by)
+        return _row_weights(frame, self.weighted_by, self.objective, self.columns, self.target)
 
     def problem(self, frame: pd.DataFrame) -> Problem:
         """The problem of fitting this law to selected rows."""
@@ -156,15 +161,18 @@ def fit(
     """The law of least objective over the table's rows, found by a search of all exponents and polished.
 
     Without an objective it is `LogHuber` with the delta of `noise_delta`. weights names a column that multiplies each
-    row's loss (none: 1); x names the column of a law in any one column, y that of a law of any column.
+    row's loss (none: 1; under `Likelihood` 1 / variance of the noise between seeds); x names the column of a law in
+    any one column, y that of a law of any column.
     Deterministic. Raises InputError for rows that cannot be fitted (see `rows.select`).
     """
     kind = selection.law_named(law)
     columns = selection.law_columns(kind, x)
-    target = y if kind.target == selection.Y else kind.target
-    chosen = selection.select(table, columns, len(kind.parameters()), where, target)
+    target = selection.law_target(kind, y)
+    signed = selection.signed_columns(kind, columns)
+    chosen = selection.select(table, columns, len(kind.parameters()), where, target, signed)
     arguments = {name: _numbers(chosen.frame, theirs) for name, theirs in columns.items()}
-    aims, weight = _numbers(chosen.frame, target), _weights(chosen.frame, weights)
+    aims = _numbers(chosen.frame, target)
+    weight = _row_weights(chosen.frame, weights, objective, columns, target)
     from_noise = objective is None
     if objective is None:
         objective = LogHuber(noise_delta(kind, arguments, aims, weight))
@@ -172,12 +180,15 @@ def fit(
     parameters, value, converged, restarts = solve(problem, weight)
     condition = condition_number(problem, parameters, weight)
     residual = problem.residual(parameters[:, None])[0]
+    best = named(problem, parameters)
+    doubts = plausibility.of_rows(chosen.frame, columns, target)
+    doubts += plausibility.below_floor(chosen.frame, kind(**best), target)
     span = [*dict.fromkeys((*columns.values(), target, *({"C"} & set(chosen.frame.columns))))]
     return Fit(
         law=law,
         columns=columns,
         target=target,
-        params=named(problem, parameters),
+        params=best,
         objective=problem.objective,
         value=value,
         linear_share=problem.objective.linear_share(residual),
@@ -192,6 +203,7 @@ def fit(
         condition_number=condition,
         restarts=restarts,
         data_span={c: (float(chosen.frame[c].min()), float(chosen.frame[c].max())) for c in span},
+        warnings=tuple(doubts),
     )
 
 
@@ -202,14 +214,19 @@ def noise_delta(law: type[Law], arguments: Mapping[str, Array], aims: Array, wei
     The noise is that about the law, of seeds and of what the law misses alike; it and the fit are found in turn.
     """
     whole = Problem(law, dict(arguments), aims, LogHuber(START_DELTA))
-    problem, weight, delta = whole.sample, weights[whole.sampled], START_DELTA
-    parameters = solve(problem, weight)[0][:, None]
+    problem, weight = whole.sample, weights[whole.sampled]
+    return settled_delta(problem, solve(problem, weight)[0], weight)
+
+
+def settled_delta(problem: Problem, found: Array, weight: Array) -> float:
+    """`noise_delta` of a problem from its best parameters `found` [P] under `LogHuber(START_DELTA)`."""
+    parameters, delta = found[:, None], START_DELTA
     for _ in range(NOISE_ROUNDS):
-        found = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
-        found = max(found, LEAST_DELTA)
-        if abs(found / delta - 1) < SAME_DELTA:
+        scale = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
+        scale = max(scale, LEAST_DELTA)
+        if abs(scale / delta - 1) < SAME_DELTA:
             break
-        delta = found
+        delta = scale
         problem = replace(problem, objective=LogHuber(delta))
         parameters = polish.polish(problem, parameters, weight[None]).parameters
     return delta
@@ -325,12 +342,12 @@ def solve_batch(
     scanned, fixed = grid or scan(problem), fixed or {}
     count = _doubled(problem, REPLICATE_STARTS) if starts is None else starts
 
-    def best_of(block: slice) -> Batch:
+    def searched(block: slice) -> Batch:
         held = {name: value[block] for name, value in fixed.items()}
         own = None if targets is None else targets[block]
         return _best_of_each(problem, scanned, weights[block], held, count, max_steps, own)
 
-    parts = in_blocks(best_of, len(weights), _block(len(weights), problem.size))
+    parts = in_blocks(searched, len(weights), _block(len(weights), problem.size))
     return Batch(
         np.concatenate([part.parameters for part in parts], axis=1),
         np.concatenate([part.objective for part in parts]),
@@ -364,12 +381,20 @@ def _best_of_each(
         max_steps=max_steps,
         targets=None if targets is None else targets[owner],
     )
+    found = best_of(problem, done, owner, held=tuple(fixed))
+    if len(found.objective) != len(weights):
+        raise AssertionError(f"{len(weights) - len(found.objective)} replicates have no start")
+    return found
+
+
+def best_of(
+    problem: Problem, done: polish.Polished, owner: NDArray[np.intp], held: tuple[str, ...] = ()
+) -> Batch:
+    """The best polished start of every replicate; owner [S] says whose each start is."""
     order = np.lexsort((done.objective, owner))
     first = order[np.unique(owner[order], return_index=True)[1]]
-    if len(first) != len(weights):
-        raise AssertionError(f"{len(weights) - len(first)} replicates have no start")
     parameters = done.parameters[:, first]
-    status = _statuses(problem, parameters, done.converged[first], np.zeros(len(first)), held=tuple(fixed))
+    status = _statuses(problem, parameters, done.converged[first], np.zeros(len(first)), held=held)
     return Batch(parameters, done.objective[first], status)
 
 
@@ -436,6 +461,23 @@ def _statuses(
 
 def _numbers(frame: pd.DataFrame, column: str) -> Array:
     return np.asarray(frame[column], dtype=np.float64)
+
+
+def _row_weights(
+    frame: pd.DataFrame,
+    column: str | None,
+    objective: Objective | None,
+    columns: Mapping[str, str],
+    target: str,
+) -> Array:
+    if isinstance(objective, Likelihood):
+        if column is not None:
+            raise InputError(
+                f"the likelihood takes its weights from replicates, and column {column} was given too; leave it out, "
+                "or use squared_log"
+            )
+        return noise.row_weights(frame, np.log(_numbers(frame, target)), list(columns.values()))
+    return _weights(frame, column)
 
 
 def _weights(frame: pd.DataFrame, column: str | None) -> Array:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analysis import fitting
 from analysis.errors import InputError
 from analysis.fitting import Fit
+from analysis.rows import X
 from analysis.uncertainty import bootstrap, predict
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Cut:
     replicates: int = 0
     """Of the bootstrap that made the prediction interval."""
     skill: dict[str, float] | None = None
-    """Against "last value" (the best loss seen), "power of C" and "power of the law's columns" (no floor)."""
+    """Against "last value" (the least loss seen; of another target, that of the largest run), "power of C" and "power
+    of the law's columns" (no floor), as far as these columns and the target are above 0."""
 
     def as_dict(self) -> dict[str, Any]:
         """An entry of `holdout` in fit.json."""
@@ -100,13 +102,12 @@ def _cut(
     if len(seen) < needed:
         reason = f"{len(seen)} rows at or below the cut; {needed} are needed for {len(fit.params)} parameters"
         return Cut(factor, limit, len(seen), len(unseen), reason)
-    x = next(iter(fit.columns.values()))
     try:
-        refit = fitting.fit(seen, fit.law, objective=fit.objective, weights=fit.weighted_by, x=x)
+        refit = refitted(seen, fit)
         boot = bootstrap(seen, refit, replicates=replicates, clusters=clusters, seed=seed, level=level)
     except InputError as error:
         return Cut(factor, limit, len(seen), len(unseen), str(error))
-    truth = np.asarray(unseen["L"], dtype=np.float64)
+    truth = fit.aims(unseen)
     forecast = predict(boot, refit, unseen, level=level)
     errors = forecast.value / truth - 1
     mean = float(np.abs(errors).mean())
@@ -136,19 +137,37 @@ def _shared_trunks(seen: pd.DataFrame, unseen: pd.DataFrame) -> int:
     return int(unseen["trunk_id"].isin(seen["trunk_id"].dropna()).sum())
 
 
+def refitted(rows: pd.DataFrame, fit: Fit) -> Fit:
+    """The same law, objective and weights fitted to other rows."""
+    x = fit.columns.get(X, "C")
+    return fitting.fit(rows, fit.law, objective=fit.objective, weights=fit.weighted_by, x=x, y=fit.target)
+
+
+def naive_forecasts(fit: Fit, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, Array]:
+    """Forecasts [n] of runs that need no law: the least loss seen (of another target, that of the largest run), and
+    straight lines in logarithms, of C and of the law's columns, as far as these are known and above 0."""
+    known, columns = fit.aims(seen), list(fit.columns.values())
+    last = known.min() if fit.target == "L" or "C" not in seen else known[np.argmax(np.asarray(seen["C"]))]
+    found = {"last value": np.full(len(unseen), last)}
+    for name, used in {"power of C": ["C"], "power of " + " and ".join(columns): columns}.items():
+        there = all(column in rows for column in used for rows in (seen, unseen))
+        if there and (known > 0).all() and all((rows[used] > 0).to_numpy().all() for rows in (seen, unseen)):
+            found[name] = _line(seen, unseen, used, known)
+    return found
+
+
 def _naive_errors(fit: Fit, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, float]:
-    """Mean absolute relative error of forecasts that need no law: [best loss seen, straight lines in log-log axes]."""
-    truth = np.asarray(unseen["L"], dtype=np.float64)
-    log_loss = np.log(np.asarray(seen["L"], dtype=np.float64))
+    """Mean absolute relative error of every naive forecast."""
+    truth = fit.aims(unseen)
+    made = naive_forecasts(fit, seen, unseen)
+    return {name: float(np.abs(value / truth - 1).mean()) for name, value in made.items()}
 
-    def line(columns: Sequence[str]) -> Array:
-        def design(frame: pd.DataFrame) -> Array:
-            logs = [np.log(np.asarray(frame[column], dtype=np.float64)) for column in columns]
-            return np.stack([np.ones(len(frame)), *logs], axis=1)
 
-        return np.exp(design(unseen) @ np.linalg.lstsq(design(seen), log_loss, rcond=None)[0])
+def _line(seen: pd.DataFrame, unseen: pd.DataFrame, columns: Sequence[str], known: Array) -> Array:
+    """What a least-squares line of the logarithms on those of the columns gives for unseen rows."""
 
-    forecasts = {"last value": np.full(len(truth), np.exp(log_loss.min())), "power of C": line(["C"])}
-    if list(fit.columns.values()) != ["C"]:
-        forecasts["power of " + " and ".join(fit.columns.values())] = line(list(fit.columns.values()))
-    return {name: float(np.abs(value / truth - 1).mean()) for name, value in forecasts.items()}
+    def design(rows: pd.DataFrame) -> Array:
+        logs = [np.log(np.asarray(rows[column], dtype=np.float64)) for column in columns]
+        return np.stack([np.ones(len(rows)), *logs], axis=1)
+
+    return np.asarray(np.exp(design(unseen) @ np.linalg.lstsq(design(seen), np.log(known), rcond=None)[0]))

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis import answer, conclusions, figures, inventory, limit, page, rate_report, rate_words, transfer
+from analysis import (
+    answer,
+    conclusions,
+    coverage_words,
+    figures,
+    inventory,
+    limit,
+    page,
+    rate_report,
+    rate_words,
+    transfer,
+)
 from analysis.axes import STYLE
 from analysis.curves import read_curves
 from analysis.errors import InputError
@@ -183,6 +194,12 @@ def _conclusions(found: Findings) -> list[Section]:
     return [
         Section("trust", "how far to trust it", "How far to trust it: larger runs, predicted", trust),
         Section("floor", "the floor", "The floor: verdict and evidence", conclusions.floor(found)),
+        Section(
+            "coverage",
+            "coverage",
+            "How often intervals catch the truth",
+            coverage_words.section(found.fit.coverage),
+        ),
         Section("law", "the fit", "The fit and its intervals", conclusions.law(found)),
         Section("outlook", "beyond the data", "Beyond the data", conclusions.outlook(found)),
     ]

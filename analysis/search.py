@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import quadratic
+from analysis import polish, quadratic
+from analysis.objective import SquaredLog, SquaredRaw
 from analysis.problem import Problem
 from analysis.shapes import log_size
 
@@ -27,10 +28,12 @@ BLOCK = 64
 PRODUCT = 4000
 """Most grid points of a product of grids; a law with more is scanned at points that fill its ranges evenly."""
 SCATTERED = 4096
-APART = 0.2
+APART = 0.1
 """Share of a range by which two starts among scattered points differ in some exponent."""
 PLATEAU = 1e-9
 """Share by which two minima of the scan differ if they are two."""
+SETTLED, SETTLED_ROWS = 64, 512
+"""How many of the scattered points are followed to a minimum, and on at most how many rows."""
 LARGEST_LOG = 600.0
 """Of the size of a term: its exponential, and that of minus it, are finite."""
 MEMORY = 2**27
@@ -62,8 +65,28 @@ class Grid:
 
 
 def scan(problem: Problem) -> Grid:
-    """The grid of a problem, with the majoriser of its objective at every point."""
+    """The grid of a problem, with the majoriser of its objective at every point.
+
+    Scattered points are too few to be near every minimum, so the minima of least squares that the best of them lead
+    to are among the points as well.
+    """
     theta, shape = _points(problem)
+    if not shape:
+        theta = np.concatenate([theta, _settled(problem, theta)], axis=1)
+    return _grid(problem, theta, shape)
+
+
+def _settled(problem: Problem, theta: Array) -> Array:
+    """Exponents [M, S] at which the best of the points theta [M, G] end under least squares, on some of the rows. A
+    small delta would make a valley of nearly absolute errors, in which few of them arrive."""
+    rows = problem.sampled[np.linspace(0, len(problem.sampled) - 1, SETTLED_ROWS).astype(np.intp)]
+    squares = replace(problem, objective=SquaredRaw() if problem.objective.raw else SquaredLog())
+    few = squares.part(np.unique(rows))
+    points, _ = starts(few, _grid(few, theta, ()), np.ones((1, few.size)), SETTLED)
+    return polish.polish(few, points, np.ones((points.shape[1], few.size))).parameters[problem.terms :]
+
+
+def _grid(problem: Problem, theta: Array, shape: tuple[int, ...]) -> Grid:
     terms = problem.terms
     rows: NDArray[np.intp] | slice = slice(None)
     most = MEMORY // (8 * theta.shape[1] * (terms * (terms + 1) // 2 + terms + 1))

@@ -133,7 +133,8 @@ def test_order_of_rows_does_not_matter():
 
 def test_weight_two_is_a_row_twice():
     runs = wide(0.01)
-    doubled = fit(pd.concat([runs, runs.iloc[:7]], ignore_index=True), objective=LogHuber(1e-3))
+    twice = pd.concat([runs.assign(copy=1), runs.iloc[:7].assign(copy=2)], ignore_index=True)
+    doubled = fit(twice, objective=LogHuber(1e-3))
     weighted = fit(runs.assign(w=[2.0] * 7 + [1.0] * 28), objective=LogHuber(1e-3), weights="w")
     assert weighted.value == pytest.approx(doubled.value, rel=1e-11)
     assert weighted.params["E"] == pytest.approx(doubled.params["E"], rel=1e-6)

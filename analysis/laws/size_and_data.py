@@ -98,10 +98,7 @@ class Coupled(Law):
     @classmethod
     def ranges(cls, columns: dict[str, Array]) -> dict[str, Exponent]:
         """D0 within three decades of where the terms would be equal amid the runs, for alpha / beta from 0 to 2."""
-        N, D = (float(np.exp(np.log(columns[name]).mean())) for name in ("N", "D"))
-        away = 1e3 * max(N / cls.N1, cls.N1 / N)
-        middle = D * cls.N1 / N
-        return cls.exponents | {"D0": replace(cls.exponents["D0"], lo=middle / away, hi=middle * away)}
+        return cls.exponents | {"D0": even_tokens(cls.exponents["D0"], columns, cls.N1)}
 
     def __call__(self, **columns: ArrayLike) -> Array:
         """E + A ((N1 / N)^(alpha/g) + (D0 / D)^(beta/g))^g."""
@@ -212,3 +209,12 @@ class Stretched(Law):
         """(0, -(N / N0)^alpha, -(D / D0)^beta)."""
         N0, alpha, D0, beta = (exponents[name] for name in ("N0", "alpha", "D0", "beta"))
         return 0.0, -((columns["N"] / N0) ** alpha), -((columns["D"] / D0) ** beta)
+
+
+def even_tokens(exponent: Exponent, columns: dict[str, Array], N1: float) -> Exponent:
+    """The range of tokens at which a model of N1 parameters loses as much to its size as to its data: three decades
+    to either side of where that would be amid the runs, and more the further N1 lies from them."""
+    N, D = (float(np.exp(np.log(columns[name]).mean())) for name in ("N", "D"))
+    away = 1e3 * max(N / N1, N1 / N)
+    middle = D * N1 / N
+    return replace(exponent, lo=middle / away, hi=middle * away)
