@@ -62,24 +62,26 @@ def residual_bootstrap(
     problem, weights = fit.problem(frame), fit.weights(frame)
     groups, method = grouping(frame, clusters)
     column = method.partition(":")[2]
-    basis = design(problem, fit, weights)
-    shape = 1 / np.sqrt(weights) if isinstance(problem.objective, Likelihood) else np.ones(len(frame))
-    residual = problem.residual(vector(problem, fit.params)[:, None])[0] / shape
-    if column:
-        found = noise.components(residual, basis, groups)
-        draw, ends, details = (
-            _of_trunks(found, residual, groups, shape),
-            Percentiles(),
-            {"noise": found.as_dict()},
-        )
-    else:
-        draw, details = _of_pool(modified(problem.objective, residual, basis), shape), {}
-        ends = Percentiles(1.0, max(len(frame) - len(fit.params), 1))
+    draw, found = residual_noise(problem, fit, weights, groups if column else None)
+    ends = Percentiles() if found else Percentiles(1.0, max(len(frame) - len(fit.params), 1))
     made = simulated(
         frame, fit, draw, f"residual:{column}" if column else "residual", int(groups.max()) + 1,
         replicates, seed, level, max_steps, progress, ends,
     )  # fmt: skip
-    return replace(made, details=details)
+    return replace(made, details={"noise": found.as_dict()} if found else {})
+
+
+def residual_noise(
+    problem: Problem, fit: Fit, weights: Array, groups: Codes | None
+) -> tuple[Draw, Noise | None]:
+    """What draws the noise of a residual bootstrap, [R, n]; with trunks [n], their components too."""
+    basis = design(problem, fit, weights)
+    shape = 1 / np.sqrt(weights) if isinstance(problem.objective, Likelihood) else np.ones(problem.size)
+    residual = problem.residual(vector(problem, fit.params)[:, None])[0] / shape
+    if groups is None:
+        return _of_pool(modified(problem.objective, residual, basis), shape), None
+    found = noise.components(residual, basis, groups)
+    return _of_trunks(found, residual, groups, shape), found
 
 
 def seed_noise_bootstrap(
