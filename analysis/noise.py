@@ -109,10 +109,11 @@ def of_replicates(
 ) -> Noise:
     """The noise of selected rows, from those that are replicates of each other; aim [n] are log losses.
 
-    Deviations from the groups' means, pooled. Where there are enough of them (20 degrees of freedom, over half the range
-    of compute) and a likelihood ratio says at 1 % that their size changes with compute, it does so as a power. With trunks [n] (numbers of trunks) the
-    noise that a trunk shares is told apart from that of single runs, where two trunks have runs of the same settings.
-    Rows of one group that have the same loss to every digit are one row written twice.
+    Deviations from the groups' means, pooled. Where there are enough of them (20 degrees of freedom, over half the
+    range of compute) and a likelihood ratio says at 1 % that their size changes with compute, it does so as a power.
+    With trunks [n] (numbers of trunks) the noise that a trunk shares is told apart from that of single runs, where two
+    trunks have runs of the same settings. Rows of one group that have the same loss to every digit are one row written
+    twice.
 
     Raises InputError where no two rows are replicates.
     """
