@@ -182,10 +182,15 @@ def _chosen(source: Source, options: Options) -> rows.Rows:
 
 def _require_floor(options: Options) -> None:
     law = rows.law_named(options.law)
+    instead = "use python -m analysis fit for its parameters, and predict for its values at named runs"
     if law.floor is None or law.target != "L":
         raise InputError(
-            f"the law {options.law} has no floor of the loss, and report and limit are about that; use "
-            "python -m analysis fit"
+            f"the law {options.law} has no floor of the loss, and report and limit are about that; {instead}"
+        )
+    if set(law.columns) != {"N", "D"} and len(law.columns) > 1:
+        raise InputError(
+            f"the law {options.law} takes {', '.join(law.columns)}, so compute alone does not say where it goes, and "
+            f"report and limit follow compute; {instead}"
         )
 
 
