@@ -24,7 +24,7 @@ HEADINGS = {
     "law": "law", "objective": "objective", "exclusion": "rows", "scale": "scales kept", "N": "N counts", "C": "C is",
 }  # fmt: skip
 OBJECTIVE_WORDS = {
-    "least_absolute": "least absolute", "squared_log": "squared, of logs", "squared_raw": "squared, of losses",
+    "least_absolute": "least absolute", "squared_log": "squared logs", "squared_raw": "squared losses",
 }  # fmt: skip
 N_WORDS = {"N": "column N", "N_total": "all parameters", "N without head": "N without head"}
 C_WORDS = {"C": "column C", "6 N D": "6 N D"}

@@ -80,7 +80,7 @@ def test_the_interval_of_the_default_is_that_of_bootstrap(ours):
 @pytest.mark.parametrize("law", ["tied", "coupled"])
 def test_a_specification_is_a_fit_of_its_own_rows(law, objective):
     plan = specifications(of_ours(), laws=("hoffmann", law), scales=(1.0, 0.75), objectives=OBJECTIVES)
-    one = Specification(law, objective, "without top 5% of losses", 1.0, "N_total", "C")
+    one = Specification(law, objective, "without top 5% of L", 1.0, "N_total", "C")
     asked = None if one.from_noise else one.minimised(math.nan)
     alone = fit(plan.rows(one), law, objective=asked)
     problem = alone.problem(plan.rows(one))
@@ -107,7 +107,7 @@ def test_every_choice_of_a_full_table_is_made_and_no_two_are_the_same_rows():
     made = {factor: {getattr(one, factor) for one in plan.made} for factor in FACTORS}
     assert made["N"] == {"N", "N_total", "N without head"} and made["C"] == {"C", "6 N D"}
     assert made["objective"] == set(OBJECTIVES) and made["scale"] == {1.0, 0.75, 0.5}
-    assert {"all rows", "without top 2% of losses", "without dropped"} <= made["exclusion"]
+    assert {"all rows", "without top 2% of L", "without dropped"} <= made["exclusion"]
     for N, C in product(made["N"], made["C"]):
         rows = [mask.tobytes() for key, mask in plan.kept.items() if key[:2] == (N, C)]
         assert len(rows) == len(set(rows))
@@ -195,9 +195,9 @@ def test_a_replicate_of_least_absolute_deviations_ends_near_its_minimum():
     problem = Problem(type(TRUTH), columns, table["L"].to_numpy(), LeastAbsolute())
     best = solve_batch(problem, weights)
     spread_of_E = best.parameters[0].std()
-    # the chain stops at a delta of 3e-3 of the noise; a flat valley may end elsewhere in one of them
+    # the chain stops at a delta of 1e-4, 1/200 of the noise: on 240 rows that moved 90 % of them by less than 0.03
     away = np.abs(found["a"].replicates[0] - best.parameters[0]) / spread_of_E
-    assert np.quantile(away, 0.9) < 0.05
+    assert np.quantile(away, 0.9) < 0.1
 
 
 def test_a_floor_of_zero_is_kept_and_marked():
@@ -285,7 +285,9 @@ def test_the_spread_stands_beside_the_interval_in_words(ours):
     lo, hi = np.quantile(ours.table["E"], [0.05, 0.95])
     assert (told.lo, told.hi) == pytest.approx((lo, hi))
     assert told.ratio == pytest.approx((hi - lo) / (ours.default["E_hi"] - ours.default["E_lo"]))
-    assert "(5-95 %)" in told.words("E") and f"{len(ours.table)} specifications" in told.words("E")
+    assert "(5-95\N{NO-BREAK SPACE}%)" in told.words(
+        "E"
+    ) and f"{len(ours.table)} specifications" in told.words("E")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +344,7 @@ def test_the_published_fits_are_among_the_specifications_of_the_chinchilla_rows(
     plan = specifications(read(reference(known.file)), laws=("hoffmann",))
     found = curve(plan, replicates=2).table
     # the five highest losses of 245 are 2 %, and those that the authors left out
-    exclusion = "all rows" if known.rows == 245 else "without top 2% of losses"
+    exclusion = "all rows" if known.rows == 245 else "without top 2% of L"
     chosen = found[
         (found["exclusion"] == exclusion) & (found["scale"] == 1) & (found["objective"] == "log_huber 0.001")
     ]
