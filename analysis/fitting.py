@@ -193,7 +193,7 @@ def fit(
         value=value,
         linear_share=problem.objective.linear_share(residual),
         delta_from_noise=from_noise,
-        noise=robust_scale(residual, len(parameters)),
+        noise=robust_scale(residual, len(parameters), weight),
         status=str(_statuses(problem, parameters[:, None], np.array([converged]), np.array([condition]))[0]),
         rows=len(chosen.frame),
         excluded=chosen.excluded,
@@ -222,7 +222,7 @@ def settled_delta(problem: Problem, found: Array, weight: Array) -> float:
     """`noise_delta` of a problem from its best parameters `found` [P] under `LogHuber(START_DELTA)`."""
     parameters, delta = found[:, None], START_DELTA
     for _ in range(NOISE_ROUNDS):
-        scale = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
+        scale = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters), weight)
         scale = max(scale, LEAST_DELTA)
         if abs(scale / delta - 1) < SAME_DELTA:
             break
@@ -232,11 +232,17 @@ def settled_delta(problem: Problem, found: Array, weight: Array) -> float:
     return delta
 
 
-def robust_scale(residual: Array, parameters: int) -> float:
+def robust_scale(residual: Array, parameters: int, weights: Array | None = None) -> float:
     """Standard deviation of normal noise by the median of the absolute residuals that the parameters did not pay for:
-    1.4826 times that of the largest n - P of them (as R's rlm and Hill and Holland 1977 take it)."""
-    left = np.sort(np.abs(residual))[min(parameters, len(residual) - 1) :]
-    return float(np.median(left)) * 1.4826
+    1.4826 times that of the largest n - P of them (as R's rlm and Hill and Holland 1977 take it). A weight counts as so
+    many rows."""
+    order = np.argsort(np.abs(residual))[min(parameters, len(residual) - 1) :]
+    if weights is None:
+        return float(np.median(np.abs(residual)[order])) * 1.4826
+    passed = np.cumsum(weights[order])
+    # the mean of the two in the middle where the weight below and above a row is the same
+    middle = [np.searchsorted(passed, passed[-1] / 2, side=side) for side in ("left", "right")]
+    return float(np.abs(residual)[order][np.minimum(middle, len(order) - 1)].mean()) * 1.4826
 
 
 def solve(problem: Problem, weights: Array) -> tuple[Array, float, bool, Restarts]:
