@@ -99,7 +99,7 @@ def noise(problem: Problem, parameters: Array, weights: Array, groups: NDArray[n
         return Noise(
             np.zeros(1), pool, groups, float(np.sqrt(total / freedom)), None, _shape(problem, weights)
         )
-    sums = np.bincount(groups_seen, weights=residual)
+    sums = np.asarray(np.bincount(groups_seen, weights=residual), dtype=np.float64)
     between = _between(total, sums, freedom, sizes, _by_cluster(followed, groups_seen))
     means = sums / sizes
     own = float(np.sqrt(between.own))
