@@ -72,7 +72,8 @@ class Frontier:
     (Hoffmann et al. 2022, equation 4, is kappa = 6 and rho = 1). Where A or B is 0 the optimum is at N = 0 or D = 0
     and N_opt is 0 or infinite. For a law that is no function of such a sum, N_opt is found by a search; at a C far
     below the runs the best split of `Shifted`, whose loss is finite at N = 0, can be the search's end. The loss of
-    `Farseer` falls again where N is absurd and D next to nothing: the valley amid the sizes is meant, not that end.
+    `Farseer` falls again where N is absurd and D next to nothing: the valley amid the sizes is meant, and where there
+    is none, as from C of about 10^23 on at its published parameters, N_opt is the search's end and means nothing.
 
     Columns beside N and D are held at what is `given`, the unique tokens of `DataConstrained` or the x of `Covariate`.
     """

@@ -60,6 +60,7 @@ GIVEN = {DataConstrained: {"D_unique": 1e10}, Covariate: {"x": 1.5}}
 @pytest.mark.parametrize("law", OTHERS, ids=lambda law: type(law).__name__)
 def test_frontier_of_every_law_in_n_and_d_is_its_numeric_minimum(law, price, C):
     floor, given = getattr(law, "E", 0.0), GIVEN.get(type(law), {})
+    C = C**0.2 * 1e16 if isinstance(law, Farseer) else C  # above about 1e23 it has no valley
 
     def loss(log_N):
         return float(law(N=np.exp(log_N), D=price.tokens(C, np.exp(log_N)), **given)) - floor
