@@ -15,11 +15,16 @@ import tyro  # noqa: E402
 
 from analysis import verbs  # noqa: E402
 from analysis.errors import InputError  # noqa: E402
+from analysis.specify import specify  # noqa: E402
 
-VERBS: dict[str, Callable[..., None]] = {
+VERBS: dict[str, Callable[..., int | None]] = {
     "fit": verbs.fit,
     "limit": verbs.limit,
+    "compare": verbs.compare,
+    "predict": verbs.predict,
+    "verify": verbs.verify,
     "report": verbs.report,
+    "specify": specify,
     "known": verbs.known,
 }
 
@@ -32,11 +37,16 @@ def main(arguments: list[str] | None = None) -> int:
     for name, verb in VERBS.items():
         app.command(name=name)(verb)
     try:
-        app.cli(args=arguments, prog="python -m analysis", description="Fit scaling laws to a table of runs.")
+        code = app.cli(
+            args=arguments, prog="python -m analysis", description="Fit scaling laws to a table of runs."
+        )
     except (InputError, TableError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    except BrokenPipeError:  # `| head` has read enough; what is still buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code or 0
 
 
 if __name__ == "__main__":

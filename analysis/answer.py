@@ -103,6 +103,12 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> str:
         f"{notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
         f"{cut['held_out']} fell inside their {notation.percent(cut['level'])} prediction intervals."
     )
+    widened = cut.get("calibrated")
+    if widened is not None and math.isfinite(widened):
+        text += (
+            f" Widened by what such intervals missed among the smaller runs, they held "
+            f"{round(widened * cut['held_out'])}."
+        )
     if cut.get("shared"):
         text += (
             f" {cut['shared']} of those share a trunk with a fitted run, which makes the test milder than it would be "
@@ -130,10 +136,8 @@ def cautions(found: Findings) -> list[str]:
         words.append(STATUSES[fit.status])
     if not fit.restarts.agree:
         words.append("The search found other parameters that fit as well: the parameters are not unique.")
-    for pair in fit.identification.get("confounded", ()):
-        words.append(
-            f"{pair['first']} and {pair['second']} cannot be told apart: in these runs what they act on grows in step."
-        )
+    words += list(fit.warnings)
+    words += [pair["words"] for pair in fit.identification.get("confounded", ()) if "words" in pair]
     if not 0.01 <= fit.linear_share <= 0.99:
         how = "least absolute deviations" if fit.linear_share > 0.5 else "least squares"
         words.append(

@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING
 from analysis import frontier, holdout, rate_words, transfer
 from analysis.admissible import combine
 from analysis.combination import Combination
+from analysis.coverage import Coverage, coverage, default_truths
 from analysis.fitting import Fit
 from analysis.identify import verdict
 from analysis.judgement import judge
+from analysis.laws import LAWS
 from analysis.options import IN_N_AND_D
 from analysis.profile import Profile, profile
-from analysis.uncertainty import Bootstrap, bootstrap
+from analysis.separation import separations
+from analysis.uncertainty import Bootstrap, Interval, bootstrap
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NO_FLOOR = "no_floor"
+"""In place of a verdict, where a law has no floor of the loss."""
 
 
 def with_evidence(
@@ -31,10 +37,17 @@ def with_evidence(
     seed: int = 0,
     level: float = 0.9,
     laws: Sequence[str] = IN_N_AND_D,
+    truths: int | None = None,
     say: Callable[[str], None] = lambda text: None,
-) -> tuple[Fit, Bootstrap, Combination]:
-    """The fit with its intervals, profile of E, verdict, frontier and rolling origin filled in; its bootstrap; and it
-    combined with the other admissible `laws`, by which the verdict is.
+) -> tuple[Fit, Bootstrap, Combination | None]:
+    """The fit with its intervals, their coverage, profile of E, verdict, frontier and rolling origin filled in; its
+    bootstrap; and it combined with the other admissible `laws`, by which the verdict is.
+
+    Coverage is measured on so many simulated `truths` (None: `coverage.default_truths`; 0: not at all), and the
+    intervals are then the calibrated ones, as far as a quantity has one.
+
+    A law that has no floor of the loss (see `no_floor`) gets neither profile nor combination, and the reason in place
+    of a verdict. Exponents that the rows confound are told with by how much (`analysis.separation`).
 
     say is told, in a few words each, what is being done.
     """
@@ -47,16 +60,33 @@ def with_evidence(
         level=level,
         progress=lambda done, total: say(f"bootstrap: {done} of {total} refits"),
     )
-    say("profile of E")
-    curve = profile(table, fit, level=level, clusters=clusters, seed=seed)
-    combined = combination(table, fit, laws=laws, clusters=clusters, seed=seed, level=level, say=say)
+    if truths is None:
+        truths = default_truths(LAWS[fit.law], fit.rows, replicates)
+    measured = None
+    if truths:
+        measured = coverage(
+            table, fit, boot, truths=truths, seed=seed,
+            progress=lambda done, total: say(f"coverage: {done} of {total} simulated tables"),
+        )  # fmt: skip
+    found, combined = fit, None
+    if reason := no_floor(fit):
+        found = replace(fit, identification={"verdict": NO_FLOOR, "reason": reason})
+    else:
+        say("profile of E")
+        curve = profile(table, fit, level=level, clusters=clusters, seed=seed)
+        combined = combination(table, fit, laws=laws, clusters=clusters, seed=seed, level=level, say=say)
+        judged = _identification(table, fit, boot, curve, combined)
+        found = replace(fit, profile=curve.as_dict(), identification=judged)
+    confounded = separations(table, fit, level=level, clusters=clusters, seed=seed)
+    if confounded:
+        told = {"confounded": [pair.as_dict() for pair in confounded]}
+        found = replace(found, identification=found.identification | told)
     found = replace(
-        fit,
-        intervals={name: interval.as_dict() for name, interval in boot.intervals().items()},
+        found,
+        intervals={name: printed(name, plain, measured) for name, plain in boot.intervals().items()},
         bootstrap=boot.as_dict(),
-        profile=curve.as_dict(),
-        identification=_identification(table, fit, boot, curve, combined),
-        frontier=_frontier(table, fit, boot),
+        coverage=measured.as_dict() if measured else {},
+        frontier=_frontier(table, fit, boot, measured),
         holdout=tuple(
             cut.as_dict()
             for cut in holdout.rolling_origin(
@@ -66,6 +96,18 @@ def with_evidence(
         tuning=rate_words.as_dict(transfer.series(table, fit.where, level), fit.select(table).frame),
     )
     return found, boot, combined
+
+
+def no_floor(fit: Fit) -> str:
+    """Why no verdict is made on the floor of this law: it has none, or it is of another column than the loss; empty
+    where one is."""
+    if fit.target != "L":
+        return (
+            f"This law is of {fit.target} and not of the loss L, so nothing is said of a floor of the loss."
+        )
+    if LAWS[fit.law].floor is None:
+        return "This law has no floor."
+    return ""
 
 
 def combination(
@@ -93,6 +135,19 @@ def combination(
     )
 
 
+def printed(name: str, plain: Interval, measured: Coverage | None) -> dict[str, object]:
+    """The interval of a quantity that is shown: the calibrated one, or the plain one where there is none, which its
+    method then says."""
+    if measured is None or name not in measured.quantities:
+        return plain.as_dict()
+    calibrated = measured.quantities[name].calibrated
+    if calibrated is None:
+        return replace(
+            plain, method=f"{plain.method}, not calibrated: no interval reached the level"
+        ).as_dict()
+    return calibrated.as_dict()
+
+
 def _identification(
     table: pd.DataFrame, fit: Fit, boot: Bootstrap, curve: Profile, combined: Combination
 ) -> dict[str, object]:
@@ -103,16 +158,13 @@ def _identification(
     return alone | judged | {"alone": said, "admissible": combined.as_dict()}
 
 
-def _frontier(table: pd.DataFrame, fit: Fit, boot: Bootstrap) -> dict[str, object]:
+def _frontier(table: pd.DataFrame, fit: Fit, boot: Bootstrap, measured: Coverage | None) -> dict[str, object]:
     if frontier.two_powers(fit.curve) is None:
         return {}
     cost = frontier.cost(fit.select(table))
     many = frontier.Frontier(boot.law, cost)
-    intervals = {
-        "N_exponent": boot.interval(many.N_exponent).as_dict(),
-        "D_exponent": boot.interval(many.D_exponent).as_dict(),
-        "L_exponent": boot.interval(many.L_exponent).as_dict(),
-    }
+    names = ("N_exponent", "D_exponent", "L_exponent")
+    intervals = {name: printed(name, boot.interval(getattr(many, name)), measured) for name in names}
     return frontier.Frontier(fit.curve, cost).as_dict() | {"intervals": intervals}
 
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from analysis import fitting, holdout, limit, record, rows
 from analysis.admissible import admitted
 from analysis.combination import Combination
+from analysis.coverage import default_truths
 from analysis.errors import InputError
-from analysis.evidence import combination, with_evidence
+from analysis.evidence import combination, no_floor, with_evidence
 from analysis.fitting import Fit
 from analysis.limit import Forecast
 from analysis.options import Options
@@ -65,6 +66,17 @@ class Findings:
 def find(
     source: Source, options: Options, stored: Path, *, refit: bool = False, say: Say = print
 ) -> tuple[Fit, Bootstrap, Combination]:
+    """As `stored_or_made`; raises InputError for a law without a floor of the loss, which is what a report is about."""
+    _require_floor(options)
+    fit, boot, combined = stored_or_made(source, options, stored, refit=refit, say=say)
+    if combined is None:
+        raise AssertionError("a law with a floor is combined with the admissible ones")
+    return fit, boot, combined
+
+
+def stored_or_made(
+    source: Source, options: Options, stored: Path, *, refit: bool = False, say: Say = print
+) -> tuple[Fit, Bootstrap, Combination | None]:
     """The fit of the source with its evidence, its bootstrap, and it combined with the other admissible laws: from
     `stored` (fit.json) where that is of this table and these options, else made and written there.
 
@@ -76,15 +88,51 @@ def find(
         _require_same_table(fit, source, stored)
         if _is_of(fit, source, options):
             say(f"using {stored.name}: it is of this table and these options")
-            combined = combination(
-                source.table, fit, laws=options.admit, clusters=options.clusters, seed=options.seed,
-                level=options.level,
-            )  # fmt: skip
-            return fit, _bootstrap(source, fit, options), combined
+            return fit, *again(source, fit, options)
         say(f"{stored.name} is of this table and other options: fitting again")
     fit, boot, combined = _fit(source, options, say)
     record.write(fit, stored)
     return fit, boot, combined
+
+
+def again(source: Source, fit: Fit, options: Options) -> tuple[Bootstrap, Combination | None]:
+    """The bootstrap and the combination that a stored fit was made with, which fit.json does not hold."""
+    boot = _bootstrap(source, fit, options)
+    if no_floor(fit):
+        return boot, None
+    return boot, combination(
+        source.table,
+        fit,
+        laws=options.admit,
+        clusters=options.clusters,
+        seed=options.seed,
+        level=options.level,
+    )
+
+
+def fitted(source: Source, options: Options) -> Fit:
+    """The law fitted to the source, naming file, hash and version, without evidence."""
+    found = fitting.fit(
+        source.table,
+        options.law,
+        objective=options.minimised(),
+        weights=options.weights or None,
+        where=options.where or None,
+        x=options.x,
+        y=options.y,
+    )
+    renamed = renames(options.columns)
+    theirs = {
+        ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
+    }
+    return replace(
+        found,
+        conventions=found.conventions | theirs,
+        table=source.table_path.name,
+        renamed=renamed,
+        table_sha256=source.table_sha256,
+        version=version(),
+    )
 
 
 def conclude(
@@ -126,30 +174,48 @@ def too_few(source: Source, options: Options) -> str:
 
 
 def _chosen(source: Source, options: Options) -> rows.Rows:
-    columns = rows.law_columns(rows.law_named(options.law), options.x)
-    return rows.select(source.table, columns, 0, options.where or None)
+    law = rows.law_named(options.law)
+    columns, target = rows.law_columns(law, options.x), rows.law_target(law, options.y)
+    signed = rows.signed_columns(law, columns)
+    return rows.select(source.table, columns, 0, options.where or None, target, signed)
+
+
+def _require_floor(options: Options) -> None:
+    law = rows.law_named(options.law)
+    instead = "use python -m analysis fit for its parameters, and predict for its values at named runs"
+    if law.floor is None or law.target != "L":
+        raise InputError(
+            f"the law {options.law} has no floor of the loss, and report and limit are about that; {instead}"
+        )
+    if set(law.columns) != {"N", "D"} and len(law.columns) > 1:
+        raise InputError(
+            f"the law {options.law} takes {', '.join(law.columns)}, so compute alone does not say where it goes, and "
+            f"report and limit follow compute; {instead}"
+        )
 
 
 def _is_of(fit: Fit, source: Source, options: Options) -> bool:
     """Whether a stored fit is what these options would make of the source."""
-    sections = (
-        (fit.profile, {"lo", "hi", "values"}),
-        (fit.identification, {"verdict", "lo", "hi", "falls", "trades", "alone", "admissible"}),
-        (fit.tuning, {"warnings", "sweeps", "trends"}),
-    )
+    law = rows.law_named(options.law)
+    sections = [(fit.tuning, {"warnings", "sweeps", "trends"})]
+    if not no_floor(fit):
+        judged = {"verdict", "lo", "hi", "falls", "trades", "alone", "admissible"}
+        sections += [(fit.profile, {"lo", "hi", "values"}), (fit.identification, judged)]
     if any(not keys <= section.keys() for section, keys in sections) or not fit.holdout:
         return False
     frame = _chosen(source, options).frame
     asked = (
         options.law, options.where or None, options.weights or None, (options.objective, options.delta),
         options.replicates, options.seed,
-        {options.level}, rows.law_columns(rows.law_named(options.law), options.x),
-        grouping(frame, options.clusters)[1], len(frame), version(), _admitted(options),
+        {options.level}, rows.law_columns(law, options.x), rows.law_target(law, options.y),
+        grouping(frame, options.clusters)[1], len(frame), version(),
+        () if no_floor(fit) else admitted(options.law, options.admit), _truths(frame, options),
     )  # fmt: skip
     stored = (
         fit.law, fit.where, fit.weighted_by, fit.objective_asked, fit.bootstrap.get("replicates"),
         fit.bootstrap.get("seed"), {interval["level"] for interval in fit.intervals.values()}, fit.columns,
-        fit.bootstrap.get("method"), fit.rows, fit.version, tuple(fit.identification["admissible"]["admitted"]),
+        fit.target, fit.bootstrap.get("method"), fit.rows, fit.version,
+        tuple(fit.identification.get("admissible", {}).get("admitted", ())), fit.coverage.get("truths", 0),
     )  # fmt: skip
     return asked == stored and all(
         name in frame and (lo, hi) == (frame[name].min(), frame[name].max())
@@ -157,42 +223,24 @@ def _is_of(fit: Fit, source: Source, options: Options) -> bool:
     )
 
 
-def _admitted(options: Options) -> tuple[str, ...]:
-    """The laws that the verdict asks."""
-    return admitted(options.law, options.admit)
+def _truths(frame: pd.DataFrame, options: Options) -> int:
+    """Simulated tables that coverage is measured on."""
+    if options.coverage is not None:
+        return options.coverage
+    return default_truths(rows.law_named(options.law), len(frame), options.replicates)
 
 
-def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Combination]:
+def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Combination | None]:
     say(f"fitting the law {options.law} to {source.table_path.name}")
-    found = fitting.fit(
-        source.table,
-        options.law,
-        objective=options.minimised(),
-        weights=options.weights or None,
-        where=options.where or None,
-        x=options.x,
-        y=options.y,
-    )
-    renamed = renames(options.columns)
-    theirs = {
-        ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
-    }
-    found = replace(
-        found,
-        conventions=found.conventions | theirs,
-        table=source.table_path.name,
-        renamed=renamed,
-        table_sha256=source.table_sha256,
-        version=version(),
-    )
     made, boot, combined = with_evidence(
         source.table,
-        found,
+        fitted(source, options),
         replicates=options.replicates,
         clusters=options.clusters,
         seed=options.seed,
         level=options.level,
         laws=options.admit,
+        truths=options.coverage,
         say=say,
     )
     return record.from_json(record.to_json(made)), boot, combined
@@ -241,8 +289,7 @@ def _predictions(fit: Fit, boot: Bootstrap, frame: pd.DataFrame) -> Predictions:
         nothing = np.zeros(len(frame), dtype=bool)
         return Predictions(compute, observed, made.value, made.lo, made.hi, nothing, math.inf, made.level)
     seen = frame[compute <= cut["cut"]]
-    x = next(iter(fit.columns.values()))
-    refit = fitting.fit(seen, fit.law, objective=fit.objective, weights=fit.weighted_by, x=x)
+    refit = holdout.refitted(seen, fit)
     clusters = boot.method.removeprefix("cluster:")
     small = bootstrap(
         seen, refit, replicates=holdout.REPLICATES, clusters=clusters, seed=boot.seed, level=boot.level

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.errors import InputError
 from analysis.laws import Coupled, Covariate, Hoffmann, Kaplan, Law, OverTrained, Tied
 from analysis.rows import Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 
@@ -185,12 +188,17 @@ def _with_axes(law: Law, axes: int) -> dict[str, Array]:
 
 
 def cost(rows: Rows) -> Cost:
+    """What the rows selected cost: `cost_of` their frame."""
+    return cost_of(rows.frame)
+
+
+def cost_of(frame: pd.DataFrame) -> Cost:
     """kappa and rho by least squares of log(C / D) on log N over the rows' own C.
 
     Exact counts are not 6 N D for small models (attention over the context, the head), so the power of N is fitted;
     rho is 1 where all rows have one N.
     """
-    N, D, C = (np.asarray(rows.frame[name], dtype=np.float64) for name in ("N", "D", "C"))
+    N, D, C = (np.asarray(frame[name], dtype=np.float64) for name in ("N", "D", "C"))
     x, y = np.log(N), np.log(C / D)
     spread = float(np.var(x))
     rho = float(np.mean((x - x.mean()) * (y - y.mean())) / spread) if spread > 1e-12 else 1.0

@@ -138,18 +138,20 @@ def term_falls(problem: Problem, fit: Fit) -> dict[str, float]:
 
 def confounded(problem: Problem, fit: Fit) -> tuple[Confounded, ...]:
     """Pairs of exponents whose terms are powers of what is, over these rows, one variable: with D = 20 N in every run
-    alpha and beta only ever enter together, and their values can be exchanged."""
+    alpha and beta only ever enter together, and their values can be exchanged. Of two terms that each have several
+    exponents the last are named."""
     theta = vector(problem, fit.params)[problem.terms :, None]
     log_basis = problem.log_basis(theta)[:, 0]
     names = list(problem.exponents)
-    found = []
+    varies = [bool(np.isfinite(term).all() and np.ptp(term) > 0) for term in log_basis]
+    found = {}
     for (k, m), (j, other) in combinations(problem.couplings, 2):
-        if m == other or k == j or np.ptp(log_basis[k]) == 0 or np.ptp(log_basis[j]) == 0:
+        if m == other or k == j or not (varies[k] and varies[j]):
             continue
         correlation = float(np.corrcoef(log_basis[k], log_basis[j])[0, 1])
         if abs(correlation) > CONFOUNDED:
-            found.append(Confounded(names[m], names[other], correlation))
-    return tuple(found)
+            found[k, j] = Confounded(names[m], names[other], correlation)
+    return tuple(found.values())
 
 
 def rank_correlations(boot: Bootstrap, parameter: str = "E") -> dict[str, float]:

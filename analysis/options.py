@@ -1,11 +1,14 @@
-"""How a table is fitted: the options that `report` and `limit` share."""
+"""How a table is fitted: the options that all verbs which fit share."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import tyro
+
+from analysis.equations import listing
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
 
 IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted", "stretched")
 """Laws in N and D that are admitted beside each other; here, where `--help` finds them without NumPy."""
+
+FEWEST_TRUTHS = 20
+"""Simulated tables from which a coverage is measured."""
 
 OBJECTIVE_NAMES = ("log_huber", "least_absolute", "squared_log", "squared_raw")
 """Names of `objective.OBJECTIVES`, likewise."""
@@ -22,16 +28,15 @@ OBJECTIVE_NAMES = ("log_huber", "least_absolute", "squared_log", "squared_raw")
 class Options:
     """How the table is fitted. Raises InputError for a value that cannot be."""
 
-    law: str = "hoffmann"
-    """hoffmann (E + A / N^alpha + B / D^beta), tied (alpha = beta), coupled, shifted, stretched or power"""
+    law: Annotated[str, tyro.conf.arg(help=f"what is fitted, one of\n{listing()}")] = "hoffmann"
     where: str = ""
     """fit only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped" """
     columns: tuple[str, ...] = ()
     """names of our columns in the table, e.g. N=params D=tokens L=loss"""
     x: str = "C"
-    """column that the law `power` is in"""
+    """column that a law in any one column x is in"""
     y: str = "L"
-    """column that a law of any column is of"""
+    """column that a law of any column y is of"""
     objective: str = "log_huber"
     """what is minimised: log_huber, least_absolute, squared_log or squared_raw"""
     delta: float | None = None
@@ -46,6 +51,9 @@ class Options:
     """seed of the resampling"""
     level: float = 0.9
     """level of all intervals"""
+    coverage: int | None = None
+    """tables simulated to measure how often intervals catch the truth, and to calibrate them; 0 leaves it out; by
+    default 300, fewer with more than 300 rows, with under 1000 replicates or for a law of many parameters"""
     admit: tuple[str, ...] = IN_N_AND_D
     """laws that the verdict on the floor asks beside --law, where that is one in N and D"""
 
@@ -63,6 +71,10 @@ class Options:
         if self.delta is not None and self.objective != "log_huber":
             raise InputError(
                 f"{self.objective} has no delta; leave --delta out, or use --objective log_huber"
+            )
+        if self.coverage is not None and self.coverage and self.coverage < FEWEST_TRUTHS:
+            raise InputError(
+                f"coverage is {self.coverage}; use at least {FEWEST_TRUTHS} simulated tables, or 0 to leave it out"
             )
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; use a whole number from 0")

@@ -42,10 +42,12 @@ def to_json(fit: Fit) -> dict[str, Any]:
         "restarts": vars(fit.restarts) | {"agree": fit.restarts.agree},
         "data_span": {name: {"min": lo, "max": hi} for name, (lo, hi) in fit.data_span.items()},
         "holdout": list(fit.holdout),
+        "warnings": list(fit.warnings),
         "tuning": fit.tuning,
+        "coverage": fit.coverage,
     }
     order = [name for item in fields(Fit) if (name := item.name) in found]
-    return {name: _jsonable(found[name]) for name in order}
+    return {name: jsonable(found[name]) for name in order}
 
 
 def from_json(found: Any) -> Fit:
@@ -63,7 +65,9 @@ def from_json(found: Any) -> Fit:
             ),
             data_span={name: (span["min"], span["max"]) for name, span in found["data_span"].items()},
             holdout=tuple(found["holdout"]),
-            tuning=found.get("tuning", {}),  # absent in files of earlier versions
+            warnings=tuple(found.get("warnings", ())),  # absent in files of earlier versions
+            tuning=found.get("tuning", {}),  # likewise
+            coverage=found.get("coverage", {}),
         )
         names = law_named(fit.law).parameters()
     except (KeyError, TypeError, AttributeError) as error:
@@ -110,11 +114,12 @@ def read(path: str | Path) -> Fit:
     return from_json(found)
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """The value with tuples as lists, and what is not finite as None."""
     if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_jsonable(item) for item in value]
+        return [jsonable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis import answer, conclusions, figures, inventory, limit, page, rate_report, rate_words, transfer
+from analysis import (
+    answer,
+    conclusions,
+    coverage_words,
+    figures,
+    inventory,
+    limit,
+    page,
+    rate_report,
+    rate_words,
+    specification_report,
+    transfer,
+)
 from analysis.axes import STYLE
 from analysis.curves import read_curves
 from analysis.errors import InputError
@@ -168,8 +180,10 @@ def _sections(job: Job, found: Findings | None, rates: Sequence[Series]) -> list
     source = job.source
     made = inventory.provenance(source, found, _commands(job))
     tried = rate_report.section(rates, rate_words.warnings(rates)) if rates else Html("")
+    choices = specification_report.content(job.home / "specification.json", source.table_sha256)
     return [
         *(_conclusions(found) if found else []),
+        *([Section("choices", "the analyst's choices", "The analyst's choices", choices)] if choices else []),
         *([Section("rates", "learning rates", "Learning rates", tried)] if rates else []),
         Section("runs", "runs", "Runs", inventory.runs(source, found)),
         Section("cost", "cost", "Cost", inventory.cost(source)),
@@ -183,6 +197,12 @@ def _conclusions(found: Findings) -> list[Section]:
     return [
         Section("trust", "how far to trust it", "How far to trust it: larger runs, predicted", trust),
         Section("floor", "the floor", "The floor: verdict and evidence", conclusions.floor(found)),
+        Section(
+            "coverage",
+            "coverage",
+            "How often intervals catch the truth",
+            coverage_words.section(found.fit.coverage),
+        ),
         Section("law", "the fit", "The fit and its intervals", conclusions.law(found)),
         Section("outlook", "beyond the data", "Beyond the data", conclusions.outlook(found)),
     ]

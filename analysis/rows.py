@@ -23,6 +23,9 @@ Y = "y"
 OUTDONE = "another learning rate did better"
 """Why a row of a sweep is not fitted: of its size, D and recipe another rate has a lower mean loss."""
 
+NAMED = 3
+"""Rows that a sentence names; the others are counted."""
+
 _ALLOWED = (
     *(ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.Compare),
     *(ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn),
@@ -60,6 +63,11 @@ def law_columns(law: type[Law], x: str = "C") -> dict[str, str]:
     return {name: x if name == X else name for name in law.columns}
 
 
+def law_target(law: type[Law], y: str = "L") -> str:
+    """The column of the table that the law is of; one of any column is of the table's column `y`."""
+    return y if law.target == Y else law.target
+
+
 def select(
     table: pd.DataFrame,
     columns: Mapping[str, str],
@@ -74,11 +82,13 @@ def select(
     `where` is true is kept, with all its seeds: the law is that of tuned runs, and a sweep's bad rates are no part of
     it. The least of several noisy means lies a little below the loss that the rate would have with more seeds.
 
-    columns maps the law's columns to the table's; C is made as 6 N D where the table has none. Raises InputError for a
-    column that is missing or not numeric, a value that is not above 0 (or not finite, in a column among `signed`), and
-    fewer rows than parameters.
+    A row that is the same in every column as one before it is left out. columns maps the law's columns to the table's;
+    C is made as 6 N D where the table has none. Raises InputError for a column that is missing or not numeric, losses
+    in several units, two losses of one run, a value that is not above 0 (or not finite, in a
+    column among `signed`), and fewer rows than parameters.
     """
     frame, conventions = _with_compute(table)
+    _require_columns(frame, (*columns.values(), target))
     for column in (*columns.values(), target):
         require_numbers(frame, column)
     reasons = _reasons(frame, where, target)
@@ -88,6 +98,9 @@ def select(
     if len(kept) < parameters:
         raise InputError(_too_few(len(kept), len(frame), parameters, reasons))
     _require_one_corpus(kept)
+    _require_one_row_a_run(kept, columns, target)
+    if target == "L" and (unit := _unit(kept)):
+        conventions["L"] = unit
     left_out = reasons.dropna()
     excluded = tuple(Excluded(label(frame, i), str(reason)) for i, reason in left_out.items())
     return Rows(kept, excluded, conventions)
@@ -97,7 +110,23 @@ def label(frame: pd.DataFrame, index: Any) -> str:
     """The run_id of a row, or its number in the file (the first after the header is row 1)."""
     if "run_id" in frame.columns and frame["run_id"].notna()[index]:
         return str(frame.at[index, "run_id"])
+    return place(frame, index)
+
+
+def place(frame: pd.DataFrame, index: Any) -> str:
+    """A row's number in the file: "row 7"."""
     return f"row {int(index) + 1}"
+
+
+def named(frame: pd.DataFrame, mask: Any) -> str:
+    """The rows where the mask [n] is true, in words: "r3, r7 and r9", or the first three and how many more."""
+    import numpy as np
+
+    found = np.flatnonzero(mask)
+    names = [label(frame, frame.index[i]) for i in found[:NAMED]]
+    if len(found) > NAMED:
+        return f"{', '.join(names)} and {len(found) - NAMED} more rows"
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
@@ -140,6 +169,17 @@ def _parse(expression: str) -> ast.Expression:
         raise InputError(f"--where {expression!r} is not an expression: {error.msg}") from None
 
 
+def _require_columns(frame: pd.DataFrame, names: Collection[str]) -> None:
+    """Raise InputError with all that the law takes, what is not there and how to name it."""
+    missing = [name for name in dict.fromkeys(names) if name not in frame.columns]
+    if missing:
+        told = " ".join(f"{name}=theirs" for name in missing)
+        raise InputError(
+            f"the law takes {', '.join(dict.fromkeys(names))}, and the table has no column {', '.join(missing)}; name "
+            f"what holds it, e.g. --columns {told} (columns are: {', '.join(map(str, frame.columns))})"
+        )
+
+
 def _with_compute(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     frame = table.reset_index(drop=True) if not table.index.is_unique else table
     conventions = {"N": "column N of the table", "C": "column C of the table"}
@@ -179,12 +219,11 @@ def _require_finite(frame: pd.DataFrame, column: str) -> None:
     import numpy as np
 
     values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        name = label(frame, frame.index[bad[0]])
+    bad = ~np.isfinite(values)
+    if bad.any():
         raise InputError(
-            f"{column} is {values[bad[0]]} in {name} ({len(bad)} such rows); it must be finite: correct it, or leave "
-            f"the row out with --where '-1e300 < {column} < 1e300'"
+            f"{column} is {values[bad][0]} in {named(frame, bad)} ({bad.sum()} such rows); it must be finite: correct "
+            f"it, or leave the row out with --where '-1e300 < {column} < 1e300'"
         )
 
 
@@ -192,12 +231,11 @@ def _require_positive(frame: pd.DataFrame, column: str) -> None:
     import numpy as np
 
     values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-    if len(bad):
-        name = label(frame, frame.index[bad[0]])
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
         raise InputError(
-            f"{column} is {values[bad[0]]} in {name} ({len(bad)} such rows); it must be finite and above 0: correct "
-            f"it, or leave the row out with --where '0 < {column} < 1e300'"
+            f"{column} is {values[bad][0]} in {named(frame, bad)} ({bad.sum()} such rows); it must be finite and above "
+            f"0: correct it, or leave the row out with --where '0 < {column} < 1e300'"
         )
 
 
@@ -213,6 +251,55 @@ def _require_one_corpus(frame: pd.DataFrame) -> None:
         )
 
 
+def _require_one_row_a_run(frame: pd.DataFrame, columns: Mapping[str, str], target: str) -> None:
+    """Raise InputError where one run_id has two sizes, or two values of the target at one place of the law."""
+    if "run_id" not in frame.columns or not frame["run_id"].dropna().duplicated().any():
+        return
+    rows = frame[frame["run_id"].notna()]
+    for name, by in (("N", ["run_id"]), (target, ["run_id", *dict.fromkeys(columns.values())])):
+        if name not in rows.columns or name in by:
+            continue
+        different = rows[[*by, name]].drop_duplicates()
+        clash = different[different.duplicated(by, keep=False)]
+        if len(clash):
+            first = clash.iloc[0]
+            values = clash.loc[(clash[by] == first[by]).all(axis=1), name]
+            raise InputError(
+                f"run_id {first['run_id']} has rows of {name} = {' and '.join(f'{value:g}' for value in values[:2])} "
+                f"({clash['run_id'].nunique()} such runs): one run has one; correct its run_id, or keep one row with "
+                "--where"
+            )
+
+
+def _unit(frame: pd.DataFrame) -> str:
+    """What the rows' losses are in, where a column says so; raises InputError where that is not nats per token or
+    the same for every row."""
+    from scaling.table import PER_BYTE, loss_units
+
+    known = loss_units(frame)
+    if known is None:
+        return ""
+    column, units = known
+    different = list(units.dropna().unique())
+    if len(different) > 1:
+        shown = ", ".join(f"{unit} in {named(frame, (units == unit).to_numpy())}" for unit in different)
+        raise InputError(
+            f"column {column} says that L is in {len(different)} units ({shown}); convert L to one of them (nats are "
+            f"bits times 0.693147), or keep one, e.g. --where '{column} == \"{frame[column].iloc[0]}\"'"
+        )
+    if different[0] == "bits per token":
+        raise InputError(
+            f"column {column} says that L is in bits per token; multiply it by 0.693147 (ln 2) and say nats there"
+        )
+    if different[0] == "perplexity":
+        raise InputError(f"column {column} says that L is perplexity; take its logarithm, and say nats there")
+    whence = f"as column {column} says"
+    converted = frame[column].astype("string").str.contains("converted").all()
+    if different[0] in PER_BYTE:
+        return f"{different[0]} (and so is the floor), {whence}"
+    return f"nats per token, converted from bits, {whence}" if converted else f"nats per token, {whence}"
+
+
 def _reasons(frame: pd.DataFrame, where: str | None, target: str) -> pd.Series:
     """Why a row is not fitted; missing where it is."""
     import pandas as pd
@@ -224,6 +311,9 @@ def _reasons(frame: pd.DataFrame, where: str | None, target: str) -> pd.Series:
 
     if where:
         give(~evaluate(frame, where), f"not where {where}")
+    again = frame.duplicated()
+    if again.any():
+        give(again, _duplicate_of(frame))
     if "status" in frame.columns:
         status = frame["status"].astype("string")
         give(status.notna() & (status != "done"), "status " + status.fillna(""))
@@ -232,7 +322,24 @@ def _reasons(frame: pd.DataFrame, where: str | None, target: str) -> pd.Series:
         give(decayed.isin(["false", "0", "0.0"]), "its learning rate was not decayed")
     give(frame[target].isna(), "no loss L" if target == "L" else f"no {target}")
     if "L" in frame.columns:
-        give(_outdone(frame, where), OUTDONE)
+        once = frame[~again]
+        give(_outdone(once, where).reindex(frame.index, fill_value=False), OUTDONE)
+    return reasons
+
+
+def _duplicate_of(frame: pd.DataFrame) -> pd.Series:
+    """For rows that are the same in every column as one before them, which that is."""
+    import pandas as pd
+
+    same = frame[frame.duplicated(keep=False)]
+    first: dict[Any, str] = {}
+    reasons = pd.Series(pd.NA, index=frame.index, dtype="string")
+    keys = pd.util.hash_pandas_object(same, index=False)
+    for index, key in zip(same.index, keys, strict=True):
+        if key in first:
+            reasons[index] = f"duplicate of {first[key]}"
+        else:
+            first[key] = place(frame, index)
     return reasons
 
 

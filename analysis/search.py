@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from analysis import polish, quadratic
 from analysis.objective import SquaredLog, SquaredRaw
 from analysis.problem import Problem
+from analysis.shapes import log_size
 
 Array = NDArray[np.float64]
 
@@ -29,10 +30,14 @@ PRODUCT = 4000
 SCATTERED = 4096
 APART = 0.1
 """Share of a range by which two starts among scattered points differ in some exponent."""
+PLATEAU = 1e-9
+"""Share by which two minima of the scan differ if they are two."""
 SETTLED, SETTLED_STEPS, SETTLED_ROWS = 192, (100, 300), 512
 """How many of the scattered points are followed towards a minimum, by how many steps all and then the best quarter, and
 on at most how many rows."""
-MEMORY = 2**28
+LARGEST_LOG = 600.0
+"""Of the size of a term: its exponential, and that of minus it, are finite."""
+MEMORY = 2**27
 """Bytes that the moments of a scan may take; with more, it is over a sample of the rows."""
 
 
@@ -45,12 +50,19 @@ class Grid:
     shape: tuple[int, ...]
     """Points an exponent; empty where the points are scattered."""
     center: Array
-    """Mean over rows of log phi_k, taken out of the basis, [K, G]."""
+    """The logarithm of each term's size (see `log_size`), taken out of the basis, [K, G]."""
     moments: Array
     """Weighted products of the basis, to be summed over rows: pairs, then the right-hand side, then the offset of the
     majoriser, [K (K + 1) / 2 + K + 1, n, G]."""
+    weight: Array
+    """The weights of the majoriser, [n, G]."""
     rows: NDArray[np.intp] | slice
     """The rows that are scanned."""
+
+    @property
+    def beyond(self) -> NDArray[np.bool_]:
+        """Points [G] at which some term is so large or small that its amplitude is no number."""
+        return np.asarray((np.abs(self.center) > LARGEST_LOG).any(axis=0))
 
 
 def scan(problem: Problem) -> Grid:
@@ -88,15 +100,19 @@ def _grid(problem: Problem, theta: Array, shape: tuple[int, ...]) -> Grid:
         ]
         problem = problem.part(rows)
     log_basis = problem.log_basis(theta)
-    present = np.isfinite(log_basis)
-    center = np.where(present, log_basis, 0.0).sum(axis=2) / np.maximum(present.sum(axis=2), 1)
+    center, _ = log_size(log_basis)
     size = np.abs(problem.target) + (problem.target == 0)
     basis = np.exp(log_basis - center[:, :, None]) / size * problem.law.sign()[:, None, None]
     weight, offset = _majoriser(problem, basis, size)
     aim = problem.target / size  # 1, or -1 where a raw target is below 0
-    pairs = [basis[j] * basis[k] * weight for j, k in _pairs(len(basis))]
-    moments = np.stack([*pairs, *(basis * (weight * aim)), offset])
-    return Grid(theta, shape, center, np.ascontiguousarray(moments.transpose(0, 2, 1)), rows)
+    pairs = _pairs(terms)
+    moments = np.empty((len(pairs) + terms + 1, problem.size, theta.shape[1]))
+    for row, (j, k) in enumerate(pairs):
+        np.multiply(basis[j] * weight, basis[k], out=moments[row].T)
+    for k in range(terms):
+        np.multiply(basis[k] * weight, aim, out=moments[len(pairs) + k].T)
+    moments[-1] = offset.T
+    return Grid(theta, shape, center, moments, np.broadcast_to(weight, offset.shape).T, rows)
 
 
 def _points(problem: Problem) -> tuple[Array, tuple[int, ...]]:
@@ -139,18 +155,24 @@ def _majoriser(problem: Problem, basis: Array, size: Array) -> tuple[Array, Arra
 
 
 def starts(
-    problem: Problem, grid: Grid, weights: Array, count: int, fixed: Mapping[str, Array] | None = None
+    problem: Problem,
+    grid: Grid,
+    weights: Array,
+    count: int,
+    fixed: Mapping[str, Array] | None = None,
+    targets: Array | None = None,
 ) -> tuple[Array, NDArray[np.intp]]:
     """Local minima of the majorised profile over the exponents, at most `count` a replicate, best first.
 
-    weights [R, n]; fixed maps names of parameters to values [R]. Returns parameters [P, S] in the fitter's order and,
-    for each, the replicate that it belongs to [S].
+    weights [R, n]; fixed maps names of parameters to values [R]; targets [R, n] stand for the problem's. Returns
+    parameters [P, S] in the fitter's order and, for each, the replicate that it belongs to [S].
     """
     found, owner = [], []
     for first in range(0, len(weights), BLOCK):
         block = slice(first, first + BLOCK)
         held = {name: value[block] for name, value in (fixed or {}).items()}
-        amplitude, value = _profile(problem, grid, weights[block], held)
+        own = None if targets is None else targets[block]
+        amplitude, value = _profile(problem, grid, weights[block], held, own)
         if grid.shape:
             replicate, point = _local_minima(value, grid.shape, count)
         else:
@@ -165,10 +187,11 @@ def starts(
 
 def spread(problem: Problem, grid: Grid, weights: Array, count: int) -> Array:
     """About `count` points of the grid, evenly spread, with the best amplitudes there for weights [n]: [P, S]."""
-    amplitude, _value = _profile(problem, grid, weights[None], {})
-    size = grid.theta.shape[1]
+    amplitude, value = _profile(problem, grid, weights[None], {})
+    possible = np.flatnonzero(np.isfinite(value[0]))
     # a step of the golden ratio visits every region of the grid, whatever its number of axes
-    point = np.unique((np.arange(count) * 0.6180339887498949 % 1.0 * size).astype(np.intp))
+    share = np.arange(count) * 0.6180339887498949 % 1.0
+    point = possible[np.unique((share * len(possible)).astype(np.intp))]
     return _parameters(grid, amplitude, np.zeros_like(point), point)
 
 
@@ -177,15 +200,24 @@ def _parameters(grid: Grid, amplitude: Array, replicate: NDArray[np.intp], point
     return np.concatenate([c, grid.theta[:, point]])
 
 
-def _profile(problem: Problem, grid: Grid, weights: Array, fixed: Mapping[str, Array]) -> tuple[Array, Array]:
+def _profile(
+    problem: Problem,
+    grid: Grid,
+    weights: Array,
+    fixed: Mapping[str, Array],
+    targets: Array | None = None,
+) -> tuple[Array, Array]:
     """Best amplitudes of the centred basis [K, r, G] and the majorised objective there [r, G]."""
     sums = np.matmul(weights[:, grid.rows], grid.moments)
     pairs = _pairs(problem.terms)
+    if targets is not None:
+        _aim_at(targets, problem, grid, weights, sums)
     H = np.empty((problem.terms, problem.terms, *sums.shape[1:]))
     for (j, k), total in zip(pairs, sums, strict=False):
         H[j, k] = H[k, j] = total
     amplitude, value = _amplitudes(problem, grid, H, sums[len(pairs) : -1], fixed)
     value = value + sums[-1]
+    value[:, grid.beyond] = np.inf
     for m, (name, exponent) in enumerate(problem.exponents.items()):
         if name in fixed:
             away = np.abs(exponent.place(grid.theta[m])[None] - exponent.place(fixed[name])[:, None])
@@ -194,6 +226,17 @@ def _profile(problem: Problem, grid: Grid, weights: Array, fixed: Mapping[str, A
             else:
                 value = np.where(away <= APART / 2, value, np.inf)
     return amplitude, value
+
+
+def _aim_at(targets: Array, problem: Problem, grid: Grid, weights: Array, sums: Array) -> None:
+    """Put the right-hand sides and offsets of other targets [r, n] into the sums [.., r, G]. The weights stay those of
+    the problem's own targets, so that the profile is near the majorised one where the targets differ by noise."""
+    first = len(_pairs(problem.terms))
+    old, weights = problem.target[grid.rows], weights[:, grid.rows]
+    size = np.where(old == 0, 1.0, old)  # a row whose old target is 0 has no right-hand side to be scaled
+    share = targets[:, grid.rows] / size
+    sums[first:-1] = np.matmul(weights * share, grid.moments[first:-1])
+    sums[-1] += 0.5 * np.matmul(weights * (share**2 - (old != 0)), grid.weight)
 
 
 def _amplitudes(
@@ -225,8 +268,12 @@ def _local_minima(
             window = tuple(slice(1 + o, 1 + o + size) for o, size in zip(offsets, shape, strict=True))
             lowest &= cube <= padded[(slice(None), *window)]
     candidates = np.where(lowest.reshape(value.shape), value, np.inf)
-    order = np.argsort(candidates, axis=1, kind="stable")[:, :count]
-    kept = np.isfinite(np.take_along_axis(candidates, order, axis=1))
+    order = np.argsort(candidates, axis=1, kind="stable")[:, : 4 * count]
+    values = np.take_along_axis(candidates, order, axis=1)
+    kept = np.isfinite(values)
+    with np.errstate(invalid="ignore"):  # all points of a plateau, where a term is idle, are local minima
+        kept[:, 1:] &= np.diff(values, axis=1) > PLATEAU * values[:, :-1]
+    kept &= np.cumsum(kept, axis=1) <= count
     replicate, rank = np.nonzero(kept)
     return replicate, order[replicate, rank]
 

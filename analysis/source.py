@@ -100,7 +100,7 @@ def of_stored_fit(path: Path, out: Path | None, asked: Options) -> tuple[Path, P
             f"{path} is of the table {name.name}, which is not beside it; put it there, or name the table"
         )
     level = next((interval["level"] for interval in fit.intervals.values()), asked.level)
-    x = next(iter(fit.columns.values())) if rows.X in fit.columns else asked.x
+    x = fit.columns.get(rows.X, asked.x)
     boot = fit.bootstrap
     objective, delta = fit.objective_asked
     options = replace(
@@ -117,6 +117,12 @@ def of_stored_fit(path: Path, out: Path | None, asked: Options) -> tuple[Path, P
         clusters=str(boot.get("method", asked.clusters)).removeprefix("cluster:"),
         seed=boot.get("seed", asked.seed),
         level=level,
+        coverage=fit.coverage.get("truths", 0),
+        admit=tuple(
+            name
+            for name in fit.identification.get("admissible", {}).get("admitted", asked.admit)
+            if rows.law_named(name).columns == ("N", "D")
+        ),
     )
     return table, out or path.parent, options
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from analysis import coverage_words
 from analysis.columns import aligned
 from analysis.fitting import Fit
 from analysis.laws import LAWS
@@ -17,7 +18,8 @@ WIDTH = 80
 
 def summary(fit: Fit) -> str:
     """What was fitted, the parameters with their intervals, the verdict on E, the frontier and the held-out runs."""
-    parts = [_heading(fit), _parameters(fit), _floor(fit), _frontier(fit), _holdout(fit)]
+    measured = coverage_words.told(fit.coverage) if fit.bootstrap else ""
+    parts = [_heading(fit), _parameters(fit), measured, _floor(fit), _frontier(fit), _holdout(fit)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -27,12 +29,14 @@ def _heading(fit: Fit) -> str:
         equation = equation.replace(f" {name}^", f" {theirs}^")
     reasons = Counter(row.reason for row in fit.excluded)
     lines = [
-        f"{fit.law}: L = {equation}",
+        f"{fit.law}: {fit.target} = {equation}",
         f"{fit.rows} rows fitted, {len(fit.excluded)} excluded"
         + "".join(f"; {count} {reason}" for reason, count in reasons.items()),
         _objective(fit),
         f"status {fit.status}; condition number {fit.condition_number:.3g}; {fit.restarts.reached} of "
         f"{fit.restarts.tried} starts reached the best objective",
+        *(f"  WARNING: {words}" for words in fit.warnings),
+        *(f"  WARNING: {pair['words']}" for pair in fit.identification.get("confounded", ())),
         *(f"  WARNING: {words}" for words in fit.tuning.get("warnings", ())),
         *(f"  AN EQUALLY GOOD FIT is {_pairs(rival)}" for rival in fit.restarts.rivals),
         "; ".join(f"{name} is {meaning}" for name, meaning in fit.conventions.items()),
@@ -75,9 +79,11 @@ def _floor(fit: Fit) -> str:
     found = fit.identification
     if not found:
         return ""
+    if "admissible" not in found:  # a law without a floor
+        return _wrapped(f"floor: {found['reason']}")
     trades = ", ".join(f"{name} {value:+.2f}" for name, value in found["trades"].items() if value == value)
     alone, admissible = found["alone"], found["admissible"]
-    ends = f"profile {_span(found['profile'])}, bootstrap {_span(found['bootstrap'])}"
+    ends = f"profile {_span(found['profile'])}, plain bootstrap {_span(found['bootstrap'])}"
     level = f"{found['profile']['level']:.0%}"
     laws = ", ".join(admissible["admitted"])
     lines = [
@@ -116,14 +122,35 @@ def _holdout(fit: Fit) -> str:
         known = [value for value in cut["skill"].values() if value is not None and value == value]
         skill = f"{min(known):.2f}" if known else "-"
         counts = (f"C_max/{cut['factor']:g}", str(cut["fitted"]), str(cut["held_out"]))
-        rows.append((*counts, *numbers, f"{cut['coverage']:.0%}", skill))
+        rows.append((*counts, *numbers, _share(cut["coverage"]), _share(cut.get("calibrated")), skill))
     if not rows and not skipped:
         return ""
-    head = ("fitted up to", "rows", "held out", "mean %", "max %", "bias %", "inside", "skill")
+    head = ("fitted up to", "rows", "held out", "mean %", "max %", "bias %", "claimed", "widened", "skill")
     level = next((f"{cut['level']:.0%} " for cut in fit.holdout if not cut["skipped"]), "")
-    note = f"inside: held-out losses inside their {level}interval; skill: against the best naive forecast, 1 is perfect"
-    table = [aligned(head, rows), _wrapped(note)] if rows else []
+    note = (
+        f"claimed: held-out losses inside their {level}interval; widened: inside it made wider by what such "
+        "intervals missed within the rows fitted; skill: against the best naive forecast, 1 is perfect"
+    )
+    table = [aligned(head, rows), _wrapped(note), *_horizons(fit)] if rows else []
     return "\n".join(["larger runs foretold from smaller ones", *table, *skipped])
+
+
+def _horizons(fit: Fit) -> list[str]:
+    """What was inside by how far beyond the cut, of all cuts together."""
+    told = []
+    for name in ("3", "10", "30", "more"):
+        cells = [cut["horizons"][name] for cut in fit.holdout if name in (cut.get("horizons") or {})]
+        if of := sum(cell["of"] for cell in cells):
+            claimed = sum(cell["inside"] for cell in cells)
+            widened = sum(cell["calibrated"] for cell in cells if "calibrated" in cell)
+            tried = sum(cell["of"] for cell in cells if "calibrated" in cell)
+            reach = f"up to {name}x" if name != "more" else "further"
+            told.append(f"{reach} {claimed} of {of}" + (f" ({widened} of {tried} widened)" if tried else ""))
+    return [_wrapped(f"inside by compute beyond the cut: {', '.join(told)}")] if told else []
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None or share != share else f"{share:.0%}"
 
 
 def _unit(method: str) -> str:

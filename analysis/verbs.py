@@ -3,82 +3,56 @@
 from __future__ import annotations
 
 import sys
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
 from analysis.errors import InputError
+from analysis.future import Future
 from analysis.options import Options
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from analysis.fitting import Fit
 
 
 def fit(
     table: Annotated[Path, tyro.conf.Positional],
-    law: str = "hoffmann",
-    where: str = "",
-    columns: tuple[str, ...] = (),
-    x: str = "C",
-    y: str = "L",
-    objective: str = "log_huber",
-    delta: float | None = None,
-    weights: str = "",
-    replicates: int = 1000,
-    clusters: str = "auto",
-    seed: int = 0,
-    level: float = 0.9,
-    admit: tuple[str, ...] = Options.admit,
+    options: Annotated[Options, tyro.conf.arg(name="")],
     out: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Fit a law to a table of runs and say how sure it is.
 
     Args:
         table: a .csv or .parquet file with a row a run and columns N, D, L, or a study folder with a table.csv
-        law: hoffmann (E + A / N^alpha + B / D^beta), tied (alpha = beta), coupled, shifted, stretched or power
-        where: fit only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped"; renamed
-            columns go by our names
-        columns: names of our columns in the table, e.g. N=params D=tokens L=loss
-        x: column that the law `power` is in
-        y: column that a law of any column is of
-        objective: what is minimised: log_huber, least_absolute, squared_log or squared_raw
-        delta: relative error at which log_huber turns from quadratic to linear; by default 1.345 times the noise
-        weights: column by which each row's loss is multiplied
-        replicates: refits of the law's own bootstrap (the verdict takes 200 of every admissible law)
-        clusters: what the bootstrap resamples: "auto" (trunks where there are any, else rows), "pairs", or a column
-        seed: seed of the resampling
-        level: level of all intervals
-        admit: laws that the verdict on the floor asks beside --law, where that is one in N and D
+        options: how the table is fitted
         out: where to write fit.json; nothing is written without it (`limit` and `report` write it by themselves)
+        json: print fit.json and nothing else
     """
+    from dataclasses import replace
+
     from analysis import record
     from analysis.evidence import Progress, with_evidence
+    from analysis.findings import fitted
+    from analysis.source import open_source
     from analysis.summary import summary
 
-    asked = Options(
-        law, where, columns, x, y, objective, delta, weights, replicates, clusters, seed, level, admit
-    )
     if out is not None:
         record.check_target(out)
-    options = {"weights": weights or None, "where": where or None, "x": x, "y": y}
-    frame, plain = _fitted(table, renames(columns), law, objective=asked.minimised(), **options)
+    source = open_source(table, renames(options.columns))
     found, *_ = with_evidence(
-        frame,
-        plain,
-        replicates=replicates,
-        clusters=clusters,
-        seed=seed,
-        level=level,
-        laws=admit,
+        source.table,
+        replace(fitted(source, options), table=str(source.table_path)),
+        replicates=options.replicates,
+        clusters=options.clusters,
+        seed=options.seed,
+        level=options.level,
+        laws=options.admit,
+        truths=options.coverage,
         say=Progress(),
     )
-    print(summary(found))
     if out is not None:
         record.write(found, out)
-        print(f"\nwrote {out}")
+    _answer(record.to_json(found) if json else summary(found), out)
 
 
 def report(
@@ -109,6 +83,7 @@ def limit(
     at: tuple[float, ...] = (),
     refit: bool = False,
     out: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Say what lies beyond the data: the floor if the runs identify one, and the loss at more compute.
 
@@ -118,12 +93,148 @@ def limit(
         at: compute, in FLOPs, at which the expected loss is told; without it 10, 100 and 1000 times the largest run
         refit: fit again although fit.json is of another table
         out: folder for fit.json and limit.json; without it the study's, or one beside a bare table
+        json: print limit.json and nothing else
     """
     from analysis.answer import beyond
     from analysis.report import write_limit
 
     found, path = write_limit(study, options, out=out, at=at, refit=refit, say=_say)
-    print(f"{beyond(found)}\n\nwrote {path}")
+    _answer(found.limit if json else beyond(found), path)
+
+
+def predict(
+    study: Annotated[Path, tyro.conf.Positional],
+    options: Annotated[Options, tyro.conf.arg(name="")],
+    future: Annotated[Future, tyro.conf.arg(name="")],
+    refit: bool = False,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Register what the fit says of runs that are yet to be made, with intervals, date and hash, for `verify`.
+
+    Args:
+        study: a fit.json with its table beside it, a study folder, or a .csv or .parquet file with columns N, D, L
+        options: how the table is fitted; with a fit.json, as that was
+        future: the runs
+        refit: fit again although the stored fit.json is of another table
+        out: the file that is written, never over another; without it prediction-NAME.json beside fit.json
+        json: print the file's content and nothing else
+    """
+    from analysis.foretold import predicted
+    from analysis.registration import write_prediction
+
+    content, path = write_prediction(study, options, future, out=out, refit=refit, say=_say)
+    _answer(content if json else predicted(content), path)
+
+
+def verify(
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    where: str = "",
+    columns: tuple[str, ...] = (),
+    within: float = 0.02,
+    sha256: str = "",
+    strict: bool = False,
+    json: bool = False,
+) -> int:
+    """Hold registered predictions to the runs that have come in.
+
+    Args:
+        files: one or more files that `predict` wrote, then the table or study folder with the runs
+        where: expression over columns that is true of the predicted run alone, e.g. "name == '1B run'"; without it a
+            run is found by its run_id or name, or by its columns
+        columns: names of our columns in the table, e.g. N=params; without it those of the fit
+        within: share by which each of the law's columns of a run may differ from the prediction's
+        sha256: hash that was published; the (one) prediction must have it
+        strict: exit with code 1 unless every run is inside its interval
+        json: print one JSON document and nothing else
+    """
+    from analysis import verification
+    from analysis.foretold import verified
+    from analysis.record import jsonable
+
+    if len(files) < 2 or (sha256 and len(files) > 2):
+        raise InputError(
+            f"verify takes prediction files, one where --sha256 is given, and then the table; not {len(files)} files"
+        )
+    *predictions, table = files
+    found = [
+        verification.verify(path, table, where=where, columns=renames(columns), within=within, sha256=sha256)
+        for path in predictions
+    ]
+    if len({one.content["sha256"] for one in found}) < len(found):
+        raise InputError("a prediction is named twice, and its runs would count twice; name each file once")
+    _answer({"verified": jsonable([one.as_dict() for one in found])} if json else verified(found))
+    return 1 if strict and not all(one.held for one in found) else 0
+
+
+def compare(
+    table: Annotated[Path, tyro.conf.Positional],
+    law: str = "hoffmann",
+    objective: str = "log_huber",
+    delta: float | None = None,
+    where: str = "",
+    columns: tuple[str, ...] = (),
+    at: float | None = None,
+    budgets: float = 0.1,
+    budget_column: str = "",
+    runs: str = "auto",
+    bins: int = 4,
+    noise: float | None = None,
+    replicates: int = 1000,
+    clusters: str = "auto",
+    seed: int = 0,
+    level: float = 0.9,
+    json: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Put the three classical approaches to the best split of compute side by side: envelope, IsoFLOP, fitted law.
+
+    Args:
+        table: a .csv or .parquet file with a row a run (or a row a point of its training curve) and columns N, D, L,
+            or a study folder with a table.csv
+        law: the law of approach 3, whose frontier must be a power of compute: hoffmann, tied or coupled
+        objective: what its fit minimises: log_huber, least_absolute, squared_log or squared_raw
+        delta: relative error at which log_huber turns from quadratic to linear; by default 1.345 times the noise
+        where: use only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped"
+        columns: names of our columns in the table, e.g. N=params D=tokens L=loss
+        at: compute, in FLOPs, at which N_opt and D_opt are told; without it 10 times the largest run's
+        budgets: rows are of one compute budget where their C lie within a factor of 1 plus this
+        budget_column: column that names each row's budget; without it budgets are by C
+        runs: column that names the run of a row, for training curves; "auto" is run_id where it repeats, else each row
+            is a run
+        bins: bins of the envelope in each decade of compute
+        noise: standard deviation of a run's loss, in nats per token, that splines are redrawn with; without it that
+            between neighbouring sizes of a budget
+        replicates: refits of each bootstrap, and redrawings of the splines
+        clusters: what the bootstraps resample: "auto" (trunks where they repeat, else runs where they do, else rows),
+            "pairs", or a column
+        seed: seed of the resampling
+        level: level of all intervals
+        json: print JSON in place of text
+        out: folder for the figures isoflop, envelope and allocation, as png and svg; without it none is drawn
+    """
+    from analysis.comparison import told
+
+    found = told(
+        table,
+        renames(columns),
+        as_json=json,
+        out=out,
+        law=law,
+        objective=Options(law=law, objective=objective, delta=delta).minimised(),
+        where=where or None,
+        at=at,
+        tolerance=budgets,
+        budget=budget_column or None,
+        run=runs,
+        bins=bins,
+        noise=noise,
+        replicates=replicates,
+        clusters=clusters,
+        seed=seed,
+        level=level,
+    )
+    print(found)
 
 
 def known(
@@ -163,27 +274,12 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _fitted(table: Path, renamed: dict[str, str], law: str, **options: Any) -> tuple[pd.DataFrame, Fit]:
-    """The table, read with its columns renamed, and the law fitted to it, which names file, hash and version."""
-    from dataclasses import replace
-
-    from analysis.fitting import fit as fit_law
-    from scaling.table import read, sha256
-
-    path = table / "table.csv" if table.is_dir() else table
-    frame = read(path, renamed)
-    found = fit_law(frame, law, **options)
-    theirs = {
-        ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
-    }
-    return frame, replace(
-        found,
-        conventions=found.conventions | theirs,
-        table=str(path),
-        renamed=renamed,
-        table_sha256=sha256(path),
-        version=version(),
-    )
+def _answer(answer: str | dict[str, Any], written: Path | None = None) -> None:
+    """The verb's result on stdout: text and what was written, or one JSON document and nothing else."""
+    if isinstance(answer, str):
+        print(answer + (f"\n\nwrote {written}" if written else ""))
+    else:
+        print(dumps(answer, indent=1, allow_nan=False))
 
 
 def renames(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -92,6 +93,21 @@ TEXT = {
 }
 REQUIRED = ("N", "D", "L")
 
+UNIT_COLUMNS = ("L_unit", "loss_unit", "units", "unit")
+"""Columns in which a table may say what its losses are measured in, the first of them that is there."""
+NATS, BITS, PERPLEXITY = "nats per token", "bits per token", "perplexity"
+PER_BYTE = ("bits per byte", "nats per byte")
+UNITS = {
+    **dict.fromkeys(("nats", "nat", "nats per token", "nat per token"), NATS),
+    **dict.fromkeys(("bits", "bit", "bits per token", "bit per token"), BITS),
+    **dict.fromkeys(("bits per byte", "bit per byte", "bpb"), PER_BYTE[0]),
+    **dict.fromkeys(("nats per byte", "nat per byte"), PER_BYTE[1]),
+    **dict.fromkeys(("perplexity", "ppl"), PERPLEXITY),
+}
+"""What such a column may say."""
+CONVERTED = "nats, converted from bits"
+"""What it says once `read` has converted the losses."""
+
 
 class TableError(UserError):
     """A table that cannot be read: the message names file, column, row and remedy."""
@@ -119,7 +135,8 @@ def write(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
 def read(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Read a CSV or Parquet table of runs; `columns` maps our names to theirs, e.g. {"N": "params"}.
 
-    Numeric columns of the schema come back as numbers, missing values as NaN. Raises TableError for a file
+    Numeric columns of the schema come back as numbers, missing values as NaN. Where a column says that all losses are
+    in bits per token (see `loss_units`) they are converted to nats, and it then says so. Raises TableError for a file
     that is missing, empty or unreadable, a column that is not there, and text where a number belongs.
     """
     path = Path(path)
@@ -132,7 +149,28 @@ def read(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataF
             frame[column] = _numbers(frame[column], column, path)
         elif column in TEXT:
             frame[column] = frame[column].astype("string")
-    return frame
+    return _in_nats(frame)
+
+
+def loss_units(frame: pd.DataFrame) -> tuple[str, pd.Series] | None:
+    """The column that says what the losses are in, and for each row what it says: a value of `UNITS`, missing where it
+    is empty. None where there is no such column, or one that says nothing known of any row."""
+    for column in UNIT_COLUMNS:
+        if column in frame.columns:
+            said = frame[column].astype("string").str.lower().str.split(",").str[0]
+            said = said.str.replace("/", " per ").str.replace(r"[_\s]+", " ", regex=True).str.strip()
+            units = said.map(UNITS).astype("string")
+            if units.notna().any():
+                return column, units.fillna(said)
+    return None
+
+
+def _in_nats(frame: pd.DataFrame) -> pd.DataFrame:
+    known = loss_units(frame)
+    if known is None or "L" not in frame.columns or set(known[1].dropna()) != {BITS}:
+        return frame
+    losses = {name: frame[name] * math.log(2) for name in ("L", "L_se") if name in frame.columns}
+    return frame.assign(**losses, **{known[0]: CONVERTED})
 
 
 def sha256(path: str | Path) -> str:
