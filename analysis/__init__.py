@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from analysis.fitting import fit as fit
     from analysis.laws import LAWS as LAWS
     from analysis.uncertainty import bootstrap as bootstrap
+    from analysis.uncertainty import predict as predict
+    from analysis.verification import verify as verify
     from scaling.table import read as read
 
 _HOMES = {
@@ -24,11 +26,13 @@ _HOMES = {
     "fit": "analysis.fitting",
     "LAWS": "analysis.laws",
     "bootstrap": "analysis.uncertainty",
+    "predict": "analysis.uncertainty",
     "read": "scaling.table",
+    "verify": "analysis.verification",
 }
 """Where what this package exports is from; imported when it is first asked for, so that `--help` waits for nothing."""
 
-__all__ = ["LAWS", "Fit", "bootstrap", "compare", "fit", "read"]
+__all__ = ["LAWS", "Fit", "bootstrap", "compare", "fit", "predict", "read", "verify"]
 
 
 def __getattr__(name: str) -> Any:
