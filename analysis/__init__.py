@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from analysis.fitting import Fit as Fit
     from analysis.fitting import fit as fit
     from analysis.laws import LAWS as LAWS
+    from analysis.specification import specifications as specifications
+    from analysis.specification_curve import curve as curve
     from analysis.uncertainty import bootstrap as bootstrap
     from analysis.uncertainty import predict as predict
     from analysis.verification import verify as verify
@@ -26,13 +28,17 @@ _HOMES = {
     "fit": "analysis.fitting",
     "LAWS": "analysis.laws",
     "bootstrap": "analysis.uncertainty",
+    "curve": "analysis.specification_curve",
     "predict": "analysis.uncertainty",
     "read": "scaling.table",
+    "specifications": "analysis.specification",
     "verify": "analysis.verification",
 }
 """Where what this package exports is from; imported when it is first asked for, so that `--help` waits for nothing."""
 
-__all__ = ["LAWS", "Fit", "bootstrap", "compare", "fit", "predict", "read", "verify"]
+__all__ = [
+    *("LAWS", "Fit", "bootstrap", "compare", "curve", "fit", "predict", "read", "specifications", "verify"),
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ import tyro  # noqa: E402
 
 from analysis import verbs  # noqa: E402
 from analysis.errors import InputError  # noqa: E402
+from analysis.specify import specify  # noqa: E402
 
 VERBS: dict[str, Callable[..., int | None]] = {
     "fit": verbs.fit,
@@ -23,6 +24,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "predict": verbs.predict,
     "verify": verbs.verify,
     "report": verbs.report,
+    "specify": specify,
     "known": verbs.known,
 }
 

@@ -48,8 +48,9 @@ def noise_between(budgets: Sequence[Budget]) -> float:
     """Standard deviation of one run's loss in nats per token, from how far neighbouring sizes are off a parabola.
 
     1.4826 times the median size of e = sum_i w_i L_i / (sum_i w_i^2 / n_i)^(1/2) over all four neighbouring sizes of a
-    budget, where w are the weights of the third divided difference in log N, 0 for every parabola, and L_i the mean of n_i
-    runs (after Gasser, Sroka and Jennen-Steinmetz 1986, who take the second). NaN without four sizes in any budget.
+    budget, where w are the weights of the third divided difference in log N, which is 0 for every parabola, and L_i the
+    mean of n_i runs (after Gasser, Sroka and Jennen-Steinmetz 1986, who take the second). NaN without four sizes in any
+    budget.
     """
     found = []
     for budget in budgets:
@@ -99,8 +100,9 @@ def splines(
 ) -> Allocation:
     """N_opt ~ C^a by least squares of log N_opt on log C, weighted by 1 / error^2, with percentiles over redrawings.
 
-    noise: standard deviation of a run's loss in nats per token. Replicates are lines through one redrawing of every budget. The interval is that of the noise alone, not of other sizes or other runs.
-    Raises InputError for noise below 0 and where fewer than two budgets have an optimum.
+    noise: standard deviation of a run's loss in nats per token. A replicate is a line through one redrawing of every
+    budget; the interval is that of the noise alone, not of other sizes or other runs. Raises InputError for noise below
+    0 and where fewer than two budgets have an optimum.
     """
     if replicates < 2:
         raise InputError(

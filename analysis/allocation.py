@@ -80,13 +80,15 @@ class Refused:
 @dataclass(frozen=True)
 class Bias:
     """What an approach gets wrong without any noise: its answer on losses of a law at the table's own N, D and C, less
-    the law's own. `a` and `b` are differences of exponents, N and D relative errors at compute C."""
+    the law's own. `a` and `b` are differences of exponents, N and D relative errors at compute C, and `N_amid` is that
+    of N_opt at the geometric mean of the rows' compute."""
 
     a: float
     b: float
     C: float
     N: float
     D: float
+    N_amid: float
     law: str
 
 
@@ -178,12 +180,12 @@ class Allocation:
         }
 
 
-def expanded(level: float, freedom: int) -> tuple[float, float]:
+def expanded(level: float, freedom: float) -> tuple[float, float]:
     """Probabilities of an interval's ends where the spread is estimated with so many degrees of freedom: those of the
     normal at Student's quantile, further out than `tails` (Hesterberg 2015, expanded percentiles)."""
     from scipy.special import ndtr, stdtrit
 
-    low = float(ndtr(stdtrit(max(freedom, 1), tails(level)[0])))
+    low = float(ndtr(stdtrit(max(freedom, 1.0), tails(level)[0])))
     return low, 1 - low
 
 
@@ -197,14 +199,21 @@ def bias(
     truth = Frontier(law, cost)
     losses = law(**{name: np.asarray(frame[name], dtype=np.float64) for name in ("N", "D")})
     found = approach(frame.assign(L=losses))
+    amid = middle(frame)
     return Bias(
         a=found.N.slope - float(truth.N_exponent),
         b=found.D.slope - float(truth.D_exponent),
         C=C,
         N=float(found.N.at(C) / truth.N_opt(C)) - 1,
         D=float(found.D.at(C) / truth.D_opt(C)) - 1,
+        N_amid=float(found.N.at(amid) / truth.N_opt(amid)) - 1,
         law=type(law).__name__,
     )
+
+
+def middle(frame: pd.DataFrame) -> float:
+    """Geometric mean of the rows' compute."""
+    return float(np.exp(np.log(np.asarray(frame["C"], dtype=np.float64)).mean()))
 
 
 def line(x: Array, y: Array, weights: Array) -> tuple[Array, Array]:

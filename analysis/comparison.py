@@ -24,9 +24,12 @@ from analysis.frontier import cost as cost_of
 from analysis.isoflop import isoflop
 from analysis.parametric import parametric, require_powers
 from analysis.rows import Rows
+from analysis.uncertainty import grouping
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from analysis.objective import Objective
 
 BEYOND = 10.0
 """The compute at which the split is told, where none is asked for: so many times the largest run's."""
@@ -92,6 +95,7 @@ def compare(
     table: pd.DataFrame,
     *,
     law: str = "hoffmann",
+    objective: Objective | None = None,
     where: str | None = None,
     at: float | None = None,
     tolerance: float = TOLERANCE,
@@ -106,19 +110,21 @@ def compare(
 ) -> Comparison:
     """The envelope, the IsoFLOP parabolas and splines, and the fitted law's frontier of one table's rows.
 
-    at: compute in FLOPs at which N_opt and D_opt are told (none: 10 times the largest run's); tolerance or budget, a
-    column, says which rows are of one compute; run names the column of runs for the envelope (see `envelope`); noise:
-    the standard deviation of a run's loss in nats per token, with which splines are redrawn (none: that
-    between neighbouring sizes, see `akima.noise_between`). An approach that has no answer is told of with its reason;
-    raises InputError where the law cannot be fitted, which none of the others replaces.
+    objective is that of the law's fit (see `fitting.fit`). at: compute in FLOPs at which N_opt and D_opt are told
+    (none: 10 times the largest run's). tolerance or budget, a column, says which rows are of one compute; run names the
+    column of runs for the envelope (see `envelope`). noise: the standard deviation of a run's loss in nats per token,
+    with which splines are redrawn (none: that between neighbouring sizes, see `akima.noise_between`). An approach that
+    has no answer is told of with its reason; raises InputError where the law cannot be fitted, which none of the others
+    replaces.
     """
-    _check(at, replicates, level, seed)
+    _check(at, noise, replicates, level, seed)
     require_powers(law)
     chosen = selection.select(table, {name: name for name in COLUMNS}, 1, where)
     frame = chosen.frame
-    fit = fit_law(table, law, where=where)
+    fit = fit_law(table, law, where=where, objective=objective)
     price = cost_of(chosen)
     C = at if at is not None else BEYOND * float(frame["C"].max())
+    clusters = _clusters(frame, run, clusters)
     shared: dict[str, Any] = {"seed": seed, "level": level}
 
     def groups(part: pd.DataFrame) -> list[Budget]:
@@ -163,7 +169,7 @@ def told(path: Path, renamed: dict[str, str], *, as_json: bool, out: Path | None
     if as_json:
         told = {"table": str(source), "table_sha256": sha256(source), "renamed": renamed, **made.as_dict()}
         return json.dumps(told | {"figures": list(map(str, written))}, indent=2, allow_nan=False)
-    lines = [f"wrote {', '.join(path.name for path in written)} into {out}"] if written else []
+    lines = [f"wrote {', '.join(path.name for path in written)}\ninto {out}"] if written else []
     return "\n\n".join([text(made), *lines])
 
 
@@ -184,9 +190,23 @@ def _with_bias(
     return replace(found, bias=known)
 
 
-def _check(at: float | None, replicates: int, level: float, seed: int) -> None:
+def _clusters(frame: pd.DataFrame, run: str, clusters: str) -> str:
+    """What bootstraps resample: "auto" is trunks where they repeat, else runs where they do, else rows; rows of one
+    run's curve are not independent."""
+    if clusters != "auto" or grouping(frame, "auto")[1] != "pairs":
+        return clusters
+    column = "run_id" if run == "auto" else run
+    repeats = column in frame.columns and frame[column].dropna().duplicated().any()
+    return column if repeats else clusters
+
+
+def _check(at: float | None, noise: float | None, replicates: int, level: float, seed: int) -> None:
     if at is not None and not (math.isfinite(at) and at > 0):
         raise InputError(f"at is {at}; it is a compute in FLOPs and must be above 0, e.g. 1e24")
+    if noise is not None and not (math.isfinite(noise) and noise >= 0):
+        raise InputError(
+            f"noise is {noise}; it is a standard deviation in nats per token, 0 or more, e.g. 0.002"
+        )
     if replicates < 2:
         raise InputError(f"replicates is {replicates}; use at least 2, and 1000 for steady intervals")
     if not 0 < level < 1:

@@ -6,8 +6,10 @@ import math
 import textwrap
 from collections import Counter
 
+import numpy as np
+
 from analysis import notation
-from analysis.allocation import Allocation, Refused
+from analysis.allocation import Allocation, Bias, Refused, middle
 from analysis.columns import aligned
 from analysis.comparison import NUMBERS, PARABOLAS, PARAMETRIC, Comparison
 from analysis.uncertainty import Interval
@@ -66,7 +68,7 @@ def _biases(made: Comparison) -> str:
     for name, found in made.found.items():
         if known := found.bias:
             shares = (notation.change(known.N), notation.change(known.D))
-            rows.append((_title(name, found), f"{known.a:+.4f}", f"{known.b:+.4f}", *shares))
+            rows.append((_title(name, found), _signed(known.a, 4), _signed(known.b, 4), *shares))
     if not rows:
         return ""
     words = (
@@ -105,22 +107,37 @@ def _reliance(made: Comparison) -> str:
         "Approaches 1 and 2 check approach 3 and never replace it: it uses all rows, and has no bias where its law "
         "holds."
     )
-    law, parabolas = made.found[PARAMETRIC], made.found.get(PARABOLAS)
-    if parabolas is not None:
-        apart = _apart(parabolas, law)
-        words += f" {apart}" if apart else ""
-    return _wrapped(words)
+    parabolas = made.found.get(PARABOLAS)
+    if parabolas is None or parabolas.bias is None:
+        return _wrapped(words)
+    return _wrapped(f"{words} {_check(made, parabolas, parabolas.bias)}")
 
 
-def _apart(parabolas: Allocation, law: Allocation) -> str:
-    """Whether the parabolas' exponent agrees with the law's once its bias is taken off."""
-    left = parabolas.a[0] - law.a[0] - (parabolas.bias.a if parabolas.bias else 0.0)
-    spread = sum(((interval.hi - interval.lo) / 2) ** 2 for _, interval in (parabolas.a, law.a))
-    if not math.isfinite(spread):
-        return ""
-    known = "less their bias" if parabolas.bias else "with a bias that is not known"
-    agree = "within" if abs(left) <= math.sqrt(spread) else "BEYOND"
-    return f"The parabolas' a, {known}, differs from the law's by {left:+.4f}, {agree} what both intervals allow."
+def _check(made: Comparison, parabolas: Allocation, known: Bias) -> str:
+    """How far the parabolas, less their bias, are from the law amid the runs, and in the exponent."""
+    law, C = made.found[PARAMETRIC], middle(made.frame)
+    logs = [np.log(item.N.replicated(C)) for item in (parabolas, law)]
+    amid = float(np.log(parabolas.N.at(C) / law.N.at(C)) - np.log1p(known.N_amid))
+    slope = parabolas.a[0] - law.a[0] - known.a
+    together = _within(amid, [parabolas.interval(logs[0]), law.interval(logs[1])])
+    alike = _within(slope, [parabolas.a[1], law.a[1]])
+    told = (
+        f"The parabolas less their bias have N_opt {notation.plain(math.exp(amid))} times the law's at C = {C:.2g}, "
+        f"amid the runs, and an exponent a that differs by {_signed(slope, 3)}: "
+    )
+    if together and alike:
+        return told + "no more than both intervals allow."
+    return told + "MORE than both intervals allow, a sign that the law does not hold over all these rows."
+
+
+def _within(apart: float, intervals: list[Interval]) -> bool:
+    """Whether a difference is within the root of the summed squares of half the intervals' widths."""
+    return abs(apart) <= math.sqrt(sum(((item.hi - item.lo) / 2) ** 2 for item in intervals))
+
+
+def _signed(value: float, places: int) -> str:
+    """A difference with its sign; one that rounds to 0 has none to tell and is +0."""
+    return f"{round(value, places) + 0.0:+.{places}f}"
 
 
 def _title(name: str, found: Allocation) -> str:

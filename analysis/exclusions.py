@@ -72,21 +72,23 @@ def computes(frame: pd.DataFrame, N: Array, counted: bool) -> dict[str, Array | 
 
 
 def exclusions(frame: pd.DataFrame, N: Array, fit: Fit) -> dict[str, Mask | str]:
-    """Rows [n] that each exclusion leaves out, or why it leaves out none; `fit` says which residuals are outlying."""
+    """Rows [n] that each exclusion leaves out, or why it leaves out none.
+
+    Runs of fewer tokens than parameters are hardly trained; outliers are beyond three robust standard deviations of
+    `fit`, the default's; rates at an edge are best rates that the range tried does not bracket.
+    """
     L, D = _numbers(frame, "L"), _numbers(frame, "D")
     found: dict[str, Mask | str] = {ALL_ROWS: np.zeros(len(L), dtype=bool)}
     by_loss = np.argsort(-L, kind="stable")
     for share in HIGHEST:
         highest = np.zeros(len(L), dtype=bool)
         highest[by_loss[: max(round(share * len(L)), 1)]] = True
-        found[f"without the highest {share:.0%} of losses"] = highest
-    found["without runs of fewer tokens than parameters"] = _any(D < N, "no run has fewer")
+        found[f"without top {share:.0%} of L"] = highest
+    found["without D < N"] = _any(D < N, "no run has fewer tokens than parameters")
     problem = fit.problem(frame.assign(N=N))
     residual = problem.residual(vector(problem, fit.params)[:, None])[0]
     outlying = np.abs(residual) > OUTLYING * fit.noise
-    found["without outlying residuals"] = _any(
-        outlying, f"none is beyond {OUTLYING:g} robust standard deviations"
-    )
+    found["without outliers"] = _any(outlying, f"none is beyond {OUTLYING:g} robust standard deviations")
     return found | _marked(frame)
 
 
@@ -100,7 +102,7 @@ def _marked(frame: pd.DataFrame) -> dict[str, Mask | str]:
     found: dict[str, Mask | str] = {}
     if "rate_range" in frame:
         at_edge = frame["rate_range"].isin(EDGES).to_numpy(dtype=bool)
-        found["without rates at an edge of the range tried"] = _any(at_edge, "no best rate is at an edge")
+        found["without rates at an edge"] = _any(at_edge, "no best rate is at an edge")
     for column in frame.columns:
         if str(column).startswith(FLAGS) and frame[column].dropna().isin([True, False]).all():
             marked = frame[column].fillna(False).to_numpy(dtype=bool)

@@ -215,8 +215,7 @@ def _is_of(fit: Fit, source: Source, options: Options) -> bool:
         fit.law, fit.where, fit.weighted_by, fit.objective_asked, fit.bootstrap.get("replicates"),
         fit.bootstrap.get("seed"), {interval["level"] for interval in fit.intervals.values()}, fit.columns,
         fit.target, fit.bootstrap.get("method"), fit.rows, fit.version,
-        tuple(fit.identification.get("admissible", {}).get("admitted", ())),
-        fit.coverage.get("truths", 0),
+        tuple(fit.identification.get("admissible", {}).get("admitted", ())), fit.coverage.get("truths", 0),
     )  # fmt: skip
     return asked == stored and all(
         name in frame and (lo, hi) == (frame[name].min(), frame[name].max())

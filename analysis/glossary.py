@@ -20,7 +20,8 @@ TERMS = {
     "foretold": "the law is fitted to the runs up to a part of the largest compute, and predicts the rest.",
     "mean %": "mean of |predicted / measured - 1|; max % is the largest, bias % the mean with its sign (above 0: "
     "predicted losses were too high).",
-    "inside": "share of the held-out losses inside their prediction interval; it should be near the level.",
+    "claimed": "share of the held-out losses inside their prediction interval; it should be near the level.",
+    "widened": "the same of an interval made wider by what such intervals missed within the rows fitted.",
     "skill": "1 - (the law's mean error) / (the best naive forecast's): 1 is perfect, below 0 a straight line did "
     "better.",
     "interval": "holds the true value as often as its level says, if the law is right; `caught` is how often it did "

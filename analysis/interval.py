@@ -124,16 +124,18 @@ class Uncertainty:
     """Intervals of a method without draws, by parameter or by the name of the quantity."""
     remark: str = ""
     """What the method has to say of itself."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """Numbers of the method's own: diagnostics of a sampler, components of noise, thresholds of profiles."""
 
     @property
     def clusters(self) -> str:
-        """Column whose groups share noise; "pairs" where every row stands alone."""
+        """Column whose groups share noise, or are left out; "pairs" where every row stands alone."""
         return self.method.partition(":")[2] or "pairs"
 
     @property
     def few_clusters(self) -> bool:
-        """Whether there were too few clusters (under 8) for percentiles to cover as they claim."""
-        return self.clusters != "pairs" and self.units < FEW_CLUSTERS
+        """Whether too few clusters (under 8) were resampled for percentiles to cover as they claim."""
+        return self.method.startswith("cluster:") and self.units < FEW_CLUSTERS
 
     @property
     def note(self) -> str:
@@ -199,6 +201,7 @@ class Uncertainty:
             "statuses": self.statuses,
             "standard_errors": self.standard_errors(),
             "note": self.note,
+            "details": self.details,
         }
 
 

@@ -8,6 +8,7 @@ fitted law and never in its place.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,11 @@ class Parabola:
         return np.vander(np.atleast_1d(x), 3, increasing=True) @ self.coefficients
 
     @property
+    def L_opt(self) -> float:
+        """Loss at the minimum."""
+        return float(self.loss(np.array([self.N_opt]))[0])
+
+    @property
     def off_centre(self) -> float:
         """Where the minimum lies: 0 in the middle of the sizes in log N, 1 at either end."""
         x = self.budget.x
@@ -79,11 +85,15 @@ class Parabola:
         )
 
     @property
+    def gradient(self) -> Array:
+        """d log N_opt / d L of every row, [n]."""
+        _, c1, c2 = self.coefficients
+        return np.asarray(np.array([0.0, -1 / (2 * c2), c1 / (2 * c2**2)]) @ self.inverse)
+
+    @property
     def weight(self) -> float:
         """1 / Var(log N_opt) for noise of variance 1 in the losses, by the delta method."""
-        _, c1, c2 = self.coefficients
-        slope = np.array([0.0, -1 / (2 * c2), c1 / (2 * c2**2)])
-        return float(1 / np.square(slope @ self.inverse).sum())
+        return float(1 / np.square(self.gradient).sum())
 
 
 def parabola(budget: Budget) -> Parabola | Refused:
@@ -95,10 +105,10 @@ def parabola(budget: Budget) -> Parabola | Refused:
     design = np.vander(budget.x, 3, increasing=True)
     found = Parabola(budget, np.linalg.pinv(design) @ budget.L)
     if not found.coefficients[2] > 0:
-        return Refused(budget.C, rows, "the parabola opens downwards")
+        return Refused(budget.C, rows, "a parabola that opens downwards")
     if not budget.x[0] < found.x_opt < budget.x[-1]:
         end = "smallest" if found.x_opt <= budget.x[0] else "largest"
-        return Refused(budget.C, rows, f"its minimum is beyond the {end} size")
+        return Refused(budget.C, rows, f"the minimum beyond the {end} size")
     return found
 
 
@@ -136,12 +146,12 @@ def isoflop(
     N = _line(kept, np.stack(optima, axis=1))
     places = np.concatenate([found.budget.place for found in kept])
     independent = len(np.unique(groups[places]))
-    freedom = len(places) - 3 * len(kept) if how == "pairs" else independent - 1
+    freedom = _freedom(kept) if how == "pairs" else min(_freedom(kept), independent - 1)
     return Allocation(
         approach="IsoFLOP parabolas",
         N=N,
         D=N.paid(cost),
-        points=tuple(point(found.budget.C, found.N_opt, cost, _least(found)) for found in kept),
+        points=tuple(point(found.budget.C, found.N_opt, cost, found.L_opt) for found in kept),
         refused=tuple(sorted(refused, key=lambda item: item.C)),
         rows=len(places),
         method=f"wild bootstrap, {how}",
@@ -158,12 +168,12 @@ def require_budgets(kept: int, refused: list[Refused], curve: str) -> None:
     """Raise InputError, naming why budgets were refused, unless two are left."""
     if kept >= 2:
         return
-    reasons = "; ".join(f"C = {item.C:.3g}: {item.reason}" for item in refused[:4])
-    more = f"; and {len(refused) - 4} more" if len(refused) > 4 else ""
+    counts = Counter(item.reason for item in refused)
+    reasons = "; ".join(f"{count} with {reason}" for reason, count in counts.items())
     raise InputError(
-        f"{kept} compute budget{'s have' if kept != 1 else ' has'} a {curve} with a minimum, and a line needs 2"
-        + (f" ({reasons}{more})" if refused else "")
-        + f"; widen the tolerance of budgets, or add runs of {LEAST_SIZES} sizes at one compute"
+        f"{kept} of {kept + len(refused)} compute budgets {'has' if kept == 1 else 'have'} a {curve} with a minimum, "
+        f"and a line needs 2{f' ({reasons})' if reasons else ''}; widen the tolerance of budgets, or add runs of "
+        f"{LEAST_SIZES} sizes at one compute"
     )
 
 
@@ -179,8 +189,17 @@ def _line(kept: list[Parabola], optima: Array) -> Line:
     return fitted_line(C, N, weights, optima, np.isfinite(optima).astype(float))
 
 
-def _least(found: Parabola) -> float:
-    return float(found.loss(np.array([found.N_opt]))[0])
+def _freedom(kept: list[Parabola]) -> float:
+    """Degrees of freedom of the slope's variance as the residuals tell it: (tr A)^2 / tr(A^2) of its quadratic form A
+    in the noise (Satterthwaite 1946; Bell and McCaffrey 2002)."""
+    x, w = np.log([found.budget.C for found in kept]), np.array([found.weight for found in kept])
+    shares = w * (x - (w * x).sum() / w.sum())
+    once = twice = 0.0
+    for share, found in zip(shares, kept, strict=True):
+        left = np.eye(len(found.budget.N)) - found.design @ found.inverse
+        form = left @ np.diag((share * found.gradient) ** 2 / np.maximum(np.diag(left), 1e-6)) @ left
+        once, twice = once + float(np.trace(form)), twice + float((form**2).sum())
+    return once**2 / twice
 
 
 def _replicated(found: Parabola, signs: Array) -> Array:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
-ENOUGH = 10
-"""Degrees of freedom from which the noise is asked whether it changes with scale."""
+ENOUGH, SPAN = 20, 0.5
+"""The noise is asked whether it changes with scale where replicates have so many degrees of freedom and span this share
+of the logarithm of scale: a slope seen at one end is no slope at the other."""
 STEEPEST = 2.0
-CHANGES = 3.84
-"""The 95 % quantile of chi-squared with 1 degree of freedom: what the likelihood ratio must exceed for a slope."""
+CHANGES = 6.63
+"""The 99 % quantile of chi-squared with 1 degree of freedom: what the likelihood ratio must exceed for a slope."""
 SINGULAR = 1e-9
+BISECTIONS = 50
 
 
 @dataclass(frozen=True)
@@ -31,19 +33,19 @@ class Noise:
     """Normal noise of log losses (of losses, where the objective is raw): of every run, and shared by those of a trunk.
 
     Of row i it is shape_i (trunk u_g + branch e_i) with u and e standard normal and shape_i = (x_i / x)^slope; x_i is
-    the row's compute and x the geometric mean. A variance is known as its sum of squares over chi-squared of `freedom`
-    degrees.
+    the row's compute and x the geometric mean.
+
+    What is known of the two: branch^2 is a sum of squares over `branch_freedom`, and each of `squares` is one draw of
+    (branch^2 + loads trunk^2) chi-squared of 1 degree.
     """
 
     branch: float
     branch_freedom: int
     trunk: float = 0.0
-    trunk_freedom: int = 0
-    """0 where no trunks were told apart."""
-    per_trunk: float = 1.0
-    """Runs a trunk, m in the variance trunk^2 + branch^2 / m of a trunk's mean."""
-    between: float = 0.0
-    """Mean square between trunks, m trunk^2 + branch^2 but for chance; trunk is 0 where it is below branch^2."""
+    loads: tuple[float, ...] = ()
+    """Runs of a trunk that each contrast between trunks counts; empty where no trunks were told apart."""
+    squares: tuple[float, ...] = ()
+    """Squares of these contrasts."""
     slope: float = 0.0
     groups: int = 0
     """Groups of replicates that it is from; 0 where it is from a law's residuals."""
@@ -58,14 +60,26 @@ class Noise:
         logs = np.log(scale)
         return np.asarray(np.exp(self.slope * (logs - logs.mean())))
 
+    @property
+    def trunk_freedom(self) -> float:
+        """Degrees of freedom with which the noise between trunks is known: (sum v)^2 / sum v^2 over the variances v of
+        the contrasts (Satterthwaite 1946); 0 where no trunks were told apart."""
+        variances = self.branch**2 + np.array(self.loads) * self.trunk**2
+        return float(variances.sum() ** 2 / (variances**2).sum()) if variances.any() else 0.0
+
     def drawn_spreads(self, rng: np.random.Generator, count: int) -> tuple[Array, Array]:
-        """Standard deviations [count] of trunk and branch as uncertain as they are: each mean square times its freedom
-        over a draw of chi-squared (the generalised pivots of variance components, Weerahandi 1995, chapter 5)."""
+        """Standard deviations [count] of trunk and branch, as uncertain as they are.
+
+        branch^2 is its sum of squares over a draw of chi-squared; trunk^2 then solves
+        sum_k squares_k / (branch^2 + loads_k trunk^2) = another draw, and is 0 where that has no solution (generalised
+        pivots, Weerahandi 1995; the equation is the Q profile of Viechtbauer 2007, Statistics in Medicine 26:37).
+        """
         branch = self.branch**2 * self.branch_freedom / rng.chisquare(self.branch_freedom, count)
-        if not self.trunk_freedom:
+        if not self.loads:
             return np.zeros(count), np.sqrt(branch)
-        between = self.between * self.trunk_freedom / rng.chisquare(self.trunk_freedom, count)
-        return np.sqrt(np.maximum(between - branch, 0.0) / self.per_trunk), np.sqrt(branch)
+        drawn = rng.chisquare(len(self.loads), count)
+        trunk = _between(np.array(self.loads), np.array(self.squares), branch, drawn)
+        return np.sqrt(trunk), np.sqrt(branch)
 
     def draw(self, rng: np.random.Generator, count: int, trunks: Codes, shape: Array) -> Array:
         """Noise [count, n] of rows in trunks [n], its spreads drawn anew for each."""
@@ -76,7 +90,8 @@ class Noise:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return dict(vars(self))
+        found = {name: getattr(self, name) for name in ("branch", "branch_freedom", "trunk", "trunk_freedom")}
+        return found | {"slope": self.slope, "groups": self.groups}
 
 
 def replicate_groups(frame: pd.DataFrame, columns: Sequence[str]) -> Codes:
@@ -94,10 +109,11 @@ def of_replicates(
 ) -> Noise:
     """The noise of selected rows, from those that are replicates of each other; aim [n] are log losses.
 
-    Deviations from the groups' means, pooled. Where there are enough of them (10 degrees of freedom) and a likelihood
-    ratio says that their size changes with compute, it does so as a power. With trunks [n] (numbers of trunks) the
-    noise that a trunk shares is told apart from that of single runs, where two trunks have runs of the same settings.
-    Rows of one group that have the same loss to every digit are one row written twice.
+    Deviations from the groups' means, pooled. Where there are enough of them (20 degrees of freedom, over half the
+    range of compute) and a likelihood ratio says at 1 % that their size changes with compute, it does so as a power.
+    With trunks [n] (numbers of trunks) the noise that a trunk shares is told apart from that of single runs, where two
+    trunks have runs of the same settings. Rows of one group that have the same loss to every digit are one row written
+    twice.
 
     Raises InputError where no two rows are replicates.
     """
@@ -113,7 +129,9 @@ def of_replicates(
     groups, aim = np.unique(groups[kept], return_inverse=True)[1], aim[kept]
     scale = scale_of(frame, columns)
     alike = 1.0 if trunks is None else len(kept) / len(np.unique(trunks[kept]))
-    slope = _slope(aim, groups, np.log(scale)[kept], alike)
+    logs = np.log(scale)
+    spans = np.ptp(logs[kept]) >= SPAN * np.ptp(logs)
+    slope = _slope(aim, groups, logs[kept], alike) if spans else 0.0
     shape = Noise(1.0, 1, slope=slope).shape(scale)[kept]
     basis = np.zeros((len(aim), int(groups.max()) + 1))
     basis[np.arange(len(aim)), groups] = 1 / shape
@@ -134,12 +152,13 @@ def row_weights(frame: pd.DataFrame, aim: Array, columns: Sequence[str]) -> Arra
 
 
 def components(aim: Array, basis: Array, trunks: Codes | None) -> Noise:
-    """Variances within and between trunks [n] of what an orthonormal basis [n, p] leaves of aim [n] (Henderson's third
-    method, 1953): with Z the trunks and M = I - Q Q', the sum of squares that M Z explains of M aim has mean
+    """Variances within and between trunks [n] of what an orthonormal basis Q [n, p] leaves of aim [n].
 
-        rank(M Z) branch^2 + tr(Z' M Z) trunk^2,
-
-    and what it leaves has mean (n - p - rank(M Z)) branch^2. Where either rank is 0, the noise is of single rows alone.
+    With Z the trunks and M = I - Q Q', the eigenvectors v_k of Z' M Z with eigenvalues l_k > 0 give contrasts
+    v_k' Z' M aim / sqrt(l_k), independent and of variance branch^2 + l_k trunk^2, and what they leave of M aim has the
+    mean square branch^2 (Henderson's third method, 1953). trunk^2 is what makes the sum of squares of the contrasts,
+    each over its variance, equal to their number (Paule and Mandel 1982). Where there are no contrasts, or nothing is
+    left by them, the noise is of single rows alone.
     """
     left = aim - basis @ (basis.T @ aim)
     total, freedom = float(left @ left), len(aim) - basis.shape[1]
@@ -153,12 +172,26 @@ def components(aim: Array, basis: Array, trunks: Codes | None) -> Noise:
         real = values > SINGULAR * max(float(values[-1]), 1.0)
         rank = int(real.sum())
         if 0 < rank < freedom:
-            explained = float((((vectors.T @ np.bincount(trunks, left))[real]) ** 2 / values[real]).sum())
-            within = max(total - explained, 0.0) / (freedom - rank)
-            between, per_trunk = explained / rank, float(values[real].sum()) / rank
-            trunk = float(np.sqrt(max(between - within, 0.0) / per_trunk))
-            return Noise(float(np.sqrt(within)), freedom - rank, trunk, rank, per_trunk, between)
+            loads = values[real]
+            squares = (vectors.T @ np.bincount(trunks, left))[real] ** 2 / loads
+            within = max(total - float(squares.sum()), 0.0) / (freedom - rank)
+            trunk = _between(loads, squares, np.array([within]), np.array([float(rank)]))[0]
+            return Noise(
+                float(np.sqrt(within)), freedom - rank, float(np.sqrt(trunk)), tuple(loads), tuple(squares)
+            )
     return Noise(float(np.sqrt(total / max(freedom, 1))), max(freedom, 1))
+
+
+def _between(loads: Array, squares: Array, branch: Array, totals: Array) -> Array:
+    """The variance t >= 0 [R] with sum_k squares_k / (branch + loads_k t) = total, by bisection; 0 where the sum is
+    below the total at 0."""
+    lo, hi = np.zeros_like(branch), (squares / loads).sum() / totals
+    for _ in range(BISECTIONS):
+        middle = (lo + hi) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            above = (squares / (branch[:, None] + loads * middle[:, None])).sum(axis=1) > totals
+        lo, hi = np.where(above, middle, lo), np.where(above, hi, middle)
+    return hi * (lo > 0)
 
 
 def scale_of(frame: pd.DataFrame, columns: Sequence[str]) -> Array:

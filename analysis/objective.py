@@ -88,7 +88,7 @@ class LeastAbsolute(Objective):
     holds the rows that an exact fit would pass through.
     """
 
-    delta: float = 1e-7
+    delta: float = 1e-9
     name: ClassVar[str] = "least_absolute"
 
     @property
@@ -114,8 +114,17 @@ class SquaredRaw(Objective):
     raw: ClassVar[bool] = True
 
 
+@dataclass(frozen=True)
+class Likelihood(Objective):
+    """Least squares of log residuals in units of the noise between seeds: each row counts by 1 / variance, estimated
+    from the table's replicates (`analysis.noise`). The sum is minus the log likelihood of normal noise but for a
+    constant, and half of chi-squared of n - P degrees of freedom where the law is right."""
+
+    name: ClassVar[str] = "likelihood"
+
+
 OBJECTIVES: dict[str, type[Objective]] = {
-    kind.name: kind for kind in (LogHuber, LeastAbsolute, SquaredLog, SquaredRaw)
+    kind.name: kind for kind in (LogHuber, LeastAbsolute, SquaredLog, SquaredRaw, Likelihood)
 }
 
 

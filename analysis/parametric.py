@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.allocation import Allocation, Line
+from analysis.allocation import Allocation, Line, middle
 from analysis.errors import InputError
 from analysis.fitting import Fit
 from analysis.frontier import Cost, Frontier, two_powers
@@ -36,10 +36,9 @@ def parametric(
     require_powers(fit.law)
     boot = bootstrap(table, fit, replicates=replicates, clusters=clusters, seed=seed, level=level)
     chosen = fit.select(table)
-    middle = float(np.exp(np.log(np.asarray(chosen.frame["C"], dtype=np.float64)).mean()))
-    one, many = Frontier(fit.curve, cost), Frontier(boot.law, cost)
-    intercept, slope = _line(one, middle)
-    intercepts, slopes = _line(many, middle)
+    amid = middle(chosen.frame)
+    intercept, slope = _line(Frontier(fit.curve, cost), amid)
+    intercepts, slopes = _line(Frontier(boot.law, cost), amid)
     if not np.isfinite(intercept):
         raise InputError(
             f"the fitted {fit.law} has no term in N or in D, so compute has no best split; fit tied"

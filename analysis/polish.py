@@ -1,11 +1,9 @@
 """The local half of a fit: damped Newton steps on the true objective, many fits at once.
 
-The Hessian is the exact one of the log-Huber objective in the amplitudes and exponents. (The curvature of log phi in
-the exponents, which is zero for powers, is left out: other laws come to their last digits slowly.) The damping adds a
-multiple of the matrix of the least-squares problem that majorises the objective, which knows which parameters trade
-against each other; it grows until the sum is positive definite and the objective falls. Amplitudes refer to the basis
-divided by its geometric mean over rows, which takes the correlation of an amplitude with its exponent away. Bounds hold
-by projection: a parameter at its bound whose gradient points outwards rests there (Bertsekas 1982).
+The Hessian is the exact one (see `expansion`). The damping adds a multiple of the matrix of the least-squares problem
+that majorises the objective, which knows which parameters trade against each other; it grows until the sum is positive
+definite and the objective falls. A parameter at its bound whose gradient points outwards rests there (Bertsekas 1982);
+one that a step would carry beyond a bound stops at it, and the step of the others is found again.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import quadratic
+from analysis.expansion import Expansion, centred, expand, uncentred, value
 from analysis.problem import Problem
 
 Array = NDArray[np.float64]
@@ -28,6 +27,10 @@ ELEMENTS = 2**16
 MAX_STEPS = 300
 DAMPING_START, DAMPING_MIN, DAMPING_MAX = 1e-3, 1e-12, 1e8
 DAMPING_UP, DAMPING_DOWN = 5.0, 10.0
+BENT = 10.0
+"""Damping beyond which the majorant takes the place of a Hessian that is not positive definite."""
+POOR = 0.125
+"""Share of what a step promises below which it gained too little for the damping to fall."""
 RIDGE = 0.01
 """Added to the majorant's diagonal, relative: a term near its bound leaves the majorant singular."""
 DECREMENT = 1e-12
@@ -48,43 +51,6 @@ class Polished:
     objective: Array
     converged: Mask
     steps: Index
-
-
-@dataclass
-class _Point:
-    """Objective [r], gradient [P, r], Hessian and damping matrix [P, P, r], in the centred basis."""
-
-    value: Array
-    gradient: Array
-    hessian: Array
-    majorant: Array
-
-    def take(self, index: Index) -> _Point:
-        return _Point(
-            self.value[index], self.gradient[:, index], self.hessian[..., index], self.majorant[..., index]
-        )
-
-    def add(self, other: _Point) -> None:
-        self.value = self.value + other.value
-        self.gradient = self.gradient + other.gradient
-        self.hessian = self.hessian + other.hessian
-        self.majorant = self.majorant + other.majorant
-
-    def put(self, index: Index, other: _Point) -> None:
-        self.value[index] = other.value
-        self.gradient[:, index] = other.gradient
-        self.hessian[..., index] = other.hessian
-        self.majorant[..., index] = other.majorant
-
-
-@dataclass(frozen=True)
-class Linearised:
-    """A law around parameters: residuals [r, n], the slopes of log yhat (of yhat under a raw objective) in the
-    parameters of the centred basis [r, P, n], and those of the centred log basis in the exponents [K, M, r or 1, n]."""
-
-    residual: Array
-    jacobian: Array
-    slopes: Array
 
 
 def polish(
@@ -112,14 +78,6 @@ def polish(
     )
 
 
-def linearise(problem: Problem, parameters: Array) -> Linearised:
-    """The law around parameters [P, r] in the fitter's order; derivatives are in the centred basis."""
-    x = parameters.copy()
-    middle = _center(problem, x[problem.terms :], ())
-    x[: problem.terms] *= np.exp(middle.log)
-    return _linearised(problem, x, middle)
-
-
 def _descend(
     problem: Problem,
     parameters: Array,
@@ -129,67 +87,115 @@ def _descend(
     targets: Array | None,
 ) -> Polished:
     terms, starts = problem.terms, parameters.shape[1]
-    x = parameters.copy()
-    x[:terms] *= np.exp(_center(problem, x[terms:], held).log)
-    lower, upper = problem.lower[:, None], problem.upper[:, None]
+    bounds = problem.lower[:, None], problem.upper[:, None]
+    lower, upper = (np.concatenate([bound[:terms], problem.inside(bound[terms:])]) for bound in bounds)
     fixed = np.array([name in held for name in problem.names])[:, None]
-    now = _point(problem, x, weights, held, targets)
+
+    def own(index: Index) -> tuple[Array, Sequence[str], Array | None]:
+        return weights[index], held, None if targets is None else targets[index]
+
+    x = centred(problem, parameters, held)
+    live, before = np.arange(starts), np.full(starts, np.inf)
+    now = _expand(problem, x, *own(live))
     damping = np.full(starts, DAMPING_START)
     converged, steps = np.zeros(starts, dtype=bool), np.zeros(starts, dtype=np.intp)
-    live, before = np.arange(starts), np.full(starts, np.inf)
     for count in range(1, max_steps + 1):
         here, at = now.take(live), x[:, live]
-        outward = ((at <= lower) & (here.gradient > 0)) | ((at >= upper) & (here.gradient < 0))
-        without_effect = np.einsum("iir->ir", here.majorant) == 0
-        resting = fixed | outward | without_effect
-        step, used = _newton(here, damping[live], resting)
+        resting = fixed | _resting(here, at, lower, upper)
+        step, used, definite = _newton(here, damping[live], resting, (lower - at, upper - at))
         damping[live] = used
-        promise = -(here.gradient * step).sum(axis=0)
+        trial, promise = np.clip(at + step, lower, upper), -(here.gradient * step).sum(axis=0)
         enough = DECREMENT * here.value + NOISE_FREE * problem.size * problem.unit
-        done = (promise <= enough) & (used <= DAMPING_START)
-        converged[live[done]] = True
+        done = (np.abs(promise) <= enough) & (used <= DAMPING_START) & definite
         moving = ~done & (used < DAMPING_MAX)
+        converged[live[done]] = True
         stuck = np.flatnonzero(~done & ~moving)
         if len(stuck) and not problem.law.log_linear:
             converged[live[stuck]] = _level(here.take(stuck), resting[:, stuck])
-        live, step, at = live[moving], step[:, moving], at[:, moving]
+        if done.any():  # the step that it promised little of is the one that brings the last digits
+            last = value(problem, trial[:, done], *own(live[done]))
+            better = last < here.value[done]
+            ended = live[done][better]
+            x[:, ended], now.value[ended] = trial[:, done][:, better], last[better]
+        live, trial, promise = live[moving], trial[:, moving], promise[moving]
         if not len(live):
             break
         steps[live] += 1
-        trial = np.clip(at + step, lower, upper)
-        there = _point(problem, trial, weights[live], held, None if targets is None else targets[live])
-        better = there.value < now.value[live]
+        there = _expand(problem, trial, *own(live))
+        gain = now.value[live] - there.value
+        better = gain > 0
         x[:, live[better]] = trial[:, better]
         now.put(live[better], there.take(np.flatnonzero(better)))
-        eased = np.maximum(damping[live] / DAMPING_DOWN, DAMPING_MIN)
-        damping[live] = np.where(better, eased, damping[live] * DAMPING_UP)
+        eased = np.where(gain > POOR * promise, 1 / DAMPING_DOWN, 1.0)
+        damping[live] = np.maximum(damping[live] * np.where(better, eased, DAMPING_UP), DAMPING_MIN)
         if not problem.law.log_linear and count % PATIENCE == 0:
             stalled = before[live] - now.value[live] <= STALLED * now.value[live]
             converged[live[stalled]] = True
             live, before = live[~stalled], now.value.copy()
-    x[:terms] /= np.exp(_center(problem, x[terms:], held).log)
-    return Polished(x, now.value, converged, steps)
+    return Polished(np.clip(uncentred(problem, x, held), *bounds), now.value, converged, steps)
 
 
-def _newton(here: _Point, damping: Array, resting: Mask) -> tuple[Array, Array]:
-    """Step [P, r] of the free parameters, 0 for the resting ones, and the damping that made it positive definite."""
-    gradient = np.where(resting, 0.0, here.gradient)
-    step, used = np.zeros_like(gradient), damping.copy()
+def _resting(here: Expansion, at: Array, lower: Array, upper: Array) -> Mask:
+    """Parameters at a bound whose gradient points outwards, and those without effect."""
+    outward = ((at <= lower) & (here.gradient > 0)) | ((at >= upper) & (here.gradient < 0))
+    return np.asarray(outward | (np.einsum("iir->ir", here.majorant) == 0))
+
+
+def _newton(
+    here: Expansion, damping: Array, resting: Mask, room: tuple[Array, Array]
+) -> tuple[Array, Array, Mask]:
+    """Step [P, r] of least damped quadratic, 0 for the resting parameters and within `room` (how far each may go down
+    and up, [P, r]); the damping of its matrix; and whether that is the Hessian's, positive definite.
+
+    Where the Hessian bends down so much that little damping does not straighten it, the majorant takes its place (a
+    step of Gauss and Newton): with more, all parameters would creep for the sake of one.
+    """
+    step, used, definite = _straightened(here, damping, resting, BENT)
+    bent = np.flatnonzero(~definite)
+    if len(bent):
+        here = here.take(np.arange(len(damping)))
+        here.hessian[..., bent] = here.majorant[..., bent]
+        step[:, bent], used[bent], _ = _straightened(
+            here.take(bent), damping[bent], resting[:, bent], DAMPING_MAX
+        )
+    pinned = resting
+    for _ in range(len(step)):
+        beyond = (step < room[0]) | (step > room[1])
+        again = np.flatnonzero(beyond.any(axis=0))
+        if not len(again):
+            break
+        step, pinned = np.clip(step, *room), pinned | beyond
+        step[:, again], _ = _solve(here, used, again, pinned[:, again], step[:, again])
+    return step, used, definite
+
+
+def _straightened(here: Expansion, damping: Array, resting: Mask, most: float) -> tuple[Array, Array, Mask]:
+    """Step, damping raised until its matrix is positive definite, and whether it is before it exceeds `most`."""
+    step, used, definite = np.zeros_like(here.gradient), damping.copy(), np.zeros(len(damping), dtype=bool)
     left = np.arange(len(damping))
     while len(left):
-        matrix = here.hessian[..., left] + used[left] * here.majorant[..., left]
-        still = resting[:, left]
-        matrix = np.where(still[:, None] | still[None], np.eye(len(still))[..., None], matrix)
-        found, definite = quadratic.solve(matrix, -gradient[:, left])
-        definite &= np.isfinite(found).all(axis=0)
-        step[:, left] = np.where(definite, found, 0.0)
-        left = left[~definite]
+        step[:, left], definite[left] = _solve(here, used, left, resting[:, left], step[:, left])
+        left = left[~definite[left]]
         used[left] *= DAMPING_UP
-        left = left[used[left] < DAMPING_MAX]
-    return step, used
+        left = left[used[left] < most]
+    return step, used, definite
 
 
-def _level(here: _Point, resting: Mask) -> Mask:
+def _solve(here: Expansion, damping: Array, index: Index, pinned: Mask, step: Array) -> tuple[Array, Mask]:
+    """Step [P, r] of least damped quadratic of the starts `index`, those parameters that are pinned moving as `step`
+    has it; 0, and False, where the matrix is not positive definite."""
+    matrix = here.hessian[..., index] + damping[index] * here.majorant[..., index]
+    right = -here.gradient[:, index]
+    if pinned.any():
+        step = np.where(pinned, step, 0.0)
+        right = np.where(pinned, step, right - np.einsum("ijr,jr->ir", matrix, step))
+        matrix = np.where(pinned[:, None] | pinned[None], np.eye(len(pinned))[..., None], matrix)
+    found, definite = quadratic.solve(matrix, right)
+    definite &= np.isfinite(found).all(axis=0)
+    return np.where(definite, found, 0.0), definite
+
+
+def _level(here: Expansion, resting: Mask) -> Mask:
     """Whether the step of the majorant promises next to nothing, for starts that cannot move."""
     gradient = np.where(resting, 0.0, here.gradient)
     still = resting[:, None] | resting[None]
@@ -198,103 +204,12 @@ def _level(here: _Point, resting: Mask) -> Mask:
     return np.asarray(definite & (-(gradient * step).sum(axis=0) <= STALLED * here.value))
 
 
-@dataclass(frozen=True)
-class _Center:
-    """By what each term is divided: the geometric mean over rows (of a sample, where there are many) of its basis,
-    as logarithm [K, r], and the slopes of that in the exponents [K, M, r or 1]."""
-
-    log: Array
-    slopes: Array
-    whole: tuple[Array, Array] | None = None
-    """log phi_k [K, r, n] and its slopes [K, M, r or 1, n] at all rows, where the sample is all of them."""
-
-
-def _center(problem: Problem, theta: Array, held: Sequence[str]) -> _Center:
-    """At exponents theta [M, r]. A term whose amplitude is held stays as it is: a held amplitude must not move with its
-    exponent."""
-    sample = problem.sample
-    log_basis, slopes = sample.log_basis(theta), sample.slopes(theta)
-    present = np.isfinite(log_basis)
-    count = np.maximum(present.sum(axis=2), 1)
-    free = np.array([name not in held for name in problem.law.amplitudes])[:, None]
-    log = np.where(present, log_basis, 0.0).sum(axis=2) / count
-    if slopes.shape[2] == present.shape[1]:
-        mean = (slopes * present[:, None]).sum(axis=3) / count[:, None]
-    else:
-        mean = slopes.mean(axis=3)  # of a law of powers, whose terms are present everywhere
-    whole = (log_basis, slopes) if sample is problem else None
-    return _Center(log * free, mean * free[:, None], whole)
-
-
-def _linearised(problem: Problem, x: Array, middle: _Center, targets: Array | None = None) -> Linearised:
-    terms = problem.terms
-    log_basis, slopes = middle.whole or (problem.log_basis(x[terms:]), problem.slopes(x[terms:]))
-    slopes = slopes - middle.slopes[..., None]
-    basis = log_basis - middle.log[..., None]
-    np.exp(basis, out=basis)
-    if problem.law.signs:
-        basis *= problem.law.sign()[:, None, None]
-    prediction = np.einsum("kr,krn->rn", x[:terms], basis)
-    jacobian = np.zeros((x.shape[1], len(x), problem.size))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        residual = problem.residual_of(prediction, targets)
-        scale = 1.0 if problem.objective.raw else prediction[:, None]
-        np.divide(basis.transpose(1, 0, 2), scale, out=jacobian[:, :terms])
-        for k, m in problem.couplings:
-            jacobian[:, terms + m] += x[k][:, None] * jacobian[:, k] * slopes[k, m]
-    return Linearised(residual, jacobian, slopes)
-
-
-def _point(
-    problem: Problem, x: Array, weights: Array, held: Sequence[str], targets: Array | None = None
-) -> _Point:
-    """The objective and its derivatives, summed over parts of the rows that a core's cache holds."""
-    middle = _center(problem, x[problem.terms :], held)
-    if problem.size <= ELEMENTS:
-        total = _sums(problem, x, weights, middle, targets)
-    else:
-        parts = (
-            _sums(part, x, weights[:, rows], middle, None if targets is None else targets[:, rows])
-            for rows, part in problem.parts(ELEMENTS)
-        )
-        total = next(parts)
-        for part in parts:
-            total.add(part)
-    total.value = np.where(np.isfinite(total.value), total.value, np.inf)
-    total.majorant[np.arange(len(x)), np.arange(len(x))] *= 1 + RIDGE
-    return total
-
-
-def _sums(problem: Problem, x: Array, weights: Array, middle: _Center, targets: Array | None) -> _Point:
-    objective = problem.objective
-    with np.errstate(invalid="ignore", over="ignore"):
-        at = _linearised(problem, x, middle, targets)
-        value = (weights * objective.rho(at.residual)).sum(axis=1)
-        slope = weights * objective.psi(at.residual)
-        gradient = -np.matmul(at.jacobian, slope[:, :, None])[:, :, 0].T
-        bent = weights * objective.curved(at.residual)
-        # the logarithm bends too: - d2 log yhat = J J' - (d2 yhat) / yhat
-        hessian = _outer(at.jacobian, bent if objective.raw else bent + slope)
-        _subtract_curvature_of_terms(problem, x, at, slope, hessian)
-        majorant = _outer(at.jacobian, weights * objective.weight(at.residual))
-    return _Point(value, gradient, hessian, majorant)
-
-
-def _subtract_curvature_of_terms(
-    problem: Problem, x: Array, at: Linearised, slope: Array, hessian: Array
-) -> None:
-    """Take sum_n slope * (d2 yhat / dx dx), divided by yhat under logarithms, off the Hessian [P, P, r]."""
-    terms = problem.terms
-    for k, m in problem.couplings:
-        tilted = slope * at.jacobian[:, k] * at.slopes[k, m]
-        total = tilted.sum(axis=1)
-        hessian[k, terms + m] -= total
-        hessian[terms + m, k] -= total
-        for j, other in problem.couplings:
-            if j == k:
-                hessian[terms + m, terms + other] -= x[k] * (tilted * at.slopes[k, other]).sum(axis=1)
-
-
-def _outer(jacobian: Array, weights: Array) -> Array:
-    """sum_n w j j' as [P, P, r], from jacobian [r, P, n] and weights [r, n]."""
-    return np.matmul(jacobian * weights[:, None], jacobian.transpose(0, 2, 1)).transpose(1, 2, 0)
+def _expand(
+    problem: Problem, x: Array, weights: Array, held: Sequence[str], targets: Array | None
+) -> Expansion:
+    """As `expansion.expand`, with a ridge on the majorant."""
+    found = expand(problem, x, weights, held, targets)
+    diagonal = np.arange(len(x))
+    bent = np.abs(found.hessian[diagonal, diagonal])
+    found.majorant[diagonal, diagonal] += RIDGE * np.maximum(found.majorant[diagonal, diagonal], bent)
+    return found

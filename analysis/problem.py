@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,15 +10,18 @@ from numpy.typing import NDArray
 
 from analysis.errors import InputError
 from analysis.laws import Exponent, Law
+from analysis.laws.derivatives import DERIVATIVES
 from analysis.objective import Objective
+from analysis.shapes import Shapes, differenced, finite, slopes
 
 Array = NDArray[np.float64]
 
-STEP = 1e-4
-"""Of the differences by which slopes are taken: absolute where they are constant, else a share of the exponent, or of
-the range of one that may be 0."""
+STEP = 1e-5
+"""Of the differences by which derivatives are taken: a share of the exponent, or of the range of one that may be 0."""
 SAMPLE = 4096
 """Rows that stand for all where they are scanned and centred: at least this many are never thinned."""
+PIECE = 2**16
+"""Rows that are worked on at once: what a core's cache holds."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,11 @@ class Problem:
         """Number of rows, n."""
         return len(self.target)
 
-    def parts(self, rows: int) -> Iterator[tuple[slice, Problem]]:
-        """The problem cut into parts of so many rows."""
-        for first in range(0, self.size, rows):
-            piece = slice(first, first + rows)
-            yield piece, self.part(piece)
+    @cached_property
+    def pieces(self) -> tuple[tuple[slice, Problem], ...]:
+        """The problem cut into parts of `PIECE` rows, with the slices that they are."""
+        slices = [slice(first, first + PIECE) for first in range(0, self.size, PIECE)]
+        return tuple((rows, self.part(rows)) for rows in slices)
 
     @cached_property
     def exponents(self) -> dict[str, Exponent]:
@@ -114,24 +116,57 @@ class Problem:
         """log phi_k at exponents theta [M, r], as [K, r, n]; -inf where a phi_k is 0."""
         if self.law.log_linear:
             return np.matmul(theta.T, self._constant_slopes)
-        return self._law_log_basis(theta)
+        shape = (theta.shape[1], self.size)
+        return np.stack([np.broadcast_to(term, shape) for term in self._terms(theta)])
 
-    def slopes(self, theta: Array) -> Array:
-        """d log phi_k / d theta_m at theta [M, r], as [K, M, r, n], or [K, M, 1, n] where theta does not matter.
-
-        Central differences: exact up to rounding (1e-12) for powers, to 1e-8 for other smooth functions.
-        """
+    def shapes(self, inside: Array) -> Shapes:
+        """log phi_k at exponents `inside` [M, r], with first and second derivatives in those."""
         if self.law.log_linear:
-            return self._constant_slopes[:, :, None]
-        return self._differences(theta, self._steps(theta))
+            constant = {(k, m): self._constant_slopes[k, m][None] for k, m in self.couplings}
+            return Shapes(self.log_basis(inside), constant, {})
+        if self.law in DERIVATIVES:
+            return self._exact_shapes(inside)
+        return differenced(self._terms_inside, inside, self._steps(inside), self.couplings, self.size)
+
+    def _exact_shapes(self, inside: Array) -> Shapes:
+        """As `shapes`, of a law with derivatives of its own; in a logarithm, d / d log a is a d / d a."""
+        theta = self.outside(inside)
+        names, shape = list(self.law.exponents), (inside.shape[1], self.size)
+        exponents = {name: value[:, None] for name, value in zip(names, theta, strict=True)}
+        found = DERIVATIVES[self.law](exponents, self.columns)
+        scale = {name: exponents[name] if self._by_log(name) else 1.0 for name in names}
+        first = {(k, names.index(a)): scale[a] * value for (k, a), value in found.slopes.items()}
+        second = {
+            (k, names.index(a), names.index(b)): scale[a] * scale[b] * value
+            + (first[k, names.index(a)] if a == b and self._by_log(a) else 0.0)
+            for (k, a, b), value in found.bends.items()
+        }
+        return Shapes(
+            self.log_basis(theta),
+            {key: finite(value, shape) for key, value in first.items()},
+            {key: finite(value, shape) for key, value in second.items()},
+        )
+
+    def _by_log(self, name: str) -> bool:
+        """Whether the descent takes the logarithm of an exponent."""
+        exponent = self.exponents[name]
+        return not (self.law.log_linear or exponent.linear or exponent.nested)
 
     @cached_property
     def couplings(self) -> list[tuple[int, int]]:
         """Pairs (k, m) in which the basis function k depends on the exponent m."""
-        middle = np.array([float(e.at(0.47)) for e in self.exponents.values()])[:, None]
-        few = {name: values[self.sampled] for name, values in self.columns.items()}
-        slopes = replace(self, columns=few, target=self.target[self.sampled]).slopes(middle)
-        return [(int(k), int(m)) for k, m in np.argwhere(np.any(slopes != 0, axis=(2, 3)))]
+        few = self
+        if self.size > SAMPLE:
+            columns = {name: values[self.sampled] for name, values in self.columns.items()}
+            few = replace(self, columns=columns, target=self.target[self.sampled])
+        if self.law.log_linear:
+            moved = np.any(few._constant_slopes != 0, axis=2)
+        else:  # at several places, as a term may be idle at one of them
+            theta = np.array([e.at([0.23, 0.47, 0.71]) for e in self.exponents.values()])
+            inside = self.inside(theta)
+            found = slopes(few._terms_inside, inside, self._steps(inside), few.size)
+            moved = np.any(found != 0, axis=(2, 3))
+        return [(int(k), int(m)) for k, m in np.argwhere(moved)]
 
     @cached_property
     def aim(self) -> Array:
@@ -151,30 +186,39 @@ class Problem:
 
     @cached_property
     def _constant_slopes(self) -> Array:
+        """d log phi_k / d theta_m [K, M, n] of a law of powers."""
         theta = self.lower[self.terms :, None]
-        return self._differences(theta, np.full_like(theta, STEP))[:, :, 0]
+        return slopes(self._terms, theta, np.full_like(theta, 0.01), self.size)[:, :, 0]
 
-    def _steps(self, theta: Array) -> Array:
+    def inside(self, theta: Array) -> Array:
+        """Exponents [M, r] as the descent takes them: of a law of powers as they are, else the logarithms of those with
+        a grid even in the logarithm, along which a scale of size moves by decades."""
+        if self.law.log_linear:
+            return theta
+        pairs = zip(self.exponents.values(), theta, strict=True)
+        return np.array([value if e.linear or e.nested else np.log(value) for e, value in pairs])
+
+    def outside(self, inside: Array) -> Array:
+        """The inverse of `inside`."""
+        if self.law.log_linear:
+            return inside
+        pairs = zip(self.exponents.values(), inside, strict=True)
+        return np.array([value if e.linear or e.nested else np.exp(value) for e, value in pairs])
+
+    def _steps(self, inside: Array) -> Array:
         widths = [
-            np.full(theta.shape[1], e.hi - e.lo) if e.linear else at
-            for e, at in zip(self.exponents.values(), theta, strict=True)
+            np.full_like(value, e.hi - e.lo) if e.linear else value if e.nested else np.ones_like(value)
+            for e, value in zip(self.exponents.values(), inside, strict=True)
         ]
-        return STEP * np.stack(widths) if widths else np.empty_like(theta)
+        return STEP * np.array(widths)
 
-    def _law_log_basis(self, theta: Array) -> Array:
+    def _terms_inside(self, inside: Array) -> tuple[Array, ...]:
+        return self._terms(self.outside(inside))
+
+    def _terms(self, theta: Array) -> tuple[Array, ...]:
+        """As the law states them: each broadcasts to [r, n]."""
         exponents = {name: value[:, None] for name, value in zip(self.law.exponents, theta, strict=True)}
-        shape = (theta.shape[1], len(self.target))
-        return np.stack([np.broadcast_to(t, shape) for t in self.law.log_basis(exponents, self.columns)])
-
-    def _differences(self, theta: Array, step: Array) -> Array:
-        shifts = np.eye(len(theta))[:, :, None] * step
-        found = np.zeros((self.terms, len(theta), theta.shape[1], len(self.target)))
-        for m, (shift, h) in enumerate(zip(shifts, step, strict=True)):
-            above, below = self._law_log_basis(theta + shift), self._law_log_basis(theta - shift)
-            present = np.isfinite(above) & np.isfinite(below)
-            np.subtract(above, below, out=found[:, m], where=present)
-            found[:, m] /= (2 * h)[:, None]
-        return found
+        return tuple(np.asarray(term) for term in self.law.log_basis(exponents, self.columns))
 
     def predict(self, parameters: Array) -> Array:
         """The law [r, n] at parameters [P, r] in the fitter's order."""

@@ -7,16 +7,17 @@ are resampled; what they need in exchange is that the law is right and that nois
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import noise, polish
+from analysis import expansion, noise
 from analysis.fitting import Fit, vector
 from analysis.interval import Percentiles, Uncertainty, check
 from analysis.noise import Codes, Noise
-from analysis.objective import Objective
+from analysis.objective import Likelihood, Objective
 from analysis.polish import MAX_STEPS
 from analysis.problem import Problem
 from analysis.uncertainty import Progress, chunks, grouping, refits, scaled_residuals
@@ -50,7 +51,7 @@ def residual_bootstrap(
 
     Residuals are divided by sqrt(1 - h) for the row's leverage h and centred at the objective's location (Davison and
     Hinkley 1997, section 6.2.3; the location, as a robust fit leaves residuals whose mean is not 0), and percentiles
-    are those of Student's n - P degrees of freedom.
+    are those of Student's n - P degrees of freedom. Under `Likelihood` they are drawn in units of each row's noise.
 
     Where runs share the noise of a trunk (`clusters`, as in `bootstrap`), a replicate's noise is that of its trunks,
     normal, plus residuals about them, both of the size that Henderson's method finds, drawn anew each time as uncertain
@@ -61,11 +62,13 @@ def residual_bootstrap(
     problem, weights = fit.problem(frame), fit.weights(frame)
     groups, method = grouping(frame, clusters)
     column = method.partition(":")[2]
-    draw, _, ends = residual_noise(problem, fit, weights, groups if column else None)
-    return _simulated(
+    draw, found, ends = residual_noise(problem, fit, weights, groups if column else None)
+    details = {"noise": found.as_dict()} if column else {}
+    made = simulated(
         frame, fit, draw, f"residual:{column}" if column else "residual", int(groups.max()) + 1,
         replicates, seed, level, max_steps, progress, ends,
     )  # fmt: skip
+    return replace(made, details=details)
 
 
 def seed_noise_bootstrap(
@@ -97,10 +100,11 @@ def seed_noise_bootstrap(
     def draw(rng: np.random.Generator, count: int) -> Array:
         return found.draw(rng, count, groups, shape)
 
-    return _simulated(
+    made = simulated(
         frame, fit, draw, f"seed_noise:{column}" if column else "seed_noise", int(groups.max()) + 1,
-        replicates, seed, level, max_steps, progress, Percentiles(), _misfit(problem, fit, found, shape),
+        replicates, seed, level, max_steps, progress, Percentiles(),
     )  # fmt: skip
+    return replace(made, remark=_misfit(problem, fit, found, shape), details={"noise": found.as_dict()})
 
 
 def residual_noise(
@@ -109,19 +113,20 @@ def residual_noise(
     """Noise like that of the fit's residuals, for rows that stand alone or share that of trunks [n]: how it is drawn,
     its size, and the percentiles that its draws make."""
     basis = design(problem, fit, weights)
-    residual = problem.residual(vector(problem, fit.params)[:, None])[0]
+    shape = 1 / np.sqrt(weights) if isinstance(problem.objective, Likelihood) else np.ones(problem.size)
+    residual = problem.residual(vector(problem, fit.params)[:, None])[0] / shape
     if trunks is not None:
         found = noise.components(residual, basis, trunks)
-        return _of_trunks(found, residual, trunks), found, Percentiles()
+        return _of_trunks(found, residual, trunks, shape), found, Percentiles()
     pool, freedom = modified(problem.objective, residual, basis), max(problem.size - len(fit.params), 1)
     size = float(np.sqrt(np.mean(pool**2)))
-    return _of_pool(pool), Noise(size, freedom), Percentiles(1.0, freedom)
+    return _of_pool(pool, shape), Noise(size, freedom), Percentiles(1.0, freedom)
 
 
 def design(problem: Problem, fit: Fit, weights: Array) -> Array:
     """Orthonormal basis [n, p] of the directions in which the fit's parameters move the residuals of weighted rows; a
     parameter without effect has none, so that p may be below P."""
-    jacobian = polish.linearise(problem, vector(problem, fit.params)[:, None]).jacobian[0]
+    jacobian = expansion.linearise(problem, vector(problem, fit.params)[:, None]).jacobian[0]
     jacobian = jacobian * np.sqrt(weights / weights.mean())
     lengths = np.linalg.norm(jacobian, axis=1)
     used = jacobian[lengths > 0] / lengths[lengths > 0, None]
@@ -145,11 +150,11 @@ def location(objective: Objective, values: Array) -> float:
     return (lo + hi) / 2
 
 
-def _of_pool(pool: Array) -> Draw:
-    return lambda rng, count: rng.choice(pool, size=(count, len(pool)))
+def _of_pool(pool: Array, shape: Array) -> Draw:
+    return lambda rng, count: shape * rng.choice(pool, size=(count, len(pool)))
 
 
-def _of_trunks(found: Noise, residual: Array, groups: Codes) -> Draw:
+def _of_trunks(found: Noise, residual: Array, groups: Codes, shape: Array) -> Draw:
     """Noise of normal trunks and of residuals about their trunk's mean, scaled to a standard deviation of 1."""
     about = residual - (np.bincount(groups, residual) / np.bincount(groups))[groups]
     about = about - about.mean()
@@ -160,16 +165,16 @@ def _of_trunks(found: Noise, residual: Array, groups: Codes) -> Draw:
         trunk, branch = found.drawn_spreads(rng, count)
         of_trunks = rng.standard_normal((count, int(groups.max()) + 1))[:, groups]
         of_rows = rng.choice(pool, size=(count, len(pool)))
-        return np.asarray(trunk[:, None] * of_trunks + branch[:, None] * of_rows)
+        return np.asarray(shape * (trunk[:, None] * of_trunks + branch[:, None] * of_rows))
 
     return draw
 
 
-def _simulated(
-    frame: pd.DataFrame, fit: Fit, draw: Draw, method: str, units: int, replicates: int, seed: int, level: float,
-    max_steps: int, progress: Progress | None, ends: Percentiles, remark: str = "",
+def simulated(
+    frame: pd.DataFrame, fit: Fit, draw: Draw, method: str, units: int,
+    replicates: int, seed: int, level: float, max_steps: int, progress: Progress | None, ends: Percentiles,
 ) -> Uncertainty:  # fmt: skip
-    """Refits to the fitted losses moved by noise that `draw` gives for so many replicates."""
+    """Refits to the fitted losses moved by noise [R, n] that `draw` gives for so many replicates."""
     problem, weights = fit.problem(frame), fit.weights(frame)
     fitted = problem.predict(vector(problem, fit.params)[:, None])[0]
     rng = np.random.default_rng(seed)
@@ -182,9 +187,7 @@ def _simulated(
     drawn = (moved(count) for count in chunks(replicates))
     law, statuses = refits(problem, fit.law, drawn, replicates, max_steps, progress)
     residuals = scaled_residuals(problem, fit)
-    return Uncertainty(
-        law, fit.columns, method, replicates, statuses, seed, level, units, residuals, ends, remark=remark
-    )
+    return Uncertainty(law, fit.columns, method, replicates, statuses, seed, level, units, residuals, ends)
 
 
 def _misfit(problem: Problem, fit: Fit, found: Noise, shape: Array) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import notation, polish
+from analysis import expansion, notation
 from analysis.fitting import Fit, condition_number, robust_scale, scan, solve_batch, vector
 from analysis.identify import Confounded, confounded
 from analysis.problem import Problem
 from analysis.profile import profile
+from analysis.shapes import slopes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,16 +111,17 @@ def _separation(
 ) -> Separation:
     weights, parameters = fit.weights(frame), vector(problem, fit.params)
     low, high = _ends(table, fit, problem, weights, pair, level, clusters, seed)
+    halved = _halved(problem, parameters, pair)
     return Separation(
         pair.first,
         pair.second,
         pair.correlation,
         condition_number(problem, parameters, weights),
-        _condition_without(problem, parameters, weights, pair.second),
+        _condition_without(problem, halved, weights, pair.second),
         low,
         high,
         level,
-        _best_runs(frame, fit, problem, _halved(problem, parameters, pair), pair.first),
+        _best_runs(frame, fit, problem, halved, pair.first),
     )
 
 
@@ -163,7 +166,7 @@ def _condition_without(problem: Problem, parameters: Array, weights: Array, expo
     """Condition number with the exponent, and the amplitudes of its terms, held."""
     m = list(problem.exponents).index(exponent)
     dropped = [problem.terms + m, *(k for k, other in problem.couplings if other == m)]
-    jacobian = polish.linearise(problem, parameters[:, None]).jacobian[0] * np.sqrt(weights)
+    jacobian = expansion.linearise(problem, parameters[:, None]).jacobian[0] * np.sqrt(weights)
     kept = np.delete(jacobian, dropped, axis=0)
     lengths = np.linalg.norm(kept, axis=1, keepdims=True)
     if not (lengths > 0).all():
@@ -218,6 +221,12 @@ def _log_slopes(problem: Problem, parameters: Array, columns: dict[str, Array]) 
     wide.__dict__["exponents"] = problem.exponents
     sign = problem.law.sign()[:, None]
     terms = sign * parameters[: problem.terms, None] * np.exp(wide.log_basis(theta)[:, 0])
-    bends = wide.slopes(theta)[:, :, 0] - problem.slopes(theta)[:, :, 0].mean(axis=-1, keepdims=True)
+    step = 1e-4 * np.maximum(np.abs(theta), 1e-4)
+    far, near = (slopes(partial(_terms, of), theta, step, of.size)[:, :, 0] for of in (wide, problem))
+    bends = far - near.mean(axis=-1, keepdims=True)
     turned = np.einsum("kn,kmn->mn", terms, bends) * theta
     return np.concatenate([terms, turned]) / terms.sum(axis=0)
+
+
+def _terms(problem: Problem, theta: Array) -> list[Array]:
+    return list(problem.log_basis(theta))

@@ -59,9 +59,9 @@ class Curve:
         return float(np.asarray(self.plan.frame["L"], dtype=np.float64).min())
 
     @property
-    def default(self) -> Mapping[str, Any]:
+    def default(self) -> dict[str, Any]:
         """The row of the default specification."""
-        return self.table[self.table["default"]].iloc[0].to_dict()
+        return dict(self.table[self.table["default"]].iloc[0])
 
 
 def curve(
@@ -85,7 +85,7 @@ def curve(
     _check(at, replicates, level, workers)
     largest = float(np.asarray(plan.rows(plan.default)["C"], dtype=np.float64).max())
     target = BEYOND * largest if at is None else at
-    tasks = _tasks(plan, replicates, seed)
+    tasks = tasks_of(plan, replicates, seed)
     found: dict[Key, dict[str, Refit]] = {}
     done = 0
     for key, fits in _results(tasks, workers):
@@ -102,7 +102,7 @@ def _sorted(plan: Plan, made: Sequence[Estimate], at: float, level: float, seed:
     import pandas as pd
 
     table = pd.DataFrame([one.row for one in made])
-    table.insert(table.columns.get_loc("rows"), "held_out_error", _held_out(table, plan))
+    table["held_out_error"] = _held_out(table, plan)
     order = np.argsort(np.asarray(table["E"]), kind="stable")
     E, L = (np.stack([values[i] for i in order]) for values in ([m.E for m in made], [m.L for m in made]))
     return Curve(plan, table.iloc[order].reset_index(drop=True), E, L, at, level, E.shape[1], seed)
@@ -138,7 +138,7 @@ def _key(plan: Plan, one: Specification) -> Key:
     return one.law, one.N, plan.mask(one).tobytes()
 
 
-def _tasks(plan: Plan, replicates: int, seed: int) -> dict[Key, Task]:
+def tasks_of(plan: Plan, replicates: int, seed: int) -> dict[Key, Task]:
     """A task for every law on every set of rows, the costliest laws first, so that no worker ends alone."""
     tasks: dict[Key, Task] = {}
     for one in sorted(plan.made, key=lambda s: -len(LAWS[s.law].exponents)):

@@ -175,6 +175,8 @@ def verify(
 def compare(
     table: Annotated[Path, tyro.conf.Positional],
     law: str = "hoffmann",
+    objective: str = "log_huber",
+    delta: float | None = None,
     where: str = "",
     columns: tuple[str, ...] = (),
     at: float | None = None,
@@ -196,6 +198,8 @@ def compare(
         table: a .csv or .parquet file with a row a run (or a row a point of its training curve) and columns N, D, L,
             or a study folder with a table.csv
         law: the law of approach 3, whose frontier must be a power of compute: hoffmann, tied or coupled
+        objective: what its fit minimises: log_huber, least_absolute, squared_log or squared_raw
+        delta: relative error at which log_huber turns from quadratic to linear; by default 1.345 times the noise
         where: use only rows for which this expression over columns is true, e.g. "N > 1e6 and not dropped"
         columns: names of our columns in the table, e.g. N=params D=tokens L=loss
         at: compute, in FLOPs, at which N_opt and D_opt are told; without it 10 times the largest run's
@@ -207,7 +211,8 @@ def compare(
         noise: standard deviation of a run's loss, in nats per token, that splines are redrawn with; without it that
             between neighbouring sizes of a budget
         replicates: refits of each bootstrap, and redrawings of the splines
-        clusters: what the bootstrap resamples: "auto" (trunks where there are any, else rows), "pairs", or a column
+        clusters: what the bootstraps resample: "auto" (trunks where they repeat, else runs where they do, else rows),
+            "pairs", or a column
         seed: seed of the resampling
         level: level of all intervals
         json: print JSON in place of text
@@ -215,14 +220,26 @@ def compare(
     """
     from analysis.comparison import told
 
-    options = {"law": law, "where": where or None, "at": at, "tolerance": budgets, "run": runs, "bins": bins}
-    options |= {
-        "budget": budget_column or None,
-        "noise": noise,
-        "replicates": replicates,
-        "clusters": clusters,
-    }
-    print(told(table, renames(columns), as_json=json, out=out, seed=seed, level=level, **options))
+    found = told(
+        table,
+        renames(columns),
+        as_json=json,
+        out=out,
+        law=law,
+        objective=Options(law=law, objective=objective, delta=delta).minimised(),
+        where=where or None,
+        at=at,
+        tolerance=budgets,
+        budget=budget_column or None,
+        run=runs,
+        bins=bins,
+        noise=noise,
+        replicates=replicates,
+        clusters=clusters,
+        seed=seed,
+        level=level,
+    )
+    print(found)
 
 
 def known(

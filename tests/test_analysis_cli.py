@@ -204,7 +204,16 @@ def test_explain_tells_every_term_that_is_printed(runs, capsys):
         for line in terms.splitlines()
         if line.startswith("  ") and line[2] != " "
     ]
-    for term in ("floor E", "skill", "inside", "condition number", "objective", "noise", "converged", "s.e."):
+    for term in (
+        "floor E",
+        "skill",
+        "claimed",
+        "condition number",
+        "objective",
+        "noise",
+        "converged",
+        "s.e.",
+    ):
         assert term in text
         assert term in told
     assert "not_identified" not in told  # only what is printed is explained
