@@ -27,8 +27,9 @@ Array = NDArray[np.float64]
 STATUSES = ("converged", "max_steps", "at_bound", "ill_conditioned")
 ILL_CONDITIONED = 100.0
 """Condition number above which a status says so (severe in Belsley, Kuh and Welsch 1980); see `condition_number`."""
-RESTARTS = 16
-REPLICATE_STARTS = 3
+RESTARTS, REPLICATE_STARTS = 16, 3
+"""Starts of a fit and of each replicate; twice as many of a law of more than `FEW_SHAPES` shape parameters."""
+FEW_SHAPES = 4
 SAME_OBJECTIVE = 1e-6
 """Two minima are equally good when their objectives differ by less than this share."""
 SAME_EXPONENT = 1e-2
@@ -192,7 +193,7 @@ def fit(
         value=value,
         linear_share=problem.objective.linear_share(residual),
         delta_from_noise=from_noise,
-        noise=robust_scale(residual, len(parameters)),
+        noise=robust_scale(residual, len(parameters), weight),
         status=str(_statuses(problem, parameters[:, None], np.array([converged]), np.array([condition]))[0]),
         rows=len(chosen.frame),
         excluded=chosen.excluded,
@@ -221,7 +222,7 @@ def settled_delta(problem: Problem, found: Array, weight: Array) -> float:
     """`noise_delta` of a problem from its best parameters `found` [P] under `LogHuber(START_DELTA)`."""
     parameters, delta = found[:, None], START_DELTA
     for _ in range(NOISE_ROUNDS):
-        scale = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters))
+        scale = HUBER * robust_scale(problem.residual(parameters)[0], len(parameters), weight)
         scale = max(scale, LEAST_DELTA)
         if abs(scale / delta - 1) < SAME_DELTA:
             break
@@ -231,34 +232,50 @@ def settled_delta(problem: Problem, found: Array, weight: Array) -> float:
     return delta
 
 
-def robust_scale(residual: Array, parameters: int) -> float:
+def robust_scale(residual: Array, parameters: int, weights: Array | None = None) -> float:
     """Standard deviation of normal noise by the median of the absolute residuals that the parameters did not pay for:
-    1.4826 times that of the largest n - P of them (as R's rlm and Hill and Holland 1977 take it)."""
-    left = np.sort(np.abs(residual))[min(parameters, len(residual) - 1) :]
-    return float(np.median(left)) * 1.4826
+    1.4826 times that of the largest n - P of them (as R's rlm and Hill and Holland 1977 take it). A weight counts as so
+    many rows."""
+    order = np.argsort(np.abs(residual))[min(parameters, len(residual) - 1) :]
+    if weights is None:
+        return float(np.median(np.abs(residual)[order])) * 1.4826
+    passed = np.cumsum(weights[order])
+    # the mean of the two in the middle where the weight below and above a row is the same
+    middle = [np.searchsorted(passed, passed[-1] / 2, side=side) for side in ("left", "right")]
+    return float(np.abs(residual)[order][np.minimum(middle, len(order) - 1)].mean()) * 1.4826
 
 
 def solve(problem: Problem, weights: Array) -> tuple[Array, float, bool, Restarts]:
     """Best parameters [P] in the fitter's order, their objective, whether they converged, and how the restarts ended.
 
     The starts are the local minima of the scan and points spread over the grid. Of very many rows a sample is fitted
-    first, and what is best and different there is polished on all of them.
+    first, and what is best and different there is polished on all of them: tried and reached are then those of the
+    sample, rivals those on all rows.
     """
-    sample, weight = problem.sample, weights[problem.sampled]
-    done = _from_all_starts(sample, weight)
+    sample = problem.sample
+    done = ended = _from_all_starts(sample, weights[problem.sampled])
+    best = source = int(np.argmin(done.objective))
     if sample is not problem:
         kept = _different(sample, done)
-        done = polish_in_stages(
-            problem, done.parameters[:, kept], np.broadcast_to(weights, (len(kept), len(weights)))
-        )
-    best = int(np.argmin(done.objective))
+        every = np.broadcast_to(weights, (len(kept), len(weights)))
+        ended = polish_in_stages(problem, done.parameters[:, kept], every)
+        best = int(np.argmin(ended.objective))
+        source = kept[best]
+    reached, _ = _as_good(sample, done, source)
+    near, apart = _as_good(problem, ended, best)
+    rivals = tuple(named(problem, ended.parameters[:, s]) for s in np.flatnonzero(near & apart))
+    restarts = Restarts(len(done.objective), int(reached.sum()), rivals)
+    return ended.parameters[:, best], float(ended.objective[best]), bool(ended.converged[best]), restarts
+
+
+def _as_good(
+    problem: Problem, done: polish.Polished, best: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which fits [S] are as good as that of number `best` or better, and which differ from it in an exponent."""
     exact = polish.NOISE_FREE * problem.size * problem.unit
     near = done.objective <= done.objective[best] * (1 + SAME_OBJECTIVE) + exact
     place = _places(problem, done.parameters)
-    apart = np.abs(place - place[:, [best]]).max(axis=0) > SAME_EXPONENT
-    rivals = tuple(named(problem, done.parameters[:, s]) for s in np.flatnonzero(near & apart))
-    restarts = Restarts(len(done.objective), int(near.sum()), rivals)
-    return done.parameters[:, best], float(done.objective[best]), bool(done.converged[best]), restarts
+    return near, np.abs(place - place[:, [best]]).max(axis=0) > SAME_EXPONENT
 
 
 def polish_in_stages(
@@ -283,11 +300,17 @@ def polish_in_stages(
     return done
 
 
+def _doubled(problem: Problem, starts: int) -> int:
+    """Twice as many of a law of many shape parameters."""
+    return starts * (2 if len(problem.exponents) > FEW_SHAPES else 1)
+
+
 def _from_all_starts(problem: Problem, weights: Array) -> polish.Polished:
     first = replace(problem, objective=problem.objective.stages[0])
     grid = search.scan(first)
-    found, _ = search.starts(first, grid, weights[None], RESTARTS // 2)
-    spread = search.spread(first, grid, weights, RESTARTS // 2)
+    half = _doubled(problem, RESTARTS) // 2
+    found, _ = search.starts(first, grid, weights[None], half)
+    spread = search.spread(first, grid, weights, half)
     points = np.concatenate([found, spread], axis=1)
     return polish_in_stages(problem, points, np.broadcast_to(weights, (points.shape[1], len(weights))))
 
@@ -308,7 +331,7 @@ def solve_batch(
     fixed: Mapping[str, Array] | None = None,
     *,
     grid: search.Grid | None = None,
-    starts: int = REPLICATE_STARTS,
+    starts: int | None = None,
     max_steps: int = polish.MAX_STEPS,
     targets: Array | None = None,
 ) -> Batch:
@@ -323,11 +346,12 @@ def solve_batch(
     ):
         raise InputError("a replicate's target is not finite or not above 0; logarithms of it are fitted")
     scanned, fixed = grid or scan(problem), fixed or {}
+    count = _doubled(problem, REPLICATE_STARTS) if starts is None else starts
 
     def searched(block: slice) -> Batch:
         held = {name: value[block] for name, value in fixed.items()}
         own = None if targets is None else targets[block]
-        return _best_of_each(problem, scanned, weights[block], held, starts, max_steps, own)
+        return _best_of_each(problem, scanned, weights[block], held, count, max_steps, own)
 
     parts = in_blocks(searched, len(weights), _block(len(weights), problem.size))
     return Batch(

@@ -88,7 +88,7 @@ class LeastAbsolute(Objective):
     holds the rows that an exact fit would pass through.
     """
 
-    delta: float = 1e-7
+    delta: float = 1e-9
     name: ClassVar[str] = "least_absolute"
 
     @property

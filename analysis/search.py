@@ -30,11 +30,14 @@ PRODUCT = 4000
 SCATTERED = 4096
 APART = 0.1
 """Share of a range by which two starts among scattered points differ in some exponent."""
-SETTLED, SETTLED_ROWS = 64, 512
-"""How many of the scattered points are followed to a minimum, and on at most how many rows."""
+PLATEAU = 1e-9
+"""Share by which two minima of the scan differ if they are two."""
+SETTLED, SETTLED_STEPS, SETTLED_ROWS = 192, (100, 300), 512
+"""How many of the scattered points are followed towards a minimum, by how many steps all and then the best quarter, and
+on at most how many rows."""
 LARGEST_LOG = 600.0
 """Of the size of a term: its exponential, and that of minus it, are finite."""
-MEMORY = 2**28
+MEMORY = 2**27
 """Bytes that the moments of a scan may take; with more, it is over a sample of the rows."""
 
 
@@ -81,7 +84,10 @@ def _settled(problem: Problem, theta: Array) -> Array:
     squares = replace(problem, objective=SquaredRaw() if problem.objective.raw else SquaredLog())
     few = squares.part(np.unique(rows))
     points, _ = starts(few, _grid(few, theta, ()), np.ones((1, few.size)), SETTLED)
-    return polish.polish(few, points, np.ones((points.shape[1], few.size))).parameters[problem.terms :]
+    for steps in SETTLED_STEPS:
+        done = polish.polish(few, points, np.ones((points.shape[1], few.size)), max_steps=steps)
+        points = done.parameters[:, np.argsort(done.objective, kind="stable")[: points.shape[1] // 4]]
+    return points[problem.terms :]
 
 
 def _grid(problem: Problem, theta: Array, shape: tuple[int, ...]) -> Grid:
@@ -99,9 +105,13 @@ def _grid(problem: Problem, theta: Array, shape: tuple[int, ...]) -> Grid:
     basis = np.exp(log_basis - center[:, :, None]) / size * problem.law.sign()[:, None, None]
     weight, offset = _majoriser(problem, basis, size)
     aim = problem.target / size  # 1, or -1 where a raw target is below 0
-    pairs = [basis[j] * basis[k] * weight for j, k in _pairs(len(basis))]
-    moments = np.stack([*pairs, *(basis * (weight * aim)), offset])
-    moments = np.ascontiguousarray(moments.transpose(0, 2, 1))
+    pairs = _pairs(terms)
+    moments = np.empty((len(pairs) + terms + 1, problem.size, theta.shape[1]))
+    for row, (j, k) in enumerate(pairs):
+        np.multiply(basis[j] * weight, basis[k], out=moments[row].T)
+    for k in range(terms):
+        np.multiply(basis[k] * weight, aim, out=moments[len(pairs) + k].T)
+    moments[-1] = offset.T
     return Grid(theta, shape, center, moments, np.broadcast_to(weight, offset.shape).T, rows)
 
 
@@ -258,8 +268,12 @@ def _local_minima(
             window = tuple(slice(1 + o, 1 + o + size) for o, size in zip(offsets, shape, strict=True))
             lowest &= cube <= padded[(slice(None), *window)]
     candidates = np.where(lowest.reshape(value.shape), value, np.inf)
-    order = np.argsort(candidates, axis=1, kind="stable")[:, :count]
-    kept = np.isfinite(np.take_along_axis(candidates, order, axis=1))
+    order = np.argsort(candidates, axis=1, kind="stable")[:, : 4 * count]
+    values = np.take_along_axis(candidates, order, axis=1)
+    kept = np.isfinite(values)
+    with np.errstate(invalid="ignore"):  # all points of a plateau, where a term is idle, are local minima
+        kept[:, 1:] &= np.diff(values, axis=1) > PLATEAU * values[:, :-1]
+    kept &= np.cumsum(kept, axis=1) <= count
     replicate, rank = np.nonzero(kept)
     return replicate, order[replicate, rank]
 

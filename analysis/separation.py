@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -110,16 +111,17 @@ def _separation(
 ) -> Separation:
     weights, parameters = fit.weights(frame), vector(problem, fit.params)
     low, high = _ends(table, fit, problem, weights, pair, level, clusters, seed)
+    halved = _halved(problem, parameters, pair)
     return Separation(
         pair.first,
         pair.second,
         pair.correlation,
         condition_number(problem, parameters, weights),
-        _condition_without(problem, parameters, weights, pair.second),
+        _condition_without(problem, halved, weights, pair.second),
         low,
         high,
         level,
-        _best_runs(frame, fit, problem, _halved(problem, parameters, pair), pair.first),
+        _best_runs(frame, fit, problem, halved, pair.first),
     )
 
 
@@ -220,7 +222,11 @@ def _log_slopes(problem: Problem, parameters: Array, columns: dict[str, Array]) 
     sign = problem.law.sign()[:, None]
     terms = sign * parameters[: problem.terms, None] * np.exp(wide.log_basis(theta)[:, 0])
     step = 1e-4 * np.maximum(np.abs(theta), 1e-4)
-    far, near = (slopes(of.log_basis, theta, step, of.size)[:, :, 0] for of in (wide, problem))
+    far, near = (slopes(partial(_terms, of), theta, step, of.size)[:, :, 0] for of in (wide, problem))
     bends = far - near.mean(axis=-1, keepdims=True)
     turned = np.einsum("kn,kmn->mn", terms, bends) * theta
     return np.concatenate([terms, turned]) / terms.sum(axis=0)
+
+
+def _terms(problem: Problem, theta: Array) -> list[Array]:
+    return list(problem.log_basis(theta))
