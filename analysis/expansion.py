@@ -41,6 +41,18 @@ class Expansion:
             self.value[index], self.gradient[:, index], self.hessian[..., index], self.majorant[..., index]
         )
 
+    @staticmethod
+    def together(parts: Sequence[Expansion]) -> Expansion:
+        """Of the fits of all parts."""
+        if len(parts) == 1:
+            return parts[0]
+        return Expansion(
+            np.concatenate([part.value for part in parts]),
+            np.concatenate([part.gradient for part in parts], axis=1),
+            np.concatenate([part.hessian for part in parts], axis=2),
+            np.concatenate([part.majorant for part in parts], axis=2),
+        )
+
     def put(self, index: Index, other: Expansion) -> None:
         self.value[index] = other.value
         self.gradient[:, index] = other.gradient

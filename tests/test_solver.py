@@ -106,7 +106,7 @@ def test_published_least_absolute_deviations_are_reached():
     table = pd.read_csv(reference("chinchilla.csv"))
     found = fit(table, objective=LeastAbsolute(), where="not dropped_by_authors")
     # Besiroglu et al. 2024 print A 482.01, B 2085.43, alpha .3478, beta .3658: within a unit of the last digit, as the
-    # last stage of either solver leaves it. Their E of 1.8172 is that of delta 1e-3: held there, the sum is 4e-5 higher.
+    # last stage of either solver leaves it. Their E of 1.8172 is that of delta 1e-3: there the sum is 4e-5 higher.
     printed = {"A": (482.01, 0.01), "B": (2085.43, 0.01), "alpha": (0.3478, 1e-4), "beta": (0.3658, 1e-4)}
     for name, (value, unit) in printed.items():
         assert found.params[name] == pytest.approx(value, abs=unit), name
