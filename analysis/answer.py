@@ -103,6 +103,12 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> str:
         f"{notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
         f"{cut['held_out']} fell inside their {notation.percent(cut['level'])} prediction intervals."
     )
+    widened = cut.get("calibrated")
+    if widened is not None and math.isfinite(widened):
+        text += (
+            f" Widened by what such intervals missed among the smaller runs, they held "
+            f"{round(widened * cut['held_out'])}."
+        )
     if cut.get("shared"):
         text += (
             f" {cut['shared']} of those share a trunk with a fitted run, which makes the test milder than it would be "

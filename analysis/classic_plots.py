@@ -63,7 +63,7 @@ def plot_isoflop(
     words = ["circles: minima of the parabolas"]
     words += ["triangles: minima of the splines"] if splines is not None else []
     words += ["crosses: runs of no parabola"] if (~used).any() else []
-    words += [f"{above} runs lie above"] if above else []
+    words += [f"{above} rows lie above"] if above else []
     ax.text(0.02, 0.02, "\n".join(words), transform=ax.transAxes, va="bottom", fontsize=9, color=INK)
     ax.set_xlabel("Parameters N (count)")
     ax.set_ylabel(LOSS)
@@ -90,7 +90,7 @@ def plot_envelope(ax: Axes, table: pd.DataFrame, found: Allocation, best: tuple[
     words = [
         "circles: best run of each bin, where its size lies between others",
         "black line: frontier of the fitted law",
-        *([f"{above} runs lie above"] if above else []),
+        *([f"{above} rows lie above"] if above else []),
     ]
     ax.text(0.02, 0.02, "\n".join(words), transform=ax.transAxes, va="bottom", fontsize=9)
     ax.set_xlabel(COMPUTE)
@@ -102,7 +102,7 @@ def plot_lines(ax: Axes, found: dict[str, Allocation], largest: float, C: float,
     beyond the largest run is on grey. which is "N" or "D"."""
     starts = [point.C for item in found.values() for point in item.points]
     span = np.geomspace(min(starts, default=largest / 1e3), max(C, largest), 100)
-    low, high = axes.padded(span, 0.03, 0.38)
+    low, high = axes.padded(span, 0.03, 0.43)
     ends, entries, letter = [], [], {"N": "a", "D": "b"}[which]
     for rank, (name, item) in enumerate(found.items()):
         line, colour = getattr(item, which), COLOURS[name]
@@ -143,7 +143,7 @@ def plot_lines(ax: Axes, found: dict[str, Allocation], largest: float, C: float,
 
 
 def _loss_axis(ax: Axes, losses: Array, least: Sequence[float]) -> int:
-    """A logarithmic axis that ends at `HIGHEST` times the highest minimum; returns how many runs lie above it."""
+    """A logarithmic axis that ends at `HIGHEST` times the highest minimum; returns how many rows lie above it."""
     top = min(float(losses.max()), HIGHEST * max(least, default=float(losses.max())))
     shown = losses[losses <= top]
     axes.log_axis(ax, "y", *axes.padded([*shown, *least], 0.28, 0.06), axes.loss)
@@ -155,6 +155,9 @@ def _name_budgets(ax: Axes, shades: Shades, curves: Sequence[Parabola]) -> None:
     if not curves:
         return
     if not shades.few:
+        ax.fill_between(
+            [0.63, 1.0], 0.89, 1.0, transform=ax.transAxes, color="white", alpha=0.8, linewidth=0, zorder=4.5
+        )
         axes.colour_scale(ax, "compute C (FLOPs)", *(axes.compute(v) for v in shades.values[[0, -1]]))
         return
     top = ax.get_ylim()[1]

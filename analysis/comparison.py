@@ -24,6 +24,7 @@ from analysis.frontier import cost as cost_of
 from analysis.isoflop import isoflop
 from analysis.parametric import parametric, require_powers
 from analysis.rows import Rows
+from analysis.uncertainty import grouping
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +124,7 @@ def compare(
     fit = fit_law(table, law, where=where, objective=objective)
     price = cost_of(chosen)
     C = at if at is not None else BEYOND * float(frame["C"].max())
+    clusters = _clusters(frame, run, clusters)
     shared: dict[str, Any] = {"seed": seed, "level": level}
 
     def groups(part: pd.DataFrame) -> list[Budget]:
@@ -186,6 +188,16 @@ def _with_bias(
     except InputError as error:
         return replace(found, warnings=(*found.warnings, f"its bias is not known: {error}"))
     return replace(found, bias=known)
+
+
+def _clusters(frame: pd.DataFrame, run: str, clusters: str) -> str:
+    """What bootstraps resample: "auto" is trunks where they repeat, else runs where they do, else rows; rows of one
+    run's curve are not independent."""
+    if clusters != "auto" or grouping(frame, "auto")[1] != "pairs":
+        return clusters
+    column = "run_id" if run == "auto" else run
+    repeats = column in frame.columns and frame[column].dropna().duplicated().any()
+    return column if repeats else clusters
 
 
 def _check(at: float | None, noise: float | None, replicates: int, level: float, seed: int) -> None:

@@ -68,7 +68,7 @@ def _biases(made: Comparison) -> str:
     for name, found in made.found.items():
         if known := found.bias:
             shares = (notation.change(known.N), notation.change(known.D))
-            rows.append((_title(name, found), f"{known.a:+.4f}", f"{known.b:+.4f}", *shares))
+            rows.append((_title(name, found), _signed(known.a, 4), _signed(known.b, 4), *shares))
     if not rows:
         return ""
     words = (
@@ -122,8 +122,8 @@ def _check(made: Comparison, parabolas: Allocation, known: Bias) -> str:
     together = _within(amid, [parabolas.interval(logs[0]), law.interval(logs[1])])
     alike = _within(slope, [parabolas.a[1], law.a[1]])
     told = (
-        f"The parabolas less their bias have N_opt {notation.times(math.exp(amid))} the law's at C = {C:.2g}, amid the "
-        f"runs, and an exponent a that differs by {slope:+.3f}: "
+        f"The parabolas less their bias have N_opt {notation.plain(math.exp(amid))} times the law's at C = {C:.2g}, "
+        f"amid the runs, and an exponent a that differs by {_signed(slope, 3)}: "
     )
     if together and alike:
         return told + "no more than both intervals allow."
@@ -133,6 +133,11 @@ def _check(made: Comparison, parabolas: Allocation, known: Bias) -> str:
 def _within(apart: float, intervals: list[Interval]) -> bool:
     """Whether a difference is within the root of the summed squares of half the intervals' widths."""
     return abs(apart) <= math.sqrt(sum(((item.hi - item.lo) / 2) ** 2 for item in intervals))
+
+
+def _signed(value: float, places: int) -> str:
+    """A difference with its sign; one that rounds to 0 has none to tell and is +0."""
+    return f"{round(value, places) + 0.0:+.{places}f}"
 
 
 def _title(name: str, found: Allocation) -> str:

@@ -25,14 +25,16 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> Html:
     """Rolling origin: what each fit of smaller runs said of the larger ones."""
     columns = [
         Column("Predicted up to", "label"), Column("Runs fitted"), Column("Runs predicted"), Column("Mean error"),
-        Column("Worst error"), Column("Bias"), Column("Inside their interval"),
+        Column("Worst error"), Column("Bias"), Column("Inside their interval"), Column("Inside the widened one"),
         Column("Mean error against the best naive forecast", "words"),
     ]  # fmt: skip
     rows = [_cut(cut) if not cut["skipped"] else _skipped(cut) for cut in cuts]
     note = (
         "Each row fits the law to the runs up to a share of the largest compute and predicts those beyond. Errors are "
         "relative; a bias above 0 means that the predictions were too pessimistic. Naive forecasts: the best loss seen "
-        "so far, and straight lines in logarithmic axes."
+        "so far, and straight lines in logarithmic axes. Intervals are those that the bootstrap claims; widened, they "
+        "allow for an error of the law that grows with the logarithm of compute, as fast as the fits of still smaller "
+        "runs missed the rest of the runs fitted."
     )
     return joined([element("p", note), table("Predictions of larger runs", columns, rows)])
 
@@ -211,15 +213,23 @@ def _cut(cut: Mapping[str, Any]) -> list[Cell | str]:
         number(cut["mean_error"], notation.percent(cut["mean_error"])),
         number(cut["max_error"], notation.percent(cut["max_error"])),
         number(cut["bias"], notation.change(cut["bias"])),
-        number(cut["coverage"], f"{round(cut['coverage'] * cut['held_out'])} of {cut['held_out']}"),
+        number(cut["coverage"], _of(cut["coverage"], cut)),
+        number(cut.get("calibrated"), _of(cut.get("calibrated"), cut)),
         compared,
     ]
+
+
+def _of(share: float | None, cut: Mapping[str, Any]) -> str:
+    """How many of the held-out runs are a share of them."""
+    if share is None or not math.isfinite(share):
+        return MISSING
+    return f"{round(share * cut['held_out'])} of {cut['held_out']}"
 
 
 def _skipped(cut: Mapping[str, Any]) -> list[Cell | str]:
     return [
         f"{notation.times(cut['factor'])} the compute", str(cut["fitted"]), str(cut["held_out"]),
-        *[MISSING] * 4, f"not tried: {cut['skipped']}",
+        *[MISSING] * 5, f"not tried: {cut['skipped']}",
     ]  # fmt: skip
 
 

@@ -203,6 +203,7 @@ def _told(runs: Runs, found: Winners) -> tuple[tuple[Point, ...], tuple[Refused,
 def _too_few(winning: int, bins: int, refused: tuple[Refused, ...]) -> str:
     edges = f" ({len(refused)} bins have their smallest or largest size as the best)" if refused else ""
     return (
-        f"{winning} size{'s win' if winning != 1 else ' wins'} in the {bins} bins whose best size lies between "
-        f"others{edges}, and an envelope needs {LEAST_WINNERS}; add sizes above and below, or take fewer bins a decade"
+        f"{winning} size{'s win' if winning != 1 else ' wins'} in the bins whose best size lies between others, {bins} "
+        f"in all{edges}, and an envelope needs {LEAST_WINNERS} winners; add sizes above and below, or take fewer bins "
+        "a decade"
     )

@@ -7,6 +7,20 @@ EQUATIONS = {
     "coupled": "E + A ((1e6 / N)^(alpha/g) + (D0 / D)^(beta/g))^g",
     "shifted": "E + A / (N + N0)^alpha + B / (D + D0)^beta",
     "stretched": "E + A exp(-(N / N0)^alpha) + B exp(-(D / D0)^beta)",
+    "kaplan": "A ((1e6 / N)^(alpha/beta) + D0 / D)^beta",
+    "pure_power": "A / x^alpha",
+    "exponential": "E + A exp(-(x / x0)^alpha)",
+    "saturating": "E + K u, u / (1 - u)^a = (x0 / x)^c",
+    "broken": "E + A / x^c0 / (1 + (x / d1)^(1/f1))^(c1 f1)",
+    "broken_twice": "E + A / x^c0 / (1 + (x / d1)^(1/f1))^(c1 f1) / (1 + (x / (r d1))^(1/f2))^(c2 f2)",
+    "overtrained": "E + (a (D / N)^eta + b (N / D)^eta) / (6 N D)^eta",
+    "data_constrained": "E + B ((N0 / 1e9)^alpha / N'^alpha + 1 / D'^alpha), N' and D' the worth of N and D at R_N and R_D",
+    "farseer": "E1 exp(-u ((N / 1e6)^gamma - 1)) + B1 exp(v ((1e6 / N)^beta - 1)) / D^(p exp(-w ((N / 1e6)^alpha - 1)))",
+    "covariate": "E + (A / N^alpha + B / D^beta) exp(kappa x)",
+    "annealing": "E + A / S1^alpha - B S2",
+    "error_exponential": "epsilon - k exp(-gamma L)",
+    "error_sigmoid": "b + a / (1 + exp(-k (L - L0)))",
+    "loss_to_loss": "E + K (x - E_x)^kappa",
 }
 """Name -> equation, in the order of `LAWS` (a test holds them equal)."""
 

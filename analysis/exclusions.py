@@ -83,7 +83,7 @@ def exclusions(frame: pd.DataFrame, N: Array, fit: Fit) -> dict[str, Mask | str]
     for share in HIGHEST:
         highest = np.zeros(len(L), dtype=bool)
         highest[by_loss[: max(round(share * len(L)), 1)]] = True
-        found[f"without the top {share:.0%} of losses"] = highest
+        found[f"without top {share:.0%} of L"] = highest
     found["without D < N"] = _any(D < N, "no run has fewer tokens than parameters")
     problem = fit.problem(frame.assign(N=N))
     residual = problem.residual(vector(problem, fit.params)[:, None])[0]

@@ -176,15 +176,21 @@ def too_few(source: Source, options: Options) -> str:
 def _chosen(source: Source, options: Options) -> rows.Rows:
     law = rows.law_named(options.law)
     columns, target = rows.law_columns(law, options.x), rows.law_target(law, options.y)
-    return rows.select(source.table, columns, 0, options.where or None, target)
+    signed = rows.signed_columns(law, columns)
+    return rows.select(source.table, columns, 0, options.where or None, target, signed)
 
 
 def _require_floor(options: Options) -> None:
     law = rows.law_named(options.law)
+    instead = "use python -m analysis fit for its parameters, and predict for its values at named runs"
     if law.floor is None or law.target != "L":
         raise InputError(
-            f"the law {options.law} has no floor of the loss, and report and limit are about that; use "
-            "python -m analysis fit"
+            f"the law {options.law} has no floor of the loss, and report and limit are about that; {instead}"
+        )
+    if set(law.columns) != {"N", "D"} and len(law.columns) > 1:
+        raise InputError(
+            f"the law {options.law} takes {', '.join(law.columns)}, so compute alone does not say where it goes, and "
+            f"report and limit follow compute; {instead}"
         )
 
 

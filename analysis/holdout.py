@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import fitting
 from analysis.errors import InputError
 from analysis.fitting import Fit
-from analysis.rows import X
-from analysis.uncertainty import bootstrap, predict
+from analysis.origin import Foretelling, foretell, growth, refitted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
 
+__all__ = ["FACTORS", "REPLICATES", "Cut", "refitted", "rolling_origin"]
+
 FACTORS = (3.0, 10.0, 30.0)
+"""Of the origins below the largest compute, and of the horizons beyond each."""
 REPLICATES = 200
 """Of the bootstrap at each cut: a prediction interval's ends move by a tenth of its width between seeds."""
 
@@ -48,7 +50,16 @@ class Cut:
     bias: float = float("nan")
     """Mean error: above 0 the law was too pessimistic."""
     coverage: float = float("nan")
-    """Share of the held-out losses inside the prediction interval of `level`."""
+    """Share of the held-out losses inside the prediction interval of `level` that the bootstrap claims."""
+    calibrated: float = float("nan")
+    """The same of that interval widened by the growth of errors within the fitted rows (`origin.growth`); NaN where
+    these have no origin to measure it at."""
+    growth: float = float("nan")
+    """Of the error, in the unit of residuals, a unit of log(1 + C / cut)."""
+    origins: tuple[float, ...] = ()
+    """Inner origins that it was measured at, as factors below the cut."""
+    horizons: dict[str, dict[str, int]] | None = None
+    """Held-out rows by C / cut, up to "3", "10", "30" or "more" times: how many, and how many inside either way."""
     level: float = float("nan")
     replicates: int = 0
     """Of the bootstrap that made the prediction interval."""
@@ -72,10 +83,13 @@ def rolling_origin(
     clusters: str = "auto",
     progress: Callable[[str], None] | None = None,
 ) -> tuple[Cut, ...]:
-    """One Cut a factor, at C = largest C / factor; a cut with too few rows on either side is returned as skipped."""
+    """One Cut a factor, at C = largest C / factor; a cut with too few rows on either side is returned as skipped.
+
+    Nothing beyond a cut has a part in its intervals, neither the bootstrap's nor the widened ones.
+    """
     frame = fit.select(table).frame
     if "C" not in frame.columns:
-        return tuple(Cut(f, float("nan"), 0, 0, "the table has neither C nor N and D") for f in factors)
+        return tuple(Cut(f, math.nan, 0, 0, "the table has neither C nor N and D") for f in factors)
     compute = np.asarray(frame["C"], dtype=np.float64)
     cuts = []
     for factor in factors:
@@ -83,64 +97,59 @@ def rolling_origin(
             progress(f"predicting the runs beyond 1/{factor:g} of the largest compute")
         limit = float(compute.max()) / factor
         seen, unseen = frame[compute <= limit], frame[compute > limit]
-        cuts.append(_cut(fit, seen, unseen, factor, limit, replicates, level, seed, clusters))
+        try:
+            made = foretell(
+                fit, frame, limit, replicates=replicates, level=level, seed=seed, clusters=clusters
+            )
+        except InputError as error:
+            cuts.append(Cut(factor, limit, len(seen), len(unseen), str(error)))
+            continue
+        slope, origins = growth(fit, seen, level=level, seed=seed, clusters=clusters)
+        naive = _naive_errors(fit, seen, unseen)
+        shared = _shared_trunks(seen, unseen)
+        found = Cut(factor, limit, len(seen), len(unseen), shared=shared, level=level, replicates=replicates)
+        cuts.append(replace(found, **_judged(made, slope, naive), growth=slope, origins=origins))
     return tuple(cuts)
 
 
-def _cut(
-    fit: Fit,
-    seen: pd.DataFrame,
-    unseen: pd.DataFrame,
-    factor: float,
-    limit: float,
-    replicates: int,
-    level: float,
-    seed: int,
-    clusters: str,
-) -> Cut:
-    needed = len(fit.params) + 1
-    if len(seen) < needed:
-        reason = f"{len(seen)} rows at or below the cut; {needed} are needed for {len(fit.params)} parameters"
-        return Cut(factor, limit, len(seen), len(unseen), reason)
-    try:
-        refit = refitted(seen, fit)
-        boot = bootstrap(seen, refit, replicates=replicates, clusters=clusters, seed=seed, level=level)
-    except InputError as error:
-        return Cut(factor, limit, len(seen), len(unseen), str(error))
-    truth = fit.aims(unseen)
-    forecast = predict(boot, refit, unseen, level=level)
-    errors = forecast.value / truth - 1
+def _judged(made: Foretelling, slope: float, naive: dict[str, float]) -> dict[str, Any]:
+    """The fields of a Cut that compare what was foretold with what came."""
+    errors = made.value / made.truth - 1
     mean = float(np.abs(errors).mean())
-    return Cut(
-        factor=factor,
-        cut=limit,
-        fitted=len(seen),
-        held_out=len(unseen),
-        shared=_shared_trunks(seen, unseen),
-        status=refit.status,
-        mean_error=mean,
-        max_error=float(np.abs(errors).max()),
-        bias=float(errors.mean()),
-        coverage=float(np.mean((truth >= forecast.lo) & (truth <= forecast.hi))),
-        level=level,
-        replicates=replicates,
-        skill={
-            name: 1 - mean / naive if naive > 0 else float("nan")
-            for name, naive in _naive_errors(fit, seen, unseen).items()
-        },
-    )
+    claimed = made.inside()
+    widened = None if math.isnan(slope) else made.widened(slope).inside()
+    return {
+        "status": made.status,
+        "mean_error": mean,
+        "max_error": float(np.abs(errors).max()),
+        "bias": float(errors.mean()),
+        "coverage": float(claimed.mean()),
+        "calibrated": math.nan if widened is None else float(widened.mean()),
+        "horizons": _horizons(np.expm1(made.distance), claimed, widened),
+        "skill": {name: 1 - mean / error if error > 0 else math.nan for name, error in naive.items()},
+    }
+
+
+def _horizons(
+    times: Array, claimed: NDArray[np.bool_], widened: NDArray[np.bool_] | None
+) -> dict[str, dict[str, int]]:
+    """Counts by how many times the cut's compute a row has; `calibrated` is missing where nothing was widened."""
+    found = {}
+    edges = [*FACTORS, math.inf]
+    for lower, upper in zip([0.0, *FACTORS], edges, strict=True):
+        rows = (times > lower * (1 + 1e-9)) & (times <= upper * (1 + 1e-9))
+        if rows.any():
+            name = f"{upper:g}" if math.isfinite(upper) else "more"
+            found[name] = {"of": int(rows.sum()), "inside": int(claimed[rows].sum())}
+            if widened is not None:
+                found[name]["calibrated"] = int(widened[rows].sum())
+    return found
 
 
 def _shared_trunks(seen: pd.DataFrame, unseen: pd.DataFrame) -> int:
     if "trunk_id" not in seen.columns:
         return 0
     return int(unseen["trunk_id"].isin(seen["trunk_id"].dropna()).sum())
-
-
-def refitted(rows: pd.DataFrame, fit: Fit) -> Fit:
-    """The same law, objective and weights fitted to other rows."""
-    x = fit.columns.get(X, "C")
-    return fitting.fit(rows, fit.law, objective=fit.objective, weights=fit.weighted_by, x=x, y=fit.target)
 
 
 def naive_forecasts(fit: Fit, seen: pd.DataFrame, unseen: pd.DataFrame) -> dict[str, Array]:

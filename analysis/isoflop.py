@@ -8,6 +8,7 @@ fitted law and never in its place.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,10 +105,10 @@ def parabola(budget: Budget) -> Parabola | Refused:
     design = np.vander(budget.x, 3, increasing=True)
     found = Parabola(budget, np.linalg.pinv(design) @ budget.L)
     if not found.coefficients[2] > 0:
-        return Refused(budget.C, rows, "the parabola opens downwards")
+        return Refused(budget.C, rows, "a parabola that opens downwards")
     if not budget.x[0] < found.x_opt < budget.x[-1]:
         end = "smallest" if found.x_opt <= budget.x[0] else "largest"
-        return Refused(budget.C, rows, f"its minimum is beyond the {end} size")
+        return Refused(budget.C, rows, f"the minimum beyond the {end} size")
     return found
 
 
@@ -167,12 +168,12 @@ def require_budgets(kept: int, refused: list[Refused], curve: str) -> None:
     """Raise InputError, naming why budgets were refused, unless two are left."""
     if kept >= 2:
         return
-    reasons = "; ".join(f"C = {item.C:.3g}: {item.reason}" for item in refused[:4])
-    more = f"; and {len(refused) - 4} more" if len(refused) > 4 else ""
+    counts = Counter(item.reason for item in refused)
+    reasons = "; ".join(f"{count} with {reason}" for reason, count in counts.items())
     raise InputError(
-        f"{kept} compute budget{'s have' if kept != 1 else ' has'} a {curve} with a minimum, and a line needs 2"
-        + (f" ({reasons}{more})" if refused else "")
-        + f"; widen the tolerance of budgets, or add runs of {LEAST_SIZES} sizes at one compute"
+        f"{kept} of {kept + len(refused)} compute budgets {'has' if kept == 1 else 'have'} a {curve} with a minimum, "
+        f"and a line needs 2{f' ({reasons})' if reasons else ''}; widen the tolerance of budgets, or add runs of "
+        f"{LEAST_SIZES} sizes at one compute"
     )
 
 

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
-ENOUGH = 10
-"""Degrees of freedom from which the noise is asked whether it changes with scale."""
+ENOUGH, SPAN = 20, 0.5
+"""The noise is asked whether it changes with scale where replicates have so many degrees of freedom and span this share
+of the logarithm of scale: a slope seen at one end is no slope at the other."""
 STEEPEST = 2.0
-CHANGES = 3.84
-"""The 95 % quantile of chi-squared with 1 degree of freedom: what the likelihood ratio must exceed for a slope."""
+CHANGES = 6.63
+"""The 99 % quantile of chi-squared with 1 degree of freedom: what the likelihood ratio must exceed for a slope."""
 SINGULAR = 1e-9
 BISECTIONS = 50
 
@@ -108,10 +109,11 @@ def of_replicates(
 ) -> Noise:
     """The noise of selected rows, from those that are replicates of each other; aim [n] are log losses.
 
-    Deviations from the groups' means, pooled. Where there are enough of them (10 degrees of freedom) and a likelihood
-    ratio says that their size changes with compute, it does so as a power. With trunks [n] (numbers of trunks) the
-    noise that a trunk shares is told apart from that of single runs, where two trunks have runs of the same settings.
-    Rows of one group that have the same loss to every digit are one row written twice.
+    Deviations from the groups' means, pooled. Where there are enough of them (20 degrees of freedom, over half the
+    range of compute) and a likelihood ratio says at 1 % that their size changes with compute, it does so as a power.
+    With trunks [n] (numbers of trunks) the noise that a trunk shares is told apart from that of single runs, where two
+    trunks have runs of the same settings. Rows of one group that have the same loss to every digit are one row written
+    twice.
 
     Raises InputError where no two rows are replicates.
     """
@@ -127,7 +129,9 @@ def of_replicates(
     groups, aim = np.unique(groups[kept], return_inverse=True)[1], aim[kept]
     scale = scale_of(frame, columns)
     alike = 1.0 if trunks is None else len(kept) / len(np.unique(trunks[kept]))
-    slope = _slope(aim, groups, np.log(scale)[kept], alike)
+    logs = np.log(scale)
+    spans = np.ptp(logs[kept]) >= SPAN * np.ptp(logs)
+    slope = _slope(aim, groups, logs[kept], alike) if spans else 0.0
     shape = Noise(1.0, 1, slope=slope).shape(scale)[kept]
     basis = np.zeros((len(aim), int(groups.max()) + 1))
     basis[np.arange(len(aim)), groups] = 1 / shape

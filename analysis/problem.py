@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from analysis.errors import InputError
 from analysis.laws import Exponent, Law
+from analysis.laws.derivatives import DERIVATIVES
 from analysis.objective import Objective
-from analysis.shapes import Shapes, differenced, slopes
+from analysis.shapes import Shapes, differenced, finite, slopes
 
 Array = NDArray[np.float64]
 
@@ -123,7 +124,33 @@ class Problem:
         if self.law.log_linear:
             constant = {(k, m): self._constant_slopes[k, m][None] for k, m in self.couplings}
             return Shapes(self.log_basis(inside), constant, {})
+        if self.law in DERIVATIVES:
+            return self._exact_shapes(inside)
         return differenced(self._terms_inside, inside, self._steps(inside), self.couplings, self.size)
+
+    def _exact_shapes(self, inside: Array) -> Shapes:
+        """As `shapes`, of a law with derivatives of its own; in a logarithm, d / d log a is a d / d a."""
+        theta = self.outside(inside)
+        names, shape = list(self.law.exponents), (inside.shape[1], self.size)
+        exponents = {name: value[:, None] for name, value in zip(names, theta, strict=True)}
+        found = DERIVATIVES[self.law](exponents, self.columns)
+        scale = {name: exponents[name] if self._by_log(name) else 1.0 for name in names}
+        first = {(k, names.index(a)): scale[a] * value for (k, a), value in found.slopes.items()}
+        second = {
+            (k, names.index(a), names.index(b)): scale[a] * scale[b] * value
+            + (first[k, names.index(a)] if a == b and self._by_log(a) else 0.0)
+            for (k, a, b), value in found.bends.items()
+        }
+        return Shapes(
+            self.log_basis(theta),
+            {key: finite(value, shape) for key, value in first.items()},
+            {key: finite(value, shape) for key, value in second.items()},
+        )
+
+    def _by_log(self, name: str) -> bool:
+        """Whether the descent takes the logarithm of an exponent."""
+        exponent = self.exponents[name]
+        return not (self.law.log_linear or exponent.linear or exponent.nested)
 
     @cached_property
     def couplings(self) -> list[tuple[int, int]]:

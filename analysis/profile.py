@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import search
 from analysis.errors import InputError
-from analysis.fitting import Fit, scan, solve_batch, vector
+from analysis.fitting import REPLICATE_STARTS, Fit, scan, solve_batch, vector
+from analysis.held import POINTS, Held, HeldLoss, HeldParameter
+from analysis.interval import Interval, Uncertainty
 from analysis.problem import Problem
-from analysis.uncertainty import grouping, resample
+from analysis.uncertainty import grouping, resample, scaled_residuals
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
 
-POINTS = 32
 CALIBRATION = 400
 """Replicates from which the threshold is taken."""
 ROUNDS = 2
@@ -75,18 +76,89 @@ def profile(
     if parameter not in fit.params:
         raise InputError(f"the law has no parameter {parameter!r}; it has {', '.join(fit.params)}")
     frame = fit.select(table).frame
-    problem, weights = fit.problem(frame), fit.weights(frame)
+    problem = fit.problem(frame)
+    held = HeldParameter(parameter, problem, fit.params[parameter], scan(problem))
+    return _profile(frame, fit, held, level, clusters, seed)
+
+
+def profile_at(
+    table: pd.DataFrame,
+    fit: Fit,
+    point: Mapping[str, float],
+    *,
+    level: float = 0.9,
+    clusters: str = "auto",
+    seed: int = 0,
+) -> Profile:
+    """The profile of the law's value at a point (the table's names of columns), with the interval of `profile`: every
+    other parameter is refitted under the one condition that the curve passes there."""
+    frame = fit.select(table).frame
+    problem = fit.problem(frame)
+    where = {name: np.array([float(point[theirs])]) for name, theirs in fit.columns.items()}
+    at = float(fit.curve(**where)[0])
+    extended = replace(
+        problem,
+        columns={name: np.append(values, where[name]) for name, values in problem.columns.items()},
+        target=np.append(problem.target, at),
+    )
+    extended.__dict__.update(exponents=problem.exponents, couplings=problem.couplings)
+    name = f"{fit.target} at " + ", ".join(f"{key} {float(value):.3g}" for key, value in point.items())
+    return _profile(frame, fit, HeldLoss(name, problem, at, extended, scan(extended)), level, clusters, seed)
+
+
+def profiles(
+    table: pd.DataFrame,
+    fit: Fit,
+    parameters: Sequence[str] = (),
+    points: Sequence[Mapping[str, float]] = (),
+    *,
+    level: float = 0.9,
+    clusters: str = "auto",
+    seed: int = 0,
+) -> Uncertainty:
+    """Profile intervals of parameters (all of the law's, where neither they nor points are named) and of the law's
+    value at points, as what every method returns: without draws, so that nothing else has an interval."""
+    how = {"level": level, "clusters": clusters, "seed": seed}
+    named = parameters or (() if points else tuple(fit.params))
+    found = [
+        *(profile(table, fit, name, **how) for name in named),  # type: ignore[arg-type]
+        *(profile_at(table, fit, point, **how) for point in points),  # type: ignore[arg-type]
+    ]
+    frame = fit.select(table).frame
     groups, method = grouping(frame, clusters)
-    grid = scan(problem)
-    threshold = _threshold(problem, grid, fit, parameter, level, groups, weights, seed)
+    return Uncertainty(
+        drawn=None,
+        columns=fit.columns,
+        method="profile" + (f":{method.partition(':')[2]}" if method != "pairs" else ""),
+        replicates=CALIBRATION,
+        statuses={},
+        seed=seed,
+        level=level,
+        units=int(groups.max()) + 1,
+        residuals=scaled_residuals(fit.problem(frame), fit),
+        given={one.parameter: Interval(one.lo, one.hi, level, one.method) for one in found},
+        remark=_unbounded(found),
+        details={"thresholds": {one.parameter: one.threshold for one in found}},
+    )
+
+
+def _unbounded(found: Sequence[Profile]) -> str:
+    open_ended = [one.parameter for one in found if np.isnan(one.lo) or np.isnan(one.hi)]
+    return f"The rows do not bound {', '.join(open_ended)} on a side, given as NaN." if open_ended else ""
+
+
+def _profile(frame: pd.DataFrame, fit: Fit, held: Held, level: float, clusters: str, seed: int) -> Profile:
+    weights = fit.weights(frame)
+    groups, method = grouping(frame, clusters)
+    threshold = _threshold(held, fit, level, groups, weights, seed)
 
     def objective(values: Array) -> Array:
         repeated = np.broadcast_to(weights, (len(values), len(weights)))
-        return solve_batch(problem, repeated, {parameter: values}, grid=grid).objective
+        return held.objective(repeated, values, None, REPLICATE_STARTS)
 
-    values = _first_values(problem, fit, parameter)
+    values = held.first_values()
     heights = np.append(objective(values), fit.value)
-    values = np.append(values, fit.params[parameter])
+    values = np.append(values, held.at)
     for _ in range(ROUNDS):
         values, heights = _sorted(values, heights)
         extra = _near_crossings(values, heights, float(heights.min()) + threshold)
@@ -96,27 +168,19 @@ def profile(
     values, heights = _sorted(values, heights)
     best = float(heights.min())
     lo, hi = _crossings(values, heights, best + threshold)
-    return Profile(parameter, values, heights, best, threshold, lo, hi, level, f"likelihood ratio, {method}")
+    return Profile(held.name, values, heights, best, threshold, lo, hi, level, f"likelihood ratio, {method}")
 
 
 def _threshold(
-    problem: Problem,
-    grid: search.Grid,
-    fit: Fit,
-    parameter: str,
-    level: float,
-    groups: NDArray[np.intp],
-    weights: Array,
-    seed: int,
+    held: Held, fit: Fit, level: float, groups: NDArray[np.intp], weights: Array, seed: int
 ) -> float:
     from scipy.special import ndtri, stdtrit
 
     drawn = resample(groups, CALIBRATION, np.random.default_rng(seed)) * weights
-    fixed = {parameter: np.full(CALIBRATION, fit.params[parameter])}
-    free = solve_batch(problem, drawn, grid=grid, starts=1)
-    held = solve_batch(problem, drawn, fixed, grid=grid, starts=1)
-    rise = float(np.quantile(np.maximum(held.objective - free.objective, 0.0), level))
-    rise = max(rise, _textbook_rise(problem, fit, level, weights))
+    free = solve_batch(held.problem, drawn, starts=1).objective
+    fixed = held.objective(drawn, np.full(CALIBRATION, held.at), None, 1)
+    rise = float(np.quantile(np.maximum(fixed - free, 0.0), level))
+    rise = max(rise, _textbook_rise(held.problem, fit, level, weights))
     rows, paid, units = len(weights), len(fit.params), int(groups.max()) + 1
     freedom = max(rows - paid if units == rows else units - 1, 1)
     tail = 0.5 + level / 2
@@ -136,20 +200,6 @@ def _textbook_rise(problem: Problem, fit: Fit, level: float, weights: Array) -> 
     inside = max(float(np.average(np.abs(residual) <= delta, weights=weights)), 1 / len(residual))
     psi_squared = float(np.average(np.clip(residual, -delta, delta) ** 2, weights=weights))
     return float(chdtri(1, 1 - level)) / 2 * psi_squared / inside
-
-
-def _first_values(problem: Problem, fit: Fit, parameter: str) -> Array:
-    """Where a profile is looked at first: an exponent over its range; a floor from 0 to just above the least loss, ever
-    denser towards it; another amplitude from 0 and over six decades around the fit."""
-    if parameter in problem.exponents:
-        return problem.exponents[parameter].at(np.linspace(0, 1, POINTS))
-    index = problem.names.index(parameter)
-    least = float(problem.target.min())
-    if index not in [k for k, _ in problem.couplings]:
-        gaps = np.geomspace(1.0, 2e-3, POINTS - 6)
-        return least * np.concatenate([1 - gaps, np.linspace(1, 1.05, 6)])
-    center = fit.params[parameter] or least
-    return np.append(0.0, center * np.geomspace(1e-3, 1e3, POINTS - 1))
 
 
 def _sorted(values: Array, heights: Array) -> tuple[Array, Array]:

@@ -19,6 +19,7 @@ from analysis import (
     page,
     rate_report,
     rate_words,
+    specification_report,
     transfer,
 )
 from analysis.axes import STYLE
@@ -179,8 +180,10 @@ def _sections(job: Job, found: Findings | None, rates: Sequence[Series]) -> list
     source = job.source
     made = inventory.provenance(source, found, _commands(job))
     tried = rate_report.section(rates, rate_words.warnings(rates)) if rates else Html("")
+    choices = specification_report.content(job.home / "specification.json", source.table_sha256)
     return [
         *(_conclusions(found) if found else []),
+        *([Section("choices", "the analyst's choices", "The analyst's choices", choices)] if choices else []),
         *([Section("rates", "learning rates", "Learning rates", tried)] if rates else []),
         Section("runs", "runs", "Runs", inventory.runs(source, found)),
         Section("cost", "cost", "Cost", inventory.cost(source)),

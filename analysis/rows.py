@@ -84,8 +84,8 @@ def select(
 
     A row that is the same in every column as one before it is left out. columns maps the law's columns to the table's;
     C is made as 6 N D where the table has none. Raises InputError for a column that is missing or not numeric, losses
-    in several units, two losses of one run, a value that is not above 0 (or not finite, in a column among `signed`),
-    and fewer rows than parameters.
+    in several units, two losses of one run, a value that is not above 0 (or not finite, in a
+    column among `signed`), and fewer rows than parameters.
     """
     frame, conventions = _with_compute(table)
     _require_columns(frame, (*columns.values(), target))
@@ -219,12 +219,11 @@ def _require_finite(frame: pd.DataFrame, column: str) -> None:
     import numpy as np
 
     values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        name = label(frame, frame.index[bad[0]])
+    bad = ~np.isfinite(values)
+    if bad.any():
         raise InputError(
-            f"{column} is {values[bad[0]]} in {name} ({len(bad)} such rows); it must be finite: correct it, or leave "
-            f"the row out with --where '-1e300 < {column} < 1e300'"
+            f"{column} is {values[bad][0]} in {named(frame, bad)} ({bad.sum()} such rows); it must be finite: correct "
+            f"it, or leave the row out with --where '-1e300 < {column} < 1e300'"
         )
 
 

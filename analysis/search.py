@@ -32,8 +32,9 @@ APART = 0.1
 """Share of a range by which two starts among scattered points differ in some exponent."""
 PLATEAU = 1e-9
 """Share by which two minima of the scan differ if they are two."""
-SETTLED, SETTLED_ROWS = 64, 512
-"""How many of the scattered points are followed to a minimum, and on at most how many rows."""
+SETTLED, SETTLED_STEPS, SETTLED_ROWS = 192, (100, 300), 512
+"""How many of the scattered points are followed towards a minimum, by how many steps all and then the best quarter, and
+on at most how many rows."""
 LARGEST_LOG = 600.0
 """Of the size of a term: its exponential, and that of minus it, are finite."""
 MEMORY = 2**27
@@ -83,7 +84,10 @@ def _settled(problem: Problem, theta: Array) -> Array:
     squares = replace(problem, objective=SquaredRaw() if problem.objective.raw else SquaredLog())
     few = squares.part(np.unique(rows))
     points, _ = starts(few, _grid(few, theta, ()), np.ones((1, few.size)), SETTLED)
-    return polish.polish(few, points, np.ones((points.shape[1], few.size))).parameters[problem.terms :]
+    for steps in SETTLED_STEPS:
+        done = polish.polish(few, points, np.ones((points.shape[1], few.size)), max_steps=steps)
+        points = done.parameters[:, np.argsort(done.objective, kind="stable")[: points.shape[1] // 4]]
+    return points[problem.terms :]
 
 
 def _grid(problem: Problem, theta: Array, shape: tuple[int, ...]) -> Grid:

@@ -111,16 +111,17 @@ def _separation(
 ) -> Separation:
     weights, parameters = fit.weights(frame), vector(problem, fit.params)
     low, high = _ends(table, fit, problem, weights, pair, level, clusters, seed)
+    halved = _halved(problem, parameters, pair)
     return Separation(
         pair.first,
         pair.second,
         pair.correlation,
         condition_number(problem, parameters, weights),
-        _condition_without(problem, parameters, weights, pair.second),
+        _condition_without(problem, halved, weights, pair.second),
         low,
         high,
         level,
-        _best_runs(frame, fit, problem, _halved(problem, parameters, pair), pair.first),
+        _best_runs(frame, fit, problem, halved, pair.first),
     )
 
 

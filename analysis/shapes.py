@@ -42,7 +42,7 @@ def differenced(
         above = [log_basis(theta + shift) for shift in shifts]
         below = [log_basis(theta - shift) for shift in shifts]
         slopes = {
-            (k, m): _finite((above[m][k] - below[m][k]) / (2 * step[m])[:, None], shape) for k, m in couplings
+            (k, m): finite((above[m][k] - below[m][k]) / (2 * step[m])[:, None], shape) for k, m in couplings
         }
         bends: dict[tuple[int, int, int], Array] = {}
         for m, j in sorted({(m, j) for k, m in couplings for other, j in couplings if k == other and m <= j}):
@@ -57,7 +57,7 @@ def differenced(
                     for k in terms
                 }
             area = (step[m] * step[j])[:, None]
-            bends |= {(k, m, j): _finite(bend / area, shape) for k, bend in bent.items()}
+            bends |= {(k, m, j): finite(bend / area, shape) for k, bend in bent.items()}
     return Shapes(np.stack([np.broadcast_to(term, shape) for term in here]), slopes, bends)
 
 
@@ -79,7 +79,7 @@ def slopes(log_basis: LogBasis, theta: Array, step: Array, rows: int) -> Array:
     with np.errstate(all="ignore"):
         found = [
             [
-                _finite((above - below) / (2 * h)[:, None], (theta.shape[1], rows))
+                finite((above - below) / (2 * h)[:, None], (theta.shape[1], rows))
                 for above, below in zip(log_basis(theta + shift), log_basis(theta - shift), strict=True)
             ]
             for shift, h in zip(shifts, step, strict=True)
@@ -87,6 +87,6 @@ def slopes(log_basis: LogBasis, theta: Array, step: Array, rows: int) -> Array:
     return np.array(found).swapaxes(0, 1)
 
 
-def _finite(values: Array, shape: Pair) -> Array:
+def finite(values: Array, shape: Pair) -> Array:
     """`values` of this shape, 0 where they are not finite: at the edge of a term that is absent beyond."""
     return np.broadcast_to(np.where(np.isfinite(values), values, 0.0), shape)

@@ -84,14 +84,11 @@ class Specification:
     def minimised(self, noise_delta: float) -> Objective:
         """The objective, where log_huber of the noise has the delta `noise_delta`."""
         name, _, delta = self.objective.partition(" ")
+        if delta and name in OBJECTIVES:
+            raise InputError(f"{name} has no delta, but objective is {self.objective!r}; write {name}")
         if delta == NOISE:
             return objective_named(name, noise_delta)
-        try:
-            return objective_named(name, float(delta) if delta else None)
-        except ValueError:
-            raise InputError(
-                f"objective {self.objective!r} has no number for its delta; write e.g. 'log_huber 0.001'"
-            ) from None
+        return objective_named(name, _number(delta, self.objective) if delta else None)
 
     @property
     def from_noise(self) -> bool:
@@ -259,6 +256,15 @@ class _Listing:
                 return f"fewer than 3 different {name} are left"
         groups, method = grouping(frame, self.clusters)
         return f"all rows share one {method.split(':')[1]}" if groups.max() == 0 else ""
+
+
+def _number(delta: str, objective: str) -> float:
+    try:
+        return float(delta)
+    except ValueError:
+        raise InputError(
+            f"objective {objective!r} has no number for its delta; write e.g. 'log_huber 0.001'"
+        ) from None
 
 
 def scale_words(scale: float) -> str:

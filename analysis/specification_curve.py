@@ -85,7 +85,7 @@ def curve(
     _check(at, replicates, level, workers)
     largest = float(np.asarray(plan.rows(plan.default)["C"], dtype=np.float64).max())
     target = BEYOND * largest if at is None else at
-    tasks = _tasks(plan, replicates, seed)
+    tasks = tasks_of(plan, replicates, seed)
     found: dict[Key, dict[str, Refit]] = {}
     done = 0
     for key, fits in _results(tasks, workers):
@@ -138,7 +138,7 @@ def _key(plan: Plan, one: Specification) -> Key:
     return one.law, one.N, plan.mask(one).tobytes()
 
 
-def _tasks(plan: Plan, replicates: int, seed: int) -> dict[Key, Task]:
+def tasks_of(plan: Plan, replicates: int, seed: int) -> dict[Key, Task]:
     """A task for every law on every set of rows, the costliest laws first, so that no worker ends alone."""
     tasks: dict[Key, Task] = {}
     for one in sorted(plan.made, key=lambda s: -len(LAWS[s.law].exponents)):

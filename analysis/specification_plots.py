@@ -24,7 +24,7 @@ HEADINGS = {
     "law": "law", "objective": "objective", "exclusion": "rows", "scale": "scales kept", "N": "N counts", "C": "C is",
 }  # fmt: skip
 OBJECTIVE_WORDS = {
-    "least_absolute": "least absolute", "squared_log": "squared, of logs", "squared_raw": "squared, of losses",
+    "least_absolute": "least absolute", "squared_log": "squared logs", "squared_raw": "squared losses",
 }  # fmt: skip
 N_WORDS = {"N": "column N", "N_total": "all parameters", "N without head": "N without head"}
 C_WORDS = {"C": "column C", "6 N D": "6 N D"}
@@ -70,12 +70,11 @@ def plot_estimates(ax: Axes, table: pd.DataFrame, spread: Spread, name: str) -> 
     ax.set_ylim(low, high)
     ax.set_xlim(-0.01 * len(rank) - 0.5, 1.01 * len(rank) - 0.5)
     ax.axhspan(spread.default_lo, spread.default_hi, color=INK, alpha=0.07, linewidth=0, zorder=0)
-    size = float(np.clip(500 / len(rank), 1.6, 4.5))
+    room = _room(ax, len(rank))
     for chosen, colour in ((~marked, BLUE), (marked, ORANGE)):
-        _segments(ax, rank[chosen], lo[chosen], hi[chosen], color=colour, linewidth=0.5 * size, alpha=0.28)
-        ax.plot(
-            rank[chosen], value[chosen], ".", color=colour, markersize=1.6 * size, markeredgewidth=0, zorder=3
-        )
+        _segments(ax, rank[chosen], lo[chosen], hi[chosen], color=colour, linewidth=0.6 * room, alpha=0.28)
+        size = max(1.2 * room, 2.4)
+        ax.plot(rank[chosen], value[chosen], "o", color=colour, markersize=size, markeredgewidth=0, zorder=3)
     place = float(np.flatnonzero(np.asarray(table["default"]))[0])
     _segments(ax, np.array([place]), low, spread.default, color=INK, linewidth=0.8)
     ax.plot(place, spread.default, "D", color=INK, markersize=6, markeredgecolor="white", zorder=4)
@@ -208,7 +207,7 @@ def _segments(ax: Axes, x: Array, lo: Array | float, hi: Array | float, **style:
 
 
 def _places(values: Array) -> int:
-    return notation.decimals(*np.nanquantile(values, [0.05, 0.95]).tolist())
+    return max(notation.decimals(*np.nanquantile(values, [0.05, 0.95]).tolist()), 2)
 
 
 def _numbers(table: pd.DataFrame, column: str) -> Array:

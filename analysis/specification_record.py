@@ -98,27 +98,24 @@ def text(curve: Curve) -> str:
 
 
 def _shares(found: Decomposition, quantity: str) -> str:
-    rows = [
-        (HEADINGS[part.factor], f"{part.share:.0%}", f"{part.move:.3g}", _ends(part)) for part in found.parts
-    ]
-    rows.append(("interactions", f"{found.interactions:.0%}", "", ""))
-    head = ("choice", "variance", "moves by", f"median {quantity}, lowest and highest level")
-    return aligned(head, rows)
+    rows = [(HEADINGS[part.factor], f"{part.share:.0%}", _ends(part)) for part in found.parts]
+    rows.append(("interactions", f"{found.interactions:.0%}", ""))
+    return aligned(("choice", "variance", f"lowest and highest median {quantity}"), rows)
 
 
 def _ends(part: Part) -> str:
     (low, a), *_, (high, b) = sorted(part.levels.items(), key=lambda item: item[1])
-    return f"{a:.4g} {words(part.factor, low)}, {b:.4g} {words(part.factor, high)}"
+    return f"{a:.3g} {words(part.factor, low)} < {b:.3g} {words(part.factor, high)}"
 
 
 def _averages(curve: Curve) -> str:
     rows = [
         (
-            f"N {words('N', one.N)}, C {words('C', one.C)}",
+            f"{words('N', one.N)}, {words('C', one.C)}",
             str(one.specifications),
-            f"{one.E:.4g}",
+            notation.estimate(one.E, one.E_lo, one.E_hi),
             notation.interval(one.E_lo, one.E_hi),
-            f"{one.L:.4g}",
+            notation.estimate(one.L, one.L_lo, one.L_hi),
             notation.interval(one.L_lo, one.L_hi),
         )
         for one in averages(curve)

@@ -58,9 +58,9 @@ class Spread:
             )
         return (
             f"The analyst's choices move {name} by {notation.plain(self.hi - self.lo, 2)}: {self.specifications} "
-            f"specifications say {choices} (5-95 %). The runs' noise moves it by "
+            f"specifications say {choices} (5-95\N{NO-BREAK SPACE}%). The runs' noise moves it by "
             f"{notation.plain(self.default_hi - self.default_lo, 2)}: the default's {value} lies within {noise} "
-            f"({self.level:.0%}). The choices move it {notation.plain(self.ratio, 2)} times as far, and "
+            f"({self.level:.0%}). The choices move it {self.ratio:.1f} times as far, and "
             f"{self.inside:.0%} of the specifications lie in that interval.{marked}"
         )
 

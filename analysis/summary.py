@@ -122,14 +122,35 @@ def _holdout(fit: Fit) -> str:
         known = [value for value in cut["skill"].values() if value is not None and value == value]
         skill = f"{min(known):.2f}" if known else "-"
         counts = (f"C_max/{cut['factor']:g}", str(cut["fitted"]), str(cut["held_out"]))
-        rows.append((*counts, *numbers, f"{cut['coverage']:.0%}", skill))
+        rows.append((*counts, *numbers, _share(cut["coverage"]), _share(cut.get("calibrated")), skill))
     if not rows and not skipped:
         return ""
-    head = ("fitted up to", "rows", "held out", "mean %", "max %", "bias %", "inside", "skill")
+    head = ("fitted up to", "rows", "held out", "mean %", "max %", "bias %", "claimed", "widened", "skill")
     level = next((f"{cut['level']:.0%} " for cut in fit.holdout if not cut["skipped"]), "")
-    note = f"inside: held-out losses inside their {level}interval; skill: against the best naive forecast, 1 is perfect"
-    table = [aligned(head, rows), _wrapped(note)] if rows else []
+    note = (
+        f"claimed: held-out losses inside their {level}interval; widened: inside it made wider by what such "
+        "intervals missed within the rows fitted; skill: against the best naive forecast, 1 is perfect"
+    )
+    table = [aligned(head, rows), _wrapped(note), *_horizons(fit)] if rows else []
     return "\n".join(["larger runs foretold from smaller ones", *table, *skipped])
+
+
+def _horizons(fit: Fit) -> list[str]:
+    """What was inside by how far beyond the cut, of all cuts together."""
+    told = []
+    for name in ("3", "10", "30", "more"):
+        cells = [cut["horizons"][name] for cut in fit.holdout if name in (cut.get("horizons") or {})]
+        if of := sum(cell["of"] for cell in cells):
+            claimed = sum(cell["inside"] for cell in cells)
+            widened = sum(cell["calibrated"] for cell in cells if "calibrated" in cell)
+            tried = sum(cell["of"] for cell in cells if "calibrated" in cell)
+            reach = f"up to {name}x" if name != "more" else "further"
+            told.append(f"{reach} {claimed} of {of}" + (f" ({widened} of {tried} widened)" if tried else ""))
+    return [_wrapped(f"inside by compute beyond the cut: {', '.join(told)}")] if told else []
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None or share != share else f"{share:.0%}"
 
 
 def _unit(method: str) -> str:

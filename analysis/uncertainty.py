@@ -35,6 +35,7 @@ Progress = Callable[[int, int], None]
 CHUNK = 512
 
 Bootstrap = Uncertainty
+"""The name by which modules of before the other methods call it."""
 
 __all__ = [
     "FEW_CLUSTERS",

@@ -206,7 +206,8 @@ def compare(
         noise: standard deviation of a run's loss, in nats per token, that splines are redrawn with; without it that
             between neighbouring sizes of a budget
         replicates: refits of each bootstrap, and redrawings of the splines
-        clusters: what the bootstrap resamples: "auto" (trunks where there are any, else rows), "pairs", or a column
+        clusters: what the bootstraps resample: "auto" (trunks where they repeat, else runs where they do, else rows),
+            "pairs", or a column
         seed: seed of the resampling
         level: level of all intervals
         json: print JSON in place of text

@@ -144,7 +144,8 @@ def _usable(frame: pd.DataFrame, content: Mapping[str, Any]) -> tuple[pd.Series,
     kept, corpus = frame, content["corpus"]
     if corpus is not None and "corpus" in frame:
         kept = frame[frame["corpus"].astype("string") == corpus]
-    chosen = rows.select(kept, fit["columns"], 0, target=fit["target"])
+    signed = rows.signed_columns(rows.law_named(fit["law"]), fit["columns"])
+    chosen = rows.select(kept, fit["columns"], 0, target=fit["target"], signed=signed)
     left_out = kept.index.difference(chosen.frame.index)  # in the order of `excluded`
     named = dict(zip(left_out, (row.reason for row in chosen.excluded), strict=True))
     reasons = {index: named.get(index, "of another corpus") for index in frame.index}

@@ -9,8 +9,11 @@ from budgeted import SYMMETRIC, isoflop_runs
 from known import CHINCHILLA_240, needs_reference_data, reference, simulated
 
 from analysis.__main__ import main
+from analysis.akima import noise_between, splines
+from analysis.budgets import by_compute
 from analysis.comparison import ENVELOPE, PARABOLAS, PARAMETRIC, SPLINES, compare
 from analysis.comparison_text import text
+from analysis.envelope import envelope
 from analysis.errors import InputError
 from analysis.frontier import Cost, Frontier
 from analysis.laws import Hoffmann
@@ -104,8 +107,11 @@ def test_approach_without_an_answer_is_named_with_its_reason():
     assert set(made.found) == {PARAMETRIC}
     told = " ".join(text(made).split())
     assert "1 envelope: none. " in told
-    assert "an envelope needs 3; add sizes above and below" in told
-    assert "2 parabolas: none. 0 compute budgets have a parabola with a minimum, and a line needs 2" in told
+    assert "an envelope needs 3 winners; add sizes above and below" in told
+    assert (
+        "2 parabolas: none. 0 of 19 compute budgets have a parabola with a minimum, and a line needs 2"
+        in told
+    )
     assert "fewer than 5 different sizes N" in told
 
 
@@ -135,6 +141,19 @@ def test_compute_is_six_n_d_where_the_table_has_none(noisy):
     assert len(made.found[PARABOLAS].points) == len(COMPUTES)
 
 
+def test_rows_of_one_training_curve_are_resampled_together():
+    rng = np.random.default_rng(0)
+    rows = []
+    for number, N in enumerate(np.geomspace(*Frontier(SYMMETRIC, Cost()).N_opt([1e15, 1e21]), 25)):
+        C = np.geomspace(1e16, 1e20, 21)
+        loss = SYMMETRIC(N=np.full(21, N), D=C / 6 / N) * np.exp(0.005 * rng.standard_normal())
+        rows.append(pd.DataFrame({"run_id": f"run{number}", "N": N, "D": C / 6 / N, "C": C, "L": loss}))
+    found = compare(pd.concat(rows, ignore_index=True), replicates=100).found
+    assert found[ENVELOPE].method == "resampling 25 runs or clusters of runs"
+    assert found[PARABOLAS].method == "wild bootstrap, cluster:run_id"
+    assert found[PARAMETRIC].method == "cluster:run_id"
+
+
 def test_verb_writes_json_and_figures(noisy, tmp_path, capsys):
     path = tmp_path / "table.csv"
     noisy.rename(columns={"N": "params"}).to_csv(path, index=False)
@@ -159,6 +178,23 @@ def test_verb_prints_the_same_as_the_library(noisy, tmp_path, capsys):
     assert main(["compare", str(path), "--replicates", "30", "--bins", "2", "--budgets", "0.05"]) == 0
     told = text(compare(pd.read_csv(path), replicates=30, bins=2, tolerance=0.05))
     assert capsys.readouterr().out.strip() == told.strip()
+
+
+@pytest.mark.slow
+def test_envelope_and_splines_cover_at_least_as_often_as_they_say():
+    hits = {ENVELOPE: 0, SPLINES: 0}
+    for seed in range(200):
+        frame = isoflop_runs(computes=COMPUTES, sizes=9, reach=4, noise=0.01, seed=seed)
+        budgets = by_compute(frame)
+        found = {
+            ENVELOPE: envelope(frame, replicates=200, seed=seed),
+            SPLINES: splines(Cost(), budgets, noise=noise_between(budgets), replicates=200, seed=seed),
+        }
+        for name, made in found.items():
+            hits[name] += made.a[1].lo <= 0.5 <= made.a[1].hi
+    # 200 draws of probability 0.9 have a standard deviation of 0.021; resampling sizes moves the envelope too much
+    assert hits[SPLINES] / 200 >= 0.86
+    assert hits[ENVELOPE] / 200 >= 0.95
 
 
 @needs_reference_data

@@ -79,7 +79,7 @@ def test_optimum_always_at_an_edge_is_refused():
 
 def test_two_winning_sizes_are_too_few():
     frame = curves(sizes=4)
-    with pytest.raises(InputError, match=r"2 sizes win .* needs 3"):
+    with pytest.raises(InputError, match=r"2 sizes win .* needs 3 winners"):
         envelope(frame, replicates=0)
 
 

@@ -118,8 +118,8 @@ def test_budgets_are_refused_with_their_reasons():
     found = isoflop(frame, Cost(), by_compute(frame), replicates=50)
     reasons = {item.C: item.reason for item in found.refused}
     assert [reason for _, reason in sorted(reasons.items())] == [
-        "the parabola opens downwards",
-        "its minimum is beyond the largest size",
+        "a parabola that opens downwards",
+        "the minimum beyond the largest size",
         "fewer than 5 different sizes N",
     ]
     assert [point.C for point in found.points] == pytest.approx([1e20, 1e21])
@@ -136,7 +136,7 @@ def test_runs_of_one_size_are_one_point():
 def test_one_budget_is_no_line():
     frame = isoflop_runs(computes=[1e18], sizes=9, reach=4)
     with pytest.raises(
-        InputError, match="1 compute budget has a parabola with a minimum, and a line needs 2"
+        InputError, match="1 of 1 compute budgets has a parabola with a minimum, and a line needs 2"
     ):
         isoflop(frame, Cost(), by_compute(frame))
 

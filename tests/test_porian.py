@@ -150,5 +150,5 @@ def test_noise_must_be_a_standard_deviation(noise):
 
 def test_splines_of_one_budget_are_no_line():
     frame = isoflop_runs(computes=[1e18], sizes=7, reach=4)
-    with pytest.raises(InputError, match="1 compute budget has a spline with a minimum"):
+    with pytest.raises(InputError, match="1 of 1 compute budgets has a spline with a minimum"):
         splines(Cost(), by_compute(frame), noise=0.001)
