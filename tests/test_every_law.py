@@ -14,7 +14,20 @@ from analysis.laws import LAWS
 
 # 20 refits and no measured coverage: what is tested is that every part runs, and how good it is elsewhere.
 FAST = ["--replicates", "20", "--coverage", "0", "--admit", "hoffmann"]
-POINT = ["--N", "2e9", "--D", "2e12", "--C", "2.4e22", "--also", "D_unique=1e12", "S1=2e5", "S2=20", "L=2.0", "w=0.1"]
+POINT = [
+    "--N",
+    "2e9",
+    "--D",
+    "2e12",
+    "--C",
+    "2.4e22",
+    "--also",
+    "D_unique=1e12",
+    "S1=2e5",
+    "S2=20",
+    "L=2.0",
+    "w=0.1",
+]
 COLUMN_OF = {"covariate": "w", "loss_to_loss": "L"}
 """Column x of a law, where that is not C."""
 

@@ -8,7 +8,7 @@ import pytest
 import scipy.optimize
 from known import TRUTH, needs_reference_data, reference, simulated, wide
 
-from analysis import expansion, fitting, polish, workers
+from analysis import expansion, polish, solving, workers
 from analysis import problem as problems
 from analysis.fitting import fit, noise_delta, robust_scale, solve, solve_batch
 from analysis.laws import LAWS, BrokenTwice, Exponent, Hoffmann, Law
@@ -184,7 +184,7 @@ def test_the_last_step_is_taken():
 
 def test_replicates_do_not_depend_on_the_number_of_threads(monkeypatch):
     problem, weights = problem_of(wide(0.02)), counts(35, 1200)
-    assert fitting._block(*weights.shape) < len(weights)
+    assert solving._block(*weights.shape) < len(weights)
     found = []
     for threads in (1, 3):
         monkeypatch.setattr(workers, "cores", lambda threads=threads: threads)
