@@ -93,9 +93,7 @@ class DataConstrained(Law):
     R_N: ArrayLike
 
     D1: ClassVar[float] = 1e9
-    equation = (
-        "E + B ((N0 / 1e9)^alpha / N'^alpha + 1 / D'^alpha), N' and D' the worth of N and D at R_N and R_D"
-    )
+    equation = "E + B ((N0 / 1e9)^alpha / N'^alpha + 1 / D'^alpha), N' and D' worth N and D at R_N and R_D"
     columns = ("N", "D", "D_unique")
     amplitudes = ("E", "B")
     exponents: ClassVar = {
