@@ -11,6 +11,7 @@ import pytest
 
 from analysis import bootstrap, curve, fit, read, specifications
 from analysis.averaging import averages
+from analysis.choices import FACTORS, OBJECTIVES, Specification
 from analysis.decomposition import decompose
 from analysis.errors import InputError
 from analysis.fitting import solve_batch
@@ -18,7 +19,6 @@ from analysis.frontier import Frontier, cost
 from analysis.objective import LeastAbsolute, LogHuber, SquaredLog
 from analysis.problem import Problem
 from analysis.refits import Task, refit
-from analysis.specification import FACTORS, OBJECTIVES, Specification
 from analysis.specification_plots import draw_curve
 from analysis.spread import spread
 from analysis.uncertainty import resample
