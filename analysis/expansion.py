@@ -41,6 +41,18 @@ class Expansion:
             self.value[index], self.gradient[:, index], self.hessian[..., index], self.majorant[..., index]
         )
 
+    @staticmethod
+    def together(parts: Sequence[Expansion]) -> Expansion:
+        """Of the fits of all parts."""
+        if len(parts) == 1:
+            return parts[0]
+        return Expansion(
+            np.concatenate([part.value for part in parts]),
+            np.concatenate([part.gradient for part in parts], axis=1),
+            np.concatenate([part.hessian for part in parts], axis=2),
+            np.concatenate([part.majorant for part in parts], axis=2),
+        )
+
     def put(self, index: Index, other: Expansion) -> None:
         self.value[index] = other.value
         self.gradient[:, index] = other.gradient
@@ -199,8 +211,10 @@ def _linearised(problem: Problem, x: Array, shapes: Shapes, targets: Array | Non
         basis = _basis(problem, shapes)
         prediction = np.einsum("kr,krn->rn", x[:terms], basis)
         residual = problem.residual_of(prediction, targets)
-        scale = 1.0 if problem.objective.raw else prediction[:, None]
-        np.divide(basis.transpose(1, 0, 2), scale, out=jacobian[:, :terms])
+        if problem.objective.raw:
+            jacobian[:, :terms] = basis.transpose(1, 0, 2)
+        else:
+            np.multiply(basis.transpose(1, 0, 2), (1 / prediction)[:, None], out=jacobian[:, :terms])
         for (k, m), slope in shapes.slopes.items():
             jacobian[:, terms + m] += x[k][:, None] * jacobian[:, k] * slope
     return Linearised(residual, jacobian)
