@@ -46,6 +46,8 @@ class Specification:
     def __post_init__(self) -> None:
         if selection.law_named(self.law).columns != ("N", "D") or LAWS[self.law].target != "L":
             raise InputError(f"{self.law} is no law of L in N and D; specifications compare such laws only")
+        if LAWS[self.law].floor != "E":
+            raise InputError(f"{self.law} has no floor E, which is what specifications are compared by")
         if not 0 < self.scale <= 1:
             raise InputError(f"scale is {self.scale}; it is the share of log C kept, above 0 and at most 1")
         self.minimised(1.0)
