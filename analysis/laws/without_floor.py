@@ -120,8 +120,9 @@ class Farseer(Law):
     `as_published`; the paper's own beta is the negative of this one). The signs are those of the published fit: with
     N the loss on endless data falls, the amplitude of the data's term falls, and the exponent of D falls.
 
-    It has no floor: on endless data the loss goes to 0 as N grows, however slowly (u may be next to 0). Seven shape
-    parameters trade against each other: a fit to a narrow table is ill conditioned.
+    It has no floor: on endless data the loss goes to 0 as N grows, however slowly (u may be next to 0). It breaks far
+    above the sizes fitted: there the exponent of D is gone, next to no data give a loss of exp(b2), and compute has no
+    best split. Seven shape parameters trade against each other: a fit to a narrow table is ill conditioned.
     """
 
     E1: ArrayLike
