@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from analysis.specification import specifications as specifications
     from analysis.specification_curve import curve as curve
     from analysis.uncertainty import bootstrap as bootstrap
+    from analysis.uncertainty import predict as predict
+    from analysis.verification import verify as verify
     from scaling.table import read as read
 
 _HOMES = {
@@ -27,12 +29,16 @@ _HOMES = {
     "LAWS": "analysis.laws",
     "bootstrap": "analysis.uncertainty",
     "curve": "analysis.specification_curve",
+    "predict": "analysis.uncertainty",
     "read": "scaling.table",
     "specifications": "analysis.specification",
+    "verify": "analysis.verification",
 }
 """Where what this package exports is from; imported when it is first asked for, so that `--help` waits for nothing."""
 
-__all__ = ["LAWS", "Fit", "bootstrap", "compare", "curve", "fit", "read", "specifications"]
+__all__ = [
+    *("LAWS", "Fit", "bootstrap", "compare", "curve", "fit", "predict", "read", "specifications", "verify"),
+]
 
 
 def __getattr__(name: str) -> Any:

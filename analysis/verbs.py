@@ -18,6 +18,7 @@ def fit(
     table: Annotated[Path, tyro.conf.Positional],
     options: Annotated[Options, tyro.conf.arg(name="")],
     out: Path | None = None,
+    explain: bool = False,
     json: bool = False,
 ) -> None:
     """Fit a law to a table of runs and say how sure it is.
@@ -26,6 +27,7 @@ def fit(
         table: a .csv or .parquet file with a row a run and columns N, D, L, or a study folder with a table.csv
         options: how the table is fitted
         out: where to write fit.json; nothing is written without it (`limit` and `report` write it by themselves)
+        explain: say below the answer what its terms mean
         json: print fit.json and nothing else
     """
     from dataclasses import replace
@@ -33,6 +35,7 @@ def fit(
     from analysis import record
     from analysis.evidence import Progress, with_evidence
     from analysis.findings import fitted
+    from analysis.glossary import explained
     from analysis.source import open_source
     from analysis.summary import summary
 
@@ -52,7 +55,9 @@ def fit(
     )
     if out is not None:
         record.write(found, out)
-    _answer(record.to_json(found) if json else summary(found), out)
+    text = summary(found)
+    text += f"\n\nterms\n{explained(text)}" if explain else "\n\n--explain tells what the terms mean"
+    _answer(record.to_json(found) if json else text, out)
 
 
 def report(
