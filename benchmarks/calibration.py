@@ -99,7 +99,10 @@ def _like(table: pd.DataFrame, where: str | None) -> Design:
     size = noise(problem, vector(problem, found.params), found.weights(frame), grouping(frame)[0])
     kept = [name for name in ("N", "D", "C", "trunk_id", "seed") if name in frame]
     return Design(
-        frame[kept].reset_index(drop=True), found.curve, size.shared, size.own * np.abs(size.of_rows)
+        frame[kept].reset_index(drop=True),
+        found.curve,
+        size.shared,
+        size.own * np.sqrt(size.rows.sizes / size.rows.sizes.mean()),
     )
 
 
