@@ -35,6 +35,7 @@ number; more would sharpen it less than more tables do."""
 ROWS, FULL = 300, 1000
 """Rows of a table up to which, and replicates asked for from which, `TRUTHS` tables are simulated by default; with more
 rows or fewer replicates it is fewer, in proportion."""
+UNBOUNDED = (-math.inf, math.inf)
 STEPS = 60
 """Of the optimiser in a refit: the few that need more are on flat ground, where more would change little."""
 ELEMENTS = 2**20
@@ -135,7 +136,7 @@ def coverage(
     """
     _check(truths, refits)
     frame = fit.select(table).frame
-    drawn = _noise(fit, frame, boot)
+    problem, drawn = fit.problem(frame), _noise(fit, frame, boot)
     quantities = followed(table, fit)
     given = quantities(boot.law)
     given = {name: values for name, values in given.items() if np.isfinite(values).all()}
@@ -147,7 +148,11 @@ def coverage(
             sizes[name].append(smallest(np.asarray(values[name]), float(true[name])))
         if progress:
             progress(done, truths)
-    measured = {name: _caught(np.array(sizes[name]), given[name], boot, refits, name) for name in sizes}
+    bounds = dict(zip(problem.names, zip(problem.lower, problem.upper, strict=True), strict=True))
+    measured = {
+        name: _caught(np.array(found), given[name], boot, refits, bounds.get(name, UNBOUNDED))
+        for name, found in sizes.items()
+    }
     return Coverage(measured, truths, refits, seed, boot.level, boot.method, drawn.shared, drawn.own)
 
 
@@ -241,25 +246,38 @@ def _replicate(boot: Uncertainty, number: int) -> Law:
     return replace(boot.law, **{name: float(values[number]) for name, values in boot.law.as_dict().items()})
 
 
-def _caught(sizes: Array, values: Array, boot: Uncertainty, refits: int, name: str) -> Caught:
-    """The count of one quantity, from the sizes [K] that its truths needed and the fit's own replicates [R]."""
-    plain = boot.interval(values)
-    nominal = 1 - 2 * max(boot.tails(boot.level)[0], 1 / (refits + 1))
-    level = boot.level
-    size = calibrated(sizes, level)
-    found, at, stretch = None, math.nan, math.nan
-    if math.isfinite(size):
+def _caught(
+    sizes: Array, values: Array, boot: Uncertainty, refits: int, bounds: tuple[float, float]
+) -> Caught:
+    """The count of one quantity, from the sizes [K] that its truths needed and the fit's own replicates [R].
+
+    Where the plain interval ends at a bound of the parameter, the truths rest there as well and are caught for
+    nothing, which says little of other truths (resampling is not consistent at a boundary: Andrews 2000, Econometrica
+    68:399): such an interval is made no narrower.
+    """
+    plain, level = boot.interval(values), boot.level
+    nominal = 1 - 2 * max(boot.tails(level)[0], 1 / (refits + 1))
+    resting = plain.lo <= bounds[0] or plain.hi >= bounds[1]
+    least = nominal if resting else 0.0
+    size, found, at, stretch = calibrated(sizes, level), None, math.nan, math.nan
+    if size <= least:
+        found, at, stretch = replace(plain, method=f"{plain.method}, at a bound and not narrowed"), level, 1.0
+    elif math.isfinite(size):
         chosen = member(size, refits)
         at, stretch = level_of(chosen.tail, boot.tails), chosen.stretch
-        lo, hi = chosen.interval(values, 0.0 if name in boot.law.amplitudes else -math.inf)
+        lo, hi = chosen.interval(values, bounds[0])
         found = Interval(lo, hi, level, f"{boot.method}, {_words(at, chosen)}")
-    return Caught(plain, int((sizes <= nominal).sum()), len(sizes), found, at, stretch, crossed(sizes, level))
+    held_out = crossed(sizes, level, least)
+    return Caught(plain, int((sizes <= nominal).sum()), len(sizes), found, at, stretch, held_out)
 
 
-def crossed(sizes: Array, level: float) -> int:
-    """How many truths the interval caught that was calibrated on the other half of them."""
+def crossed(sizes: Array, level: float, least: float = 0.0) -> int:
+    """How many truths the interval caught that was calibrated on the other half of them, and is of a size of at least
+    `least`."""
     half = np.arange(len(sizes)) // 2 % 2 == 0  # truths alternate between the fit and its replicates
-    return int(sum((sizes[part] <= calibrated(sizes[~part], level)).sum() for part in (half, ~half)))
+    return int(
+        sum((sizes[part] <= max(calibrated(sizes[~part], level), least)).sum() for part in (half, ~half))
+    )
 
 
 def _words(level: float, chosen: Member) -> str:

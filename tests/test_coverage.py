@@ -237,6 +237,18 @@ def test_interval_that_cannot_be_calibrated_is_the_plain_one_and_says_so():
     assert "not reached" in coverage_words.told(told.as_dict())
 
 
+def test_interval_that_ends_at_a_bound_is_made_no_narrower():
+    runs = narrow(0.02)
+    found = fit(runs)
+    boot = bootstrap(runs, found, replicates=200)
+    floor = coverage(runs, found, boot, truths=40, refits=40).quantities["E"]
+    assert floor.plain.lo == 0 == floor.calibrated.lo
+    assert floor.caught > 0.9 * floor.of
+    assert floor.level == 0.9
+    assert (floor.calibrated.lo, floor.calibrated.hi) == (floor.plain.lo, floor.plain.hi)
+    assert floor.calibrated.method == "pairs, at a bound and not narrowed"
+
+
 @pytest.mark.parametrize(
     ("law", "rows", "replicates", "truths"),
     [("hoffmann", 240, 1000, 300), ("hoffmann", 3000, 1000, 30), ("hoffmann", 240, 100, 30),
