@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from analysis.calibration import Member, calibrated, level_of, member, share_interval, smallest
 from analysis.errors import InputError
-from analysis.fitting import Fit, scan, solve_batch
+from analysis.fitting import Fit, scan, solve_batch, vector
 from analysis.frontier import Frontier, cost, two_powers
 from analysis.laws import LAWS, Law
-from analysis.noise import Codes
 from analysis.options import FEWEST_TRUTHS as FEWEST
 from analysis.problem import Problem
-from analysis.resampling import Draw, residual_noise
 from analysis.rows import X
+from analysis.simulation import Noise, noise
 from analysis.uncertainty import Interval, Uncertainty, grouping, resample
 
 if TYPE_CHECKING:
@@ -61,7 +60,8 @@ class Caught:
     """The nominal level at which the plain interval is the calibrated one; of a stretched one the level of what was
     stretched; NaN where there is none."""
     stretch: float
-    """By what factor its ends are further from the median than those of that level; 1 for most."""
+    """By what factor its ends are further from the median than those of that level; 1 for most. Of a profile, by what
+    factor the objective may rise more than its threshold."""
     held_out: int
     """Truths caught by the interval that was calibrated on the other half of the truths."""
 
@@ -101,12 +101,15 @@ class Coverage:
     """Standard deviation of the noise that the rows of a cluster share."""
     own: float
     """Standard deviation of each row's own noise."""
+    profile: Caught | None = None
+    """Of the floor by its profile; None where there is none."""
 
     def as_dict(self) -> dict[str, Any]:
         """The `coverage` entry of fit.json."""
         plain = ("truths", "refits", "seed", "level", "method", "shared", "own")
         return {name: getattr(self, name) for name in plain} | {
-            "quantities": {name: found.as_dict() for name, found in self.quantities.items()}
+            "profile": self.profile.as_dict() if self.profile else None,
+            "quantities": {name: found.as_dict() for name, found in self.quantities.items()},
         }
 
 
@@ -124,7 +127,7 @@ def coverage(
 
     Every other truth is the fitted law; those between are replicates of its bootstrap, so that the fit is not taken to
     be right. Of each, a table is made with the columns, clusters and weights of the fitted rows and the noise of their
-    residuals (`resampling.residual_noise`), under the fit's objective and delta. `refits` resamples of it are searched
+    residuals (`simulation.noise`), under the fit's objective and delta. `refits` resamples of it are searched
     globally, and each quantity's percentile intervals are held against its truth. Quantities: the parameters, the
     exponents of the frontier where it has a closed form, and the loss at `BEYOND` times the largest compute along it
     (of a law of one column, times the largest of that).
@@ -134,13 +137,12 @@ def coverage(
     """
     _check(truths, refits)
     frame = fit.select(table).frame
-    problem, weights = fit.problem(frame), fit.weights(frame)
-    groups, method = grouping(frame, boot.clusters)
-    draw, size, _ = residual_noise(problem, fit, weights, None if method == "pairs" else groups)
+    drawn = _noise(fit, frame, boot)
     quantities = followed(table, fit)
     given = quantities(boot.law)
+    given = {name: values for name, values in given.items() if np.isfinite(values).all()}
     sizes: dict[str, list[float]] = {name: [] for name in given}
-    tables = _tables(frame, fit, boot, draw, groups, truths, refits, seed)
+    tables = _tables(frame, fit, boot, drawn, truths, refits, seed)
     for done, (truth, found) in enumerate(tables, start=1):
         true, values = quantities(truth), quantities(found)
         for name in sizes:
@@ -148,7 +150,24 @@ def coverage(
         if progress:
             progress(done, truths)
     measured = {name: _caught(np.array(sizes[name]), given[name], boot, refits, name) for name in sizes}
-    return Coverage(measured, truths, refits, seed, boot.level, boot.method, size.trunk, size.branch)
+    return Coverage(measured, truths, refits, seed, boot.level, boot.method, drawn.shared, drawn.own)
+
+
+def simulated_tables(
+    table: pd.DataFrame, fit: Fit, boot: Uncertainty, *, truths: int, seed: int = 0
+) -> Iterator[tuple[Law, pd.DataFrame]]:
+    """The truths and the tables on which `coverage` counts, the tables being the fit's rows with other losses."""
+    frame = fit.select(table).frame
+    problem = fit.problem(frame)
+    drawn = _noise(fit, frame, boot)
+    for number in range(truths):
+        truth, losses, _ = _table(number, problem, fit, boot, drawn, seed)
+        yield truth, frame.assign(**{fit.target: losses})
+
+
+def _noise(fit: Fit, frame: pd.DataFrame, boot: Uncertainty) -> Noise:
+    problem, weights = fit.problem(frame), fit.weights(frame)
+    return noise(problem, vector(problem, fit.params), weights, grouping(frame, boot.clusters)[0])
 
 
 def default_truths(law: type[Law], rows: int, replicates: int) -> int:
@@ -165,7 +184,7 @@ def followed(table: pd.DataFrame, fit: Fit) -> Quantities:
     """The quantities whose intervals are measured, as a function of a law: name -> values of its leading axis."""
     if {"N", "D"} != set(fit.columns):
         largest = float(fit.select(table).frame[next(iter(fit.columns.values()))].max())
-        return lambda law: _of_one_column(law, largest) if X in fit.columns else law.as_dict()
+        return lambda law: _of_one_column(law, largest) if set(fit.columns) == {X} else law.as_dict()
     chosen = fit.select(table)
     price, largest = cost(chosen), float(chosen.frame["C"].max())
 
@@ -191,31 +210,32 @@ def _of_one_column(law: Law, largest: float) -> dict[str, Array]:
 
 
 def _tables(
-    frame: pd.DataFrame, fit: Fit, boot: Uncertainty, draw: Draw, groups: Codes, truths: int, refits: int, seed: int
+    frame: pd.DataFrame, fit: Fit, boot: Uncertainty, drawn: Noise, truths: int, refits: int, seed: int
 ) -> Iterator[tuple[Law, Law]]:  # fmt: skip
     """Each truth, with the refits of its table, fields [refits]; some tables are worked on at once."""
     problem, weights = fit.problem(frame), fit.weights(frame)
+    groups, _ = grouping(frame, boot.clusters)
     grid, some = scan(problem), max(ELEMENTS // (refits * problem.size), 1)
     for first in range(0, truths, some):
         made = [
-            _table(number, problem, fit, boot, draw, seed)
+            _table(number, problem, fit, boot, drawn, seed)
             for number in range(first, min(first + some, truths))
         ]
-        drawn = [resample(groups, refits, rng) * weights for _, _, rng in made]
+        resampled = [resample(groups, refits, rng) * weights for _, _, rng in made]
         targets = np.repeat(np.stack([target for _, target, _ in made]), refits, axis=0)
-        batch = solve_batch(problem, np.concatenate(drawn), grid=grid, max_steps=STEPS, targets=targets)
+        batch = solve_batch(problem, np.concatenate(resampled), grid=grid, max_steps=STEPS, targets=targets)
         for n, (truth, _, _) in enumerate(made):
             found = batch.parameters[:, n * refits : (n + 1) * refits]
             yield truth, LAWS[fit.law](**dict(zip(problem.names, found, strict=True)))
 
 
 def _table(
-    number: int, problem: Problem, fit: Fit, boot: Uncertainty, draw: Draw, seed: int
+    number: int, problem: Problem, fit: Fit, boot: Uncertainty, drawn: Noise, seed: int
 ) -> tuple[Law, Array, np.random.Generator]:
     """A truth, the losses [n] of its runs, and what its resamples are drawn with: the same for however many tables."""
     rng = np.random.default_rng((seed, 1, number))
     truth = fit.curve if number % 2 == 0 else _replicate(boot, int(rng.integers(boot.replicates)))
-    losses, error = truth(**problem.columns), draw(rng, 1)[0]
+    losses, error = truth(**problem.columns), drawn.draw(rng)
     return truth, losses + error if problem.objective.raw else losses * np.exp(error), rng
 
 
@@ -229,15 +249,19 @@ def _caught(sizes: Array, values: Array, boot: Uncertainty, refits: int, name: s
     nominal = 1 - 2 * max(boot.tails(boot.level)[0], 1 / (refits + 1))
     level = boot.level
     size = calibrated(sizes, level)
-    half = np.arange(len(sizes)) // 2 % 2 == 0  # truths alternate between the fit and its replicates
-    crossed = [(sizes[part] <= calibrated(sizes[~part], level)).sum() for part in (half, ~half)]
     found, at, stretch = None, math.nan, math.nan
     if math.isfinite(size):
         chosen = member(size, refits)
         at, stretch = level_of(chosen.tail, boot.tails), chosen.stretch
         lo, hi = chosen.interval(values, 0.0 if name in boot.law.amplitudes else -math.inf)
         found = Interval(lo, hi, level, f"{boot.method}, {_words(at, chosen)}")
-    return Caught(plain, int((sizes <= nominal).sum()), len(sizes), found, at, stretch, int(sum(crossed)))
+    return Caught(plain, int((sizes <= nominal).sum()), len(sizes), found, at, stretch, crossed(sizes, level))
+
+
+def crossed(sizes: Array, level: float) -> int:
+    """How many truths the interval caught that was calibrated on the other half of them."""
+    half = np.arange(len(sizes)) // 2 % 2 == 0  # truths alternate between the fit and its replicates
+    return int(sum((sizes[part] <= calibrated(sizes[~part], level)).sum() for part in (half, ~half)))
 
 
 def _words(level: float, chosen: Member) -> str:

@@ -21,10 +21,10 @@ def told(coverage: Entry) -> str:
     """What share of simulated truths each interval caught, and the calibrated intervals, in 80 columns."""
     if not coverage:
         return f"{NOT_MEASURED}: the intervals are as the bootstrap claims"
-    level, found = f"{coverage['level']:.0%}", coverage["quantities"]
+    level = f"{coverage['level']:.0%}"
     rows = [
         (name, _ends(one["plain"]), _caught(one), _ends(one["interval"]), _at(one))
-        for name, one in found.items()
+        for name, one in _rows(coverage)
     ]
     head = ("", f"plain {level}", "caught", "calibrated", "at level")
     held = _held_out(coverage)
@@ -56,7 +56,7 @@ def section(coverage: Entry) -> Html:
             _interval(one["interval"]),
             _at(one) or MISSING,
         ]
-        for name, one in coverage["quantities"].items()
+        for name, one in _rows(coverage)
     ]
     note = (
         f"Coverage is measured on {_simulated(coverage)}: half of them follow the fitted law, half a replicate of its "
@@ -66,6 +66,12 @@ def section(coverage: Entry) -> Html:
         "wrong is in the range by all admissible laws."
     )
     return joined([element("p", note), table("Coverage of each interval", columns, rows)])
+
+
+def _rows(coverage: Entry) -> list[tuple[str, Entry]]:
+    """What was counted, by name, the floor by its profile last."""
+    profile = coverage.get("profile")
+    return [*coverage["quantities"].items(), *([("E, profile", profile)] if profile else [])]
 
 
 def _simulated(coverage: Entry) -> str:
@@ -90,15 +96,27 @@ def _caught(one: Entry) -> str:
 
 
 def _ends(interval: Entry | None) -> str:
-    return f"{interval['lo']:.4g} to {interval['hi']:.4g}" if interval else "not reached"
+    if not interval:
+        return "not reached"
+    lo, hi = (None if end is None or end != end else f"{end:.4g}" for end in (interval["lo"], interval["hi"]))
+    return f"{lo or 'unbounded'} to {hi or 'unbounded'}"
 
 
 def _interval(interval: Entry | None) -> str:
-    return notation.interval(interval["lo"], interval["hi"]) if interval else "no interval reached the level"
+    if not interval:
+        return "no interval reached the level"
+    lo, hi = interval["lo"], interval["hi"]
+    return (
+        notation.interval(lo, hi)
+        if lo is not None and hi is not None and lo == lo and hi == hi
+        else _ends(interval)
+    )
 
 
 def _at(one: Entry) -> str:
     if not one["interval"]:
         return ""
-    at = f"{one['calibrated_level']:.3f}"
-    return at if one["stretch"] == 1 else f"{at} x{one['stretch']:.2f}"
+    level = one["calibrated_level"]
+    if level is None or level != level:
+        return f"x{one['stretch']:.2f}"
+    return f"{level:.3f}" if one["stretch"] == 1 else f"{level:.3f} x{one['stretch']:.2f}"

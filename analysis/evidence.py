@@ -18,6 +18,7 @@ from analysis.judgement import judge
 from analysis.laws import LAWS
 from analysis.options import IN_N_AND_D
 from analysis.profile import Profile, profile
+from analysis.profile_coverage import profile_coverage
 from analysis.separation import separations
 from analysis.uncertainty import Bootstrap, Interval, bootstrap
 
@@ -76,6 +77,9 @@ def with_evidence(
         curve = profile(table, fit, level=level, clusters=clusters, seed=seed)
         combined = combination(table, fit, laws=laws, clusters=clusters, seed=seed, level=level, say=say)
         judged = _identification(table, fit, boot, curve, combined)
+        if measured:
+            profiled = profile_coverage(table, fit, boot, curve, truths=truths, seed=seed)
+            measured = replace(measured, profile=profiled)
         found = replace(fit, profile=curve.as_dict(), identification=judged)
     confounded = separations(table, fit, level=level, clusters=clusters, seed=seed)
     if confounded:

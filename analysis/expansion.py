@@ -41,6 +41,18 @@ class Expansion:
             self.value[index], self.gradient[:, index], self.hessian[..., index], self.majorant[..., index]
         )
 
+    @staticmethod
+    def together(parts: Sequence[Expansion]) -> Expansion:
+        """Of the fits of all parts."""
+        if len(parts) == 1:
+            return parts[0]
+        return Expansion(
+            np.concatenate([part.value for part in parts]),
+            np.concatenate([part.gradient for part in parts], axis=1),
+            np.concatenate([part.hessian for part in parts], axis=2),
+            np.concatenate([part.majorant for part in parts], axis=2),
+        )
+
     def put(self, index: Index, other: Expansion) -> None:
         self.value[index] = other.value
         self.gradient[:, index] = other.gradient
@@ -74,22 +86,10 @@ class Linearised:
     jacobian: Array
 
 
-def center(problem: Problem, shapes: Shapes, held: Sequence[str]) -> Center:
-    """Of shapes over the rows of a problem (its sample); `held` are the amplitudes that are."""
-    if problem.law.log_linear:
-        slopes = {key: value.mean(axis=1) for key, value in shapes.slopes.items()}
-        found = Center(shapes.log.mean(axis=2), slopes, {})
-    else:
-        found = _center_of_squares(shapes)
-    still = {k for k, name in enumerate(problem.law.amplitudes) if name in held}
-    if not still:
-        return found
-    found.log[list(still)] = 0.0
-    return Center(
-        found.log,
-        {key: np.zeros_like(value) if key[0] in still else value for key, value in found.slopes.items()},
-        {key: np.zeros_like(value) if key[0] in still else value for key, value in found.bends.items()},
-    )
+def _center_of_powers(problem: Problem, theta: Array) -> Center:
+    """The logarithms of geometric means, which are linear in theta [M, r]."""
+    slopes = problem.mean_slopes
+    return Center(slopes @ theta, {(k, m): slopes[k, m][None] for k, m in problem.couplings}, {})
 
 
 def _center_of_squares(shapes: Shapes) -> Center:
@@ -105,6 +105,19 @@ def _center_of_squares(shapes: Shapes) -> Center:
         for (k, m, j), value in shapes.bends.items()
     }
     return Center(log, slopes, bends)
+
+
+def _free(problem: Problem, found: Center, held: Sequence[str]) -> Center:
+    """Nothing is taken out of a term whose amplitude is held."""
+    still = {k for k, name in enumerate(problem.law.amplitudes) if name in held}
+    if not still:
+        return found
+    found.log[list(still)] = 0.0
+    return Center(
+        found.log,
+        {key: np.zeros_like(value) if key[0] in still else value for key, value in found.slopes.items()},
+        {key: np.zeros_like(value) if key[0] in still else value for key, value in found.bends.items()},
+    )
 
 
 def centred(problem: Problem, parameters: Array, held: Sequence[str]) -> Array:
@@ -123,7 +136,10 @@ def uncentred(problem: Problem, x: Array, held: Sequence[str]) -> Array:
 
 
 def _center_at(problem: Problem, x: Array, held: Sequence[str]) -> Center:
-    return center(problem, problem.sample.shapes(x[problem.terms :]), held)
+    theta = x[problem.terms :]
+    if problem.law.log_linear:
+        return _free(problem, _center_of_powers(problem, theta), held)
+    return _free(problem, _center_of_squares(problem.sample.shapes(theta)), held)
 
 
 def linearise(problem: Problem, parameters: Array) -> Linearised:
@@ -157,14 +173,17 @@ def _parts(
     problem: Problem, x: Array, weights: Array, held: Sequence[str], targets: Array | None
 ) -> Iterator[tuple[Problem, Array, Shapes, Array, Array | None]]:
     """The problem, or the pieces of it that a core's cache holds, each with x, centred shapes, weights and targets."""
-    sampled = problem.sample.shapes(x[problem.terms :])
-    middle = center(problem, sampled, held)
-    if problem.sample is problem:
-        yield problem, x, _centred(sampled, middle), weights, targets
+    theta = x[problem.terms :]
+    if problem.sample is not problem:
+        middle = _center_at(problem, x, held)
+        for rows, piece in problem.pieces:
+            own = None if targets is None else targets[:, rows]
+            yield piece, x, _centred(piece.shapes(theta), middle), weights[:, rows], own
         return
-    for rows, piece in problem.pieces:
-        own = None if targets is None else targets[:, rows]
-        yield piece, x, _centred(piece.shapes(x[problem.terms :]), middle), weights[:, rows], own
+    shapes = problem.shapes(theta)
+    powers = problem.law.log_linear
+    middle = _free(problem, _center_of_powers(problem, theta) if powers else _center_of_squares(shapes), held)
+    yield problem, x, _centred(shapes, middle), weights, targets
 
 
 def _centred(shapes: Shapes, middle: Center) -> Shapes:
@@ -199,8 +218,10 @@ def _linearised(problem: Problem, x: Array, shapes: Shapes, targets: Array | Non
         basis = _basis(problem, shapes)
         prediction = np.einsum("kr,krn->rn", x[:terms], basis)
         residual = problem.residual_of(prediction, targets)
-        scale = 1.0 if problem.objective.raw else prediction[:, None]
-        np.divide(basis.transpose(1, 0, 2), scale, out=jacobian[:, :terms])
+        if problem.objective.raw:
+            jacobian[:, :terms] = basis.transpose(1, 0, 2)
+        else:
+            np.multiply(basis.transpose(1, 0, 2), (1 / prediction)[:, None], out=jacobian[:, :terms])
         for (k, m), slope in shapes.slopes.items():
             jacobian[:, terms + m] += x[k][:, None] * jacobian[:, k] * slope
     return Linearised(residual, jacobian)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.errors import InputError
-from analysis.laws import Coupled, Hoffmann, Law, Tied
+from analysis.laws import Coupled, Covariate, Hoffmann, Kaplan, Law, OverTrained, Tied
 from analysis.rows import Rows
 
 if TYPE_CHECKING:
@@ -39,18 +40,27 @@ class Cost:
         )
 
 
-def two_powers(law: Law) -> Hoffmann | None:
-    """The sum A / N^alpha + B / D^beta whose best split is the law's; None where there is none.
-
-    The loss of `Coupled` rises with such a sum, so both are least at one split.
+def two_powers(law: Law) -> tuple[Hoffmann, Array] | None:
+    """The sum s = A / N^alpha + B / D^beta and the power g of a law whose reducible loss is s^g, up to a factor that N
+    and D do not change: its best split is that of s. None of a law of another form.
     """
+    values = {name: np.asarray(value, dtype=np.float64) for name, value in law.as_dict().items()}
+    one = np.asarray(1.0)
     if isinstance(law, Hoffmann):
-        return law
+        return law, one
     if isinstance(law, Tied):
-        return Hoffmann(law.E, law.A, law.alpha, law.B, law.alpha)
-    if isinstance(law, Coupled):
-        alpha, beta = np.asarray(law.alpha) / np.asarray(law.g), np.asarray(law.beta) / np.asarray(law.g)
-        return Hoffmann(0.0 * alpha, law.N1**alpha, alpha, np.asarray(law.D0) ** beta, beta)
+        return Hoffmann(law.E, law.A, law.alpha, law.B, law.alpha), one
+    if isinstance(law, OverTrained):
+        alpha = 2 * values["eta"]
+        return Hoffmann(
+            law.E, values["a"] / 6 ** values["eta"], alpha, values["b"] / 6 ** values["eta"], alpha
+        ), one
+    if isinstance(law, Covariate):
+        return Hoffmann(law.E, law.A, law.alpha, law.B, law.beta), one
+    if isinstance(law, Coupled | Kaplan):
+        g = values["g"] if isinstance(law, Coupled) else values["beta"]
+        alpha, beta = values["alpha"] / g, values["beta"] / g
+        return Hoffmann(0.0 * alpha, law.N1**alpha, alpha, values["D0"] ** beta, beta), g
     return None
 
 
@@ -64,12 +74,17 @@ class Frontier:
 
     (Hoffmann et al. 2022, equation 4, is kappa = 6 and rho = 1). Where A or B is 0 the optimum is at N = 0 or D = 0
     and N_opt is 0 or infinite. For a law that is no function of such a sum, N_opt is found by a search; at a C far
-    below the runs the best split of `Shifted`, whose loss is finite at N = 0, can be the search's end.
+    below the runs the best split of `Shifted`, whose loss is finite at N = 0, can be the search's end. The loss of
+    `Farseer` falls again where N is absurd and D next to nothing: the valley amid the sizes is meant, and where there
+    is none, as from C of about 10^23 on at its published parameters, N_opt is the search's end and means nothing.
+
+    Columns beside N and D are held at what is `given`, the unique tokens of `DataConstrained` or the x of `Covariate`.
     """
 
     law: Law
-    """A law in N and D."""
+    """A law in N and D, and in the columns that are given."""
     cost: Cost
+    given: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def closed(self) -> bool:
@@ -79,8 +94,8 @@ class Frontier:
     @property
     def N_exponent(self) -> Array:
         """a in N_opt ~ C^a, beta / (alpha + rho beta)."""
-        law = self._powers
-        alpha, beta = np.asarray(law.alpha), np.asarray(law.beta)
+        powers, _g = self._powers
+        alpha, beta = np.asarray(powers.alpha), np.asarray(powers.beta)
         return np.asarray(beta / (alpha + self.cost.rho * beta))
 
     @property
@@ -91,14 +106,15 @@ class Frontier:
     @property
     def L_exponent(self) -> Array:
         """c in L_opt - E ~ C^-c, alpha beta / (alpha + rho beta) with the law's own exponents."""
-        return np.asarray(np.asarray(self.law.as_dict()["alpha"]) * self.N_exponent)
+        powers, g = self._powers
+        return np.asarray(g * np.asarray(powers.alpha) * self.N_exponent)
 
     def N_opt(self, C: ArrayLike) -> Array:
         """Parameters of the best model at compute C."""
         C = np.asarray(C, dtype=np.float64)
         if not self.closed:
             return self._searched(C)
-        _E, A, alpha, B, beta = _with_axes(self._powers, C.ndim).values()
+        _E, A, alpha, B, beta = _with_axes(self._powers[0], C.ndim).values()
         rho = self.cost.rho
         with np.errstate(divide="ignore"):
             log = np.log(alpha * A) - np.log(rho * beta * B) + beta * np.log(C / self.cost.kappa)
@@ -116,9 +132,13 @@ class Frontier:
 
     def _loss(self, C: Array, N: Array) -> Array:
         """Loss at compute C spent on models of N parameters, [R, *C.shape] as N; a term of amplitude 0 is 0."""
+        if missing := [name for name in self.law.columns if name not in ("N", "D", *self.given)]:
+            raise InputError(f"this law takes {missing[0]} beside N and D; give its value to the frontier")
         values = _with_axes(self.law, C.ndim)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            terms = type(self.law).log_basis(values, {"N": N, "D": self.cost.tokens(C, N)})
+            columns = {"N": N, "D": self.cost.tokens(C, N)}
+            columns |= {name: np.asarray(value, dtype=np.float64) for name, value in self.given.items()}
+            terms = self.law.log_basis(values, columns)
             amplitudes = (values[name] for name in self.law.amplitudes)
             parts = [
                 np.where(c > 0, c * np.exp(term), 0.0) for c, term in zip(amplitudes, terms, strict=True)
@@ -126,11 +146,15 @@ class Frontier:
             return np.asarray(sum(parts))
 
     def _searched(self, C: Array) -> Array:
-        """N of least loss: the best of a scan over the sizes, then golden sections around it."""
+        """N of least loss: the best valley of a scan over the sizes (its best end where there is none), then golden
+        sections around it."""
         middle = 0.5 * np.log(C / self.cost.kappa)
         places = np.linspace(-DECADES, DECADES, SCANNED) * np.log(10)
         losses = np.stack([self._loss(C, np.exp(middle + place)) for place in places])
-        best = middle + places[losses.argmin(axis=0)]
+        valley = (losses[1:-1] <= losses[:-2]) & (losses[1:-1] <= losses[2:])
+        inside = np.where(valley, losses[1:-1], np.inf)
+        chosen = np.where(valley.any(axis=0), inside.argmin(axis=0) + 1, losses.argmin(axis=0))
+        best = middle + places[chosen]
         lo, hi = best - (places[1] - places[0]), best + (places[1] - places[0])
         golden = (np.sqrt(5) - 1) / 2
         for _ in range(GOLDEN_STEPS):
@@ -140,11 +164,11 @@ class Frontier:
         return np.asarray(np.exp((lo + hi) / 2))
 
     @property
-    def _powers(self) -> Hoffmann:
-        law = two_powers(self.law)
-        if law is None:
+    def _powers(self) -> tuple[Hoffmann, Array]:
+        powers = two_powers(self.law)
+        if powers is None:
             raise InputError(f"the frontier of {type(self.law).__name__} is no power of C; ask for L_opt(C)")
-        return law
+        return powers
 
     def as_dict(self) -> dict[str, Any]:
         """The `frontier` entry of fit.json."""

@@ -14,7 +14,7 @@ from analysis.errors import InputError
 Array = NDArray[np.float64]
 
 STAGE = 10.0
-"""By what factor delta falls from one stage of a least-absolute-deviation fit to the next."""
+"""By what factor delta falls from one stage of a fit to the next."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ class LogHuber(Objective):
     delta: float = 1e-3
     name: ClassVar[str] = "log_huber"
 
+    @property
+    def stages(self) -> tuple[Objective, ...]:
+        """From a delta of 0.001 down to a smaller one: valleys of nearly absolute errors are slow to walk."""
+        return (*_falling(1e-3, self.delta), self)
+
 
 @dataclass(frozen=True)
 class LeastAbsolute(Objective):
@@ -94,8 +99,13 @@ class LeastAbsolute(Objective):
     @property
     def stages(self) -> tuple[Objective, ...]:
         """LogHuber from a delta of 0.01 down to this one's."""
-        count = max(math.ceil(math.log(1e-2 / self.delta) / math.log(STAGE)), 0)
-        return (*(LogHuber(self.delta * STAGE**k) for k in range(count, 0, -1)), self)
+        return (*_falling(1e-2, self.delta), self)
+
+
+def _falling(first: float, last: float) -> tuple[LogHuber, ...]:
+    """LogHuber with deltas from about `first` down to the one before `last`, each a tenth of the one before."""
+    count = max(math.ceil(math.log(first / last) / math.log(STAGE) - 1e-9), 0)
+    return tuple(LogHuber(last * STAGE**k) for k in range(count, 0, -1))
 
 
 @dataclass(frozen=True)

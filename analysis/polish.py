@@ -22,8 +22,9 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
 
-ELEMENTS = 2**16
-"""Starts times rows that are worked on at once: what a core's cache holds."""
+ELEMENTS, CACHED = 2**18, 2**16
+"""Starts times rows that go down together, so that the slowest have company, and that are expanded at once: what a
+core's cache holds."""
 MAX_STEPS = 300
 DAMPING_START, DAMPING_MIN, DAMPING_MAX = 1e-3, 1e-12, 1e8
 DAMPING_UP, DAMPING_DOWN = 5.0, 10.0
@@ -207,8 +208,12 @@ def _level(here: Expansion, resting: Mask) -> Mask:
 def _expand(
     problem: Problem, x: Array, weights: Array, held: Sequence[str], targets: Array | None
 ) -> Expansion:
-    """As `expansion.expand`, with a ridge on the majorant."""
-    found = expand(problem, x, weights, held, targets)
+    """As `expansion.expand`, some of the starts at a time, with a ridge on the majorant."""
+    size = max(CACHED // problem.size, 1)
+    blocks = [slice(first, first + size) for first in range(0, x.shape[1], size)]
+    found = Expansion.together(
+        [expand(problem, x[:, b], weights[b], held, None if targets is None else targets[b]) for b in blocks]
+    )
     diagonal = np.arange(len(x))
     bent = np.abs(found.hessian[diagonal, diagonal])
     found.majorant[diagonal, diagonal] += RIDGE * np.maximum(found.majorant[diagonal, diagonal], bent)

@@ -74,6 +74,8 @@ class Problem:
             target=self.target[rows],
         )
         found.__dict__.update(exponents=self.exponents, couplings=self.couplings)
+        if self.law.log_linear:
+            found.__dict__.update(mean_slopes=self.mean_slopes)
         return found
 
     @property
@@ -183,6 +185,12 @@ class Problem:
         one below 0 would be taken."""
         aim = self.aim if targets is None else targets if self.objective.raw else np.log(targets)
         return aim - (prediction if self.objective.raw else np.log(prediction))
+
+    @cached_property
+    def mean_slopes(self) -> Array:
+        """Means over the rows (of the sample) of d log phi_k / d theta_m, [K, M], of a law of powers."""
+        chosen = self._constant_slopes if self.size <= SAMPLE else self._constant_slopes[..., self.sampled]
+        return np.asarray(chosen.mean(axis=2))
 
     @cached_property
     def _constant_slopes(self) -> Array:

@@ -45,6 +45,10 @@ class Profile:
     level: float
     method: str
 
+    def between(self, threshold: float) -> tuple[float, float]:
+        """Outermost values at which the objective is so much above its least; NaN where it never gets there."""
+        return _crossings(self.values, self.objective, self.best + threshold)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {

@@ -2,9 +2,9 @@
 
 Objectives are minimised in a chain, least squares of logarithms first, then log-Huber's as delta falls, then least
 absolute deviations; squared residuals as they stand branch off from the first. Each begins where the one before ended.
-Only the first scans the exponents: a search for every replicate of every objective would cost ten times as much, and
-on the Chinchilla rows found a lower minimum for 1 of 2000 replicates and a higher one for 75 (see
-`benchmarks/specification_speed.py --check`).
+Only the first scans the exponents: a search for every replicate of every objective would cost several times as much,
+and on the Chinchilla rows found a lower minimum for none of 2700 replicates and a higher one for 32
+(`benchmarks/specification_speed.py --check`).
 """
 
 from __future__ import annotations

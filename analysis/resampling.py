@@ -184,7 +184,7 @@ def simulated(
         targets = fitted + error if problem.objective.raw else fitted * np.exp(error)
         return np.broadcast_to(weights, targets.shape), targets
 
-    drawn = (moved(count) for count in chunks(replicates))
+    drawn = (moved(count) for count in chunks(replicates, problem.size))
     law, statuses = refits(problem, fit.law, drawn, replicates, max_steps, progress)
     residuals = scaled_residuals(problem, fit)
     return Uncertainty(law, fit.columns, method, replicates, statuses, seed, level, units, residuals, ends)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-CHUNK = 512
+CHUNK = 2**20
+"""Replicates times rows that are made at once: 8 MiB of weights, and enough for several threads."""
 
 Bootstrap = Uncertainty
 """The name by which modules of before the other methods call it."""
@@ -93,7 +94,7 @@ def bootstrap(
             f"all rows share one {column}, so there is nothing to resample; use --clusters pairs"
         )
     rng, own = np.random.default_rng(seed), fit.weights(frame)
-    drawn = ((resample(groups, count, rng) * own, None) for count in chunks(replicates))
+    drawn = ((resample(groups, count, rng) * own, None) for count in chunks(replicates, problem.size))
     law, statuses = refits(problem, fit.law, drawn, replicates, max_steps, progress)
     units = int(groups.max()) + 1
     return Uncertainty(
@@ -145,9 +146,10 @@ def refits(
     )
 
 
-def chunks(replicates: int) -> list[int]:
-    """Sizes of the parts in which so many replicates are made."""
-    return [min(CHUNK, replicates - first) for first in range(0, replicates, CHUNK)]
+def chunks(replicates: int, rows: int) -> list[int]:
+    """Sizes of the parts in which so many replicates of so many rows are made."""
+    size = max(CHUNK // rows, 16)
+    return [min(size, replicates - first) for first in range(0, replicates, size)]
 
 
 def scaled_residuals(problem: Problem, fit: Fit) -> Array:

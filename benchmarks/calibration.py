@@ -4,7 +4,7 @@ Every table is drawn from a truth, fitted, bootstrapped, and its intervals calib
 fit (`analysis.coverage`), which never sees the truth. Printed: what share of the truths the plain and the calibrated
 interval of each quantity caught, with the 95 % interval of that share.
 
-    python benchmarks/calibration.py --design narrow --first 0 --tables 100
+    python -m benchmarks.calibration --design narrow --tables 100
 
 takes about 5 s of CPU a table. Designs: wide (7 sizes over 4 decades, 35 rows), narrow (6 trunks over 1.5 decades whose
 5 branches share half of the noise's variance), quickstart (the truth and noise of the fit to that study's table) and
@@ -24,9 +24,9 @@ import pandas as pd
 
 from analysis.calibration import share_interval
 from analysis.coverage import coverage, followed
-from analysis.fitting import fit
+from analysis.fitting import fit, vector
 from analysis.laws import Hoffmann, Law
-from analysis.resampling import residual_noise
+from analysis.simulation import noise
 from analysis.uncertainty import bootstrap, grouping
 from scaling.table import read
 
@@ -100,13 +100,9 @@ def _like(table: pd.DataFrame, where: str | None) -> Design:
     found = fit(table, where=where)
     frame = found.select(table).frame
     problem = found.problem(frame)
-    groups, method = grouping(frame)
-    draw, size, _ = residual_noise(
-        problem, found, found.weights(frame), None if method == "pairs" else groups
-    )
-    own = draw(np.random.default_rng(0), 100).ravel()
+    size = noise(problem, vector(problem, found.params), found.weights(frame), grouping(frame)[0])
     kept = [name for name in ("N", "D", "C", "trunk_id", "seed") if name in frame]
-    return Design(frame[kept].reset_index(drop=True), found.curve, size.trunk, own)
+    return Design(frame[kept].reset_index(drop=True), found.curve, size.shared, size.own * size.of_rows)
 
 
 def measured(design: Design, seed: int, truths: int, refits: int) -> pd.DataFrame:

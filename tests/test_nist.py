@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from nist_problems import PROBLEMS, _rows
 
-from analysis import expansion, fitting, polish
+from analysis import expansion, polish, solving
 
 DIGITS = 6
 """Least of -log10 |b - c| / |c| over the parameters b and certified values c. Rounding of a sum of squares hides
@@ -51,9 +51,9 @@ def test_certified_values_are_found_from_no_start(known):
     problem = known.problem
     if known.held:
         held = {name: np.array([value]) for name, value in known.held.items()}
-        found = fitting.solve_batch(problem, np.ones((1, problem.size)), held).parameters[:, 0]
+        found = solving.solve_batch(problem, np.ones((1, problem.size)), held).parameters[:, 0]
     else:
-        found, value, converged, _ = fitting.solve(problem, np.ones(problem.size))
+        found, value, converged, _ = solving.solve(problem, np.ones(problem.size))
         assert converged
         if known.name != "Lanczos1":
             assert 2 * value == pytest.approx(known.sum_of_squares, rel=1e-9)

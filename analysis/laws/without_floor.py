@@ -120,8 +120,9 @@ class Farseer(Law):
     `as_published`; the paper's own beta is the negative of this one). The signs are those of the published fit: with
     N the loss on endless data falls, the amplitude of the data's term falls, and the exponent of D falls.
 
-    It has no floor: on endless data the loss goes to 0 as N grows, however slowly (u may be next to 0). Seven shape
-    parameters trade against each other: a fit to a narrow table is ill conditioned.
+    It has no floor: on endless data the loss goes to 0 as N grows, however slowly (u may be next to 0). It breaks far
+    above the sizes fitted: there the exponent of D is gone, next to no data give a loss of exp(b2), and compute has no
+    best split. Seven shape parameters trade against each other: a fit to a narrow table is ill conditioned.
     """
 
     E1: ArrayLike
@@ -135,7 +136,7 @@ class Farseer(Law):
     alpha: ArrayLike
 
     N1: ClassVar[float] = 1e6
-    equation = "E1 exp(-u ((N / 1e6)^gamma - 1)) + B1 exp(v ((1e6 / N)^beta - 1)) / D^(p exp(-w ((N / 1e6)^alpha - 1)))"
+    equation = "E1 exp(-u (n^gamma - 1)) + B1 exp(v (n^-beta - 1)) / D^(p exp(-w (n^alpha - 1))), n = N / 1e6"
     columns = ("N", "D")
     amplitudes = ("E1", "B1")
     exponents: ClassVar = {
@@ -209,4 +210,5 @@ class Farseer(Law):
 
 
 def _within(log_term: Array) -> Array:
-    return np.asarray(np.clip(log_term, -LARGEST, LARGEST))
+    within: Array = np.clip(log_term, -LARGEST, LARGEST)
+    return within
