@@ -247,19 +247,24 @@ def _subtract_bends(
 ) -> None:
     """Take sum_i slope_i (d2 yhat_i / dx dx), divided by yhat under logarithms, off the Hessian [P, P, r]."""
     terms = problem.terms
+    tilted = {k: slope * at.jacobian[:, k] for k in {k for k, _ in shapes.slopes}}
     for (k, m), own in shapes.slopes.items():
-        tilted = slope * at.jacobian[:, k] * own
-        total = tilted.sum(axis=1)
+        total = _over_rows(tilted[k], own)
         hessian[k, terms + m] -= total
         hessian[terms + m, k] -= total
         for (other, j), theirs in shapes.slopes.items():
             if other == k:
-                hessian[terms + m, terms + j] -= x[k] * (tilted * theirs).sum(axis=1)
+                hessian[terms + m, terms + j] -= x[k] * _over_rows(tilted[k], own * theirs)
     for (k, m, j), bend in shapes.bends.items():
-        total = x[k] * (slope * at.jacobian[:, k] * bend).sum(axis=1)
+        total = x[k] * _over_rows(tilted[k], bend)
         hessian[terms + m, terms + j] -= total
         if m != j:
             hessian[terms + j, terms + m] -= total
+
+
+def _over_rows(left: Array, right: Array) -> Array:
+    """Sums over rows of the product of [r, n] and [r or 1, n]."""
+    return np.asarray(left @ right[0] if len(right) == 1 else np.einsum("rn,rn->r", left, right))
 
 
 def _outer(jacobian: Array, weights: Array) -> Array:

@@ -24,7 +24,7 @@ from analysis.shapes import log_size
 Array = NDArray[np.float64]
 
 REWEIGHTINGS = 12
-BLOCK = 64
+BLOCK = 128
 PRODUCT = 4000
 """Most grid points of a product of grids; a law with more is scanned at points that fill its ranges evenly."""
 SCATTERED = 4096
