@@ -209,13 +209,14 @@ def _is_of(fit: Fit, source: Source, options: Options) -> bool:
         options.replicates, options.seed,
         {options.level}, rows.law_columns(law, options.x), rows.law_target(law, options.y),
         grouping(frame, options.clusters)[1], len(frame), version(),
-        () if no_floor(fit) else admitted(options.law, options.admit), _truths(frame, options),
+        () if no_floor(fit) else admitted(options.law, options.admit), _truths(frame, options), options.intervals,
     )  # fmt: skip
     stored = (
         fit.law, fit.where, fit.weighted_by, fit.objective_asked, fit.bootstrap.get("replicates"),
         fit.bootstrap.get("seed"), {interval["level"] for interval in fit.intervals.values()}, fit.columns,
         fit.target, fit.bootstrap.get("method"), fit.rows, fit.version,
         tuple(fit.identification.get("admissible", {}).get("admitted", ())), fit.coverage.get("truths", 0),
+        tuple(fit.others),
     )  # fmt: skip
     return asked == stored and all(
         name in frame and (lo, hi) == (frame[name].min(), frame[name].max())
@@ -241,6 +242,7 @@ def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Co
         level=options.level,
         laws=options.admit,
         truths=options.coverage,
+        methods=options.intervals,
         say=say,
     )
     return record.from_json(record.to_json(made)), boot, combined

@@ -79,6 +79,8 @@ class Fit:
     """How often the intervals of each quantity caught simulated truths (`analysis.coverage`); empty where not asked."""
     profile: dict[str, Any] = field(default_factory=dict)
     identification: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Intervals of the parameters by other methods, by method (`evidence.with_evidence`)."""
     frontier: dict[str, Any] = field(default_factory=dict)
     holdout: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()

@@ -45,6 +45,7 @@ def to_json(fit: Fit) -> dict[str, Any]:
         "warnings": list(fit.warnings),
         "tuning": fit.tuning,
         "coverage": fit.coverage,
+        "others": fit.others,
     }
     order = [name for item in fields(Fit) if (name := item.name) in found]
     return {name: jsonable(found[name]) for name in order}
@@ -68,6 +69,7 @@ def from_json(found: Any) -> Fit:
             warnings=tuple(found.get("warnings", ())),  # absent in files of earlier versions
             tuning=found.get("tuning", {}),  # likewise
             coverage=found.get("coverage", {}),
+            others=found.get("others", {}),
         )
         names = law_named(fit.law).parameters()
     except (KeyError, TypeError, AttributeError) as error:

@@ -51,6 +51,7 @@ def fit(
         level=options.level,
         laws=options.admit,
         truths=options.coverage,
+        methods=options.intervals,
         say=Progress(),
     )
     if out is not None:
