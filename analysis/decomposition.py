@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.specification import FACTORS
+from analysis.choices import FACTORS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,10 +14,8 @@ EQUATIONS = {
     "broken": "E + A / x^c0 / (1 + (x / d1)^(1/f1))^(c1 f1)",
     "broken_twice": "E + A / x^c0 / (1 + (x / d1)^(1/f1))^(c1 f1) / (1 + (x / (r d1))^(1/f2))^(c2 f2)",
     "overtrained": "E + (a (D / N)^eta + b (N / D)^eta) / (6 N D)^eta",
-    "data_constrained": "E + B ((N0 / 1e9)^alpha / N'^alpha + 1 / D'^alpha), "
-    "N' and D' the worth of N and D at R_N and R_D",
-    "farseer": "E1 exp(-u ((N / 1e6)^gamma - 1)) + "
-    "B1 exp(v ((1e6 / N)^beta - 1)) / D^(p exp(-w ((N / 1e6)^alpha - 1)))",
+    "data_constrained": "E + B ((N0 / 1e9)^alpha / N'^alpha + 1 / D'^alpha), N' and D' worth N and D at R_N and R_D",
+    "farseer": "E1 exp(-u (n^gamma - 1)) + B1 exp(v (n^-beta - 1)) / D^(p exp(-w (n^alpha - 1))), n = N / 1e6",
     "covariate": "E + (A / N^alpha + B / D^beta) exp(kappa x)",
     "annealing": "E + A / S1^alpha - B S2",
     "error_exponential": "epsilon - k exp(-gamma L)",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.admissible import CUTS
+from analysis.choices import Specification
 from analysis.combination import rms
 from analysis.exclusions import SIX_N_D
 from analysis.fitting import Fit
@@ -16,7 +17,7 @@ from analysis.frontier import Cost, Frontier, cost
 from analysis.laws import LAWS
 from analysis.refits import Refit
 from analysis.rows import Rows
-from analysis.specification import Plan, Specification
+from analysis.specification import Plan
 from analysis.uncertainty import Bootstrap, expanded, grouping
 
 Array = NDArray[np.float64]

@@ -132,6 +132,8 @@ class Frontier:
 
     def _loss(self, C: Array, N: Array) -> Array:
         """Loss at compute C spent on models of N parameters, [R, *C.shape] as N; a term of amplitude 0 is 0."""
+        if missing := [name for name in self.law.columns if name not in ("N", "D", *self.given)]:
+            raise InputError(f"this law takes {missing[0]} beside N and D; give its value to the frontier")
         values = _with_axes(self.law, C.ndim)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             columns = {"N": N, "D": self.cost.tokens(C, N)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import notation
 from analysis.page import Cell, Column, Html, element, facts, joined, number, table
-from analysis.rows import label
+from analysis.requirements import label
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -53,7 +53,8 @@ class Options:
     """level of all intervals"""
     coverage: int | None = None
     """tables simulated to measure how often intervals catch the truth, and to calibrate them; 0 leaves it out; by
-    default 300, fewer with more than 300 rows, with under 1000 replicates or for a law of many parameters"""
+    default 300, fewer with more than 300 rows or under 1000 replicates, and 0 for a law of more than two shape
+    parameters"""
     admit: tuple[str, ...] = IN_N_AND_D
     """laws that the verdict on the floor asks beside --law, where that is one in N and D"""
 

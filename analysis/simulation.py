@@ -2,8 +2,9 @@
 
 What is kept of the runs is everything but their noise: every row's columns, its weight and its cluster, seed replicates
 included. The noise is that of the fit's residuals: a part that all rows of a cluster share (the branches of a trunk)
-and a part of each row's own. Whatever the law misses counts as noise, and noise that grows towards small runs is spread
-over all of them; where either is large, measure coverage on tables simulated in another way.
+and a part of each row's own, rows with large residuals being the noisier ones as far as these tell. Whatever the law
+misses counts as noise. Noise is as often above the law as below it; where it is not, measure coverage on tables
+simulated in another way.
 """
 
 from __future__ import annotations
@@ -14,32 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import expansion
-from analysis.objective import Likelihood
 from analysis.problem import Problem
-from analysis.resampling import location
+from analysis.resampling import LEVERAGE
 
 Array = NDArray[np.float64]
+
+TAILS = (2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0, np.inf)
+"""Degrees of freedom of Student's t that are tried on residuals."""
+ROUNDS = 100
+"""Of the EM algorithm."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise of rows in clusters: what is drawn, with replacement, for every cluster and for every row.
+    """Noise of rows in clusters: what is drawn, with replacement, for every cluster, and how noisy each row is.
 
-    The pools are the residuals' cluster means and what is left of the residuals, of variance 1 about 0; `shared` and
-    `own` are the standard deviations they are given, in the unit of the objective's residuals (logarithms, or the
-    target itself under a raw objective).
+    `shared` and `own` are standard deviations, in the unit of the objective's residuals (logarithms, or the target
+    itself under a raw objective).
     """
 
     of_clusters: Array
-    of_rows: Array
+    """Residuals' cluster means, scaled to variance 1."""
+    rows: Rows
     groups: NDArray[np.intp]
     """Number of the cluster [n] of each row."""
     own: float
-    """Of a row's own part."""
-    between: Between | None
+    """Of a row's own part, in the mean."""
+    between: Between | None = None
     """What the residuals say of the clusters' part; None where every row is a cluster."""
-    shape: Array
-    """By what the noise of each row is multiplied, [n]: 1 / sqrt(weight) under a likelihood, else 1."""
 
     @property
     def shared(self) -> float:
@@ -48,12 +51,50 @@ class Noise:
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Noise of every row, [n]; of clusters as large as another draw of the residuals might have shown it."""
-        rows = self.own * rng.choice(self.of_rows, size=len(self.groups))
+        rows = self.own * self.rows.draw(rng)
         if self.between is None:
-            return np.asarray(self.shape * rows)
+            return rows
         scale = self.between.shared(self.between.freedom / rng.chisquare(self.between.freedom))
         clusters = scale * rng.choice(self.of_clusters, size=int(self.groups.max()) + 1)
-        return np.asarray(self.shape * (rows + clusters[self.groups]))
+        return np.asarray(rows + clusters[self.groups])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Normal noise of rows whose variances differ, of mean square 1 over rows: that of a row is `sizes` over a draw of
+    chi-squared of `tail` + 1 degrees.
+
+    Where variances are spread over rows like 1 / chi-squared, residuals follow Student's t of `tail` degrees, and this
+    is what a row's own residual r then says of its variance, (tail s^2 + r^2) / chi-squared. Of residuals that look
+    normal `tail` is infinite and all rows are alike. With the heavy-tailed residuals of the Chinchilla points handed
+    round among rows, intervals of E were half as wide as those of the points, whose large residuals are at telling
+    rows.
+    """
+
+    tail: float
+    sizes: Array
+    """Of each row, [n]."""
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """Noise of every row, [n]."""
+        normal = rng.standard_normal(len(self.sizes))
+        if np.isinf(self.tail):
+            return np.asarray(normal * np.sqrt(self.sizes))
+        return np.asarray(normal * np.sqrt(self.sizes / rng.chisquare(self.tail + 1, len(self.sizes))))
+
+
+def rows_like(residual: Array) -> Rows:
+    """The noise of rows with these residuals [n], their `tail` being that of greatest likelihood among `TAILS`, if it
+    is greater than that of the normal by more than a parameter's worth (Akaike)."""
+    scales = {tail: _student_scale(residual, tail) for tail in TAILS}
+    gains = {
+        tail: _log_likelihood(residual, tail, scale) - (tail != np.inf) for tail, scale in scales.items()
+    }
+    tail = max(gains, key=lambda name: gains[name])
+    if np.isinf(tail):
+        return Rows(tail, np.ones(len(residual)))
+    sizes = tail * scales[tail] + residual**2
+    return Rows(tail, sizes * (tail - 1) / sizes.mean())
 
 
 @dataclass(frozen=True)
@@ -84,33 +125,50 @@ def noise(problem: Problem, parameters: Array, weights: Array, groups: NDArray[n
     chi-squared number of the degrees of freedom that it was seen with.
     """
     seen = weights > 0
-    shape = _shape(problem, weights)[seen]
     at = expansion.linearise(problem, parameters[:, None])
-    residual, groups_seen = at.residual[0][seen] / shape, _renumbered(groups[seen])
-    followed = _directions(at.jacobian[0][:, seen] / shape)
+    residual, groups_seen = at.residual[0][seen], _renumbered(groups[seen])
+    followed = _directions(at.jacobian[0][:, seen])
     total, freedom = float(residual @ residual), len(residual) - followed.shape[1]
     sizes = np.bincount(groups_seen).astype(np.float64)
     if freedom <= 0 or total == 0:
-        return Noise(np.zeros(1), np.zeros(1), groups, 0.0, None, np.ones(len(groups)))
+        return Noise(np.zeros(1), Rows(np.inf, np.zeros(len(groups))), groups, 0.0)
+    leverage = np.minimum((followed**2).sum(axis=1), LEVERAGE)
     if len(sizes) == len(residual):
-        # about the location of the objective: a robust fit leaves residuals whose mean is not 0
-        pool = residual - location(problem.objective, residual)
-        pool /= np.sqrt(np.mean(residual**2))
-        return Noise(
-            np.zeros(1), pool, groups, float(np.sqrt(total / freedom)), None, _shape(problem, weights)
-        )
+        rows = _everywhere(rows_like(residual / np.sqrt(1 - leverage)), seen)
+        return Noise(np.zeros(1), rows, groups, float(np.sqrt(total / freedom)))
     sums = np.asarray(np.bincount(groups_seen, weights=residual), dtype=np.float64)
     between = _between(total, sums, freedom, sizes, _by_cluster(followed, groups_seen))
     means = sums / sizes
-    own = float(np.sqrt(between.own))
-    rows = _standard(residual - means[groups_seen])
-    return Noise(_standard(means), rows, groups, own, between, _shape(problem, weights))
+    rows = _everywhere(rows_like((residual - means[groups_seen]) / np.sqrt(1 - leverage)), seen)
+    return Noise(_scaled(means - means.mean()), rows, groups, float(np.sqrt(between.own)), between)
 
 
-def _shape(problem: Problem, weights: Array) -> Array:
-    if not isinstance(problem.objective, Likelihood):
-        return np.ones(len(weights))
-    return np.asarray(1 / np.sqrt(np.where(weights > 0, weights, weights[weights > 0].min())))
+def _everywhere(rows: Rows, seen: NDArray[np.bool_]) -> Rows:
+    """The same for all rows, those that have no say being as noisy as the mean of the others."""
+    sizes = np.full(len(seen), rows.sizes.mean())
+    sizes[seen] = rows.sizes
+    return Rows(rows.tail, sizes)
+
+
+def _student_scale(residual: Array, tail: float) -> float:
+    """s^2 of greatest likelihood where residuals are s times Student's t (by the EM algorithm)."""
+    scale = float(np.mean(residual**2))
+    if np.isinf(tail):
+        return scale
+    for _ in range(ROUNDS):
+        scale = float(np.mean((tail + 1) * residual**2 / (tail + residual**2 / scale)))
+    return scale
+
+
+def _log_likelihood(residual: Array, tail: float, scale: float) -> float:
+    from scipy.special import gammaln
+
+    squares = residual**2 / scale
+    each = -0.5 * np.log(2 * np.pi * scale)
+    if np.isinf(tail):
+        return float((each - squares / 2).sum())
+    each += gammaln((tail + 1) / 2) - gammaln(tail / 2) - 0.5 * np.log(tail / 2)
+    return float((each - (tail + 1) / 2 * np.log1p(squares / tail)).sum())
 
 
 def _directions(jacobian: Array) -> Array:
@@ -141,11 +199,10 @@ def _between(total: float, sums: Array, freedom: int, sizes: Array, followed: Ar
     return Between(squares, cross, square, own, float(parts.sum() ** 2 / (parts**2).sum()))
 
 
-def _standard(values: Array) -> Array:
-    """The values moved to mean 0 and scaled to variance 1; zeros where they do not vary."""
-    centered = values - values.mean()
-    deviation = float(np.sqrt(np.mean(centered**2)))
-    return centered / deviation if deviation > 0 else np.zeros_like(centered)
+def _scaled(values: Array) -> Array:
+    """The values scaled to a mean square of 1; zeros where all are."""
+    size = float(np.sqrt(np.mean(values**2)))
+    return values / size if size > 0 else values
 
 
 def _renumbered(groups: NDArray[np.intp]) -> NDArray[np.intp]:

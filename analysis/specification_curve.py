@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.admissible import CUTS
+from analysis.choices import SPARE, Specification
 from analysis.errors import InputError
 from analysis.estimates import Estimate, estimate
 from analysis.laws import LAWS
 from analysis.objective import Objective
 from analysis.refits import Held, Refit, Task, refit
-from analysis.specification import SPARE, Plan, Specification
+from analysis.specification import Plan
 from analysis.uncertainty import grouping
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ What is heavy is imported inside, as in `analysis.verbs`.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +55,7 @@ def specify(
     from analysis.specification_curve import curve
     from analysis.specification_record import as_dict, text
     from analysis.verbs import renames
+    from analysis.workers import cores
 
     source = open_source(table, renames(columns))
     plan = specifications(source.table, laws=laws, where=where or None, clusters=clusters)
@@ -65,7 +65,7 @@ def specify(
         replicates=replicates,
         level=level,
         seed=seed,
-        workers=workers or len(os.sched_getaffinity(0)),
+        workers=workers or cores(),
         say=Progress(),
     )
     content = as_dict(found) | {"table": source.table_path.name, "table_sha256": source.table_sha256}

@@ -12,7 +12,8 @@ from analysis import coverage_words
 from analysis.columns import aligned
 from analysis.fitting import Fit
 from analysis.laws import LAWS
-from analysis.rows import NAMED, X
+from analysis.requirements import NAMED
+from analysis.rows import X
 
 WIDTH = 80
 

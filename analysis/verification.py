@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import registration, rows
+from analysis.condition import evaluate
 from analysis.errors import InputError
 from analysis.laws import LAWS
 from analysis.registration import INTERVALS
+from analysis.requirements import label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,7 +162,7 @@ def _found(
     import pandas as pd
 
     if where:
-        return rows.evaluate(frame, where)
+        return evaluate(frame, where)
     for name in ("run_id", "name"):
         if name in frame and (named := frame[name].astype("string") == run["name"]).any():
             return named.fillna(False).astype(bool)
@@ -176,7 +178,7 @@ def _labelled(chosen: pd.DataFrame, content: Mapping[str, Any]) -> pd.DataFrame:
     fit = content["fit"]
     fitted = set(content["rows_fitted"])
     return chosen.assign(
-        _label=[rows.label(chosen, index) for index in chosen.index],
+        _label=[label(chosen, index) for index in chosen.index],
         _seen=[
             bool(fitted & set(row)) for row in registration.digests(chosen, fit["columns"], fit["target"])
         ],

@@ -64,7 +64,7 @@ def check(plan, replicates: int) -> tuple[int, int, int]:
 def main() -> None:
     """Measure and print."""
     from analysis import curve, read, specifications
-    from analysis.specification import OBJECTIVES
+    from analysis.choices import OBJECTIVES
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

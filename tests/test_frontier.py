@@ -83,6 +83,11 @@ def test_every_law_in_n_and_d_has_a_frontier():
     }
 
 
+def test_frontier_without_what_the_law_takes_is_refused():
+    with pytest.raises(InputError, match="takes D_unique beside N and D"):
+        Frontier(OTHERS[-2], Cost()).L_opt(1e20)
+
+
 def test_best_split_of_fresh_data_is_that_of_the_tied_law():
     law = OTHERS[-2]
     tied = Tied(law.E, float(law.A), law.alpha, law.B)

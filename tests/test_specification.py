@@ -11,6 +11,7 @@ import pytest
 
 from analysis import bootstrap, curve, fit, read, specifications
 from analysis.averaging import averages
+from analysis.choices import FACTORS, OBJECTIVES, Specification
 from analysis.decomposition import decompose
 from analysis.errors import InputError
 from analysis.fitting import solve_batch
@@ -18,7 +19,6 @@ from analysis.frontier import Frontier, cost
 from analysis.objective import LeastAbsolute, LogHuber, SquaredLog
 from analysis.problem import Problem
 from analysis.refits import Task, refit
-from analysis.specification import FACTORS, OBJECTIVES, Specification
 from analysis.specification_plots import draw_curve
 from analysis.spread import spread
 from analysis.uncertainty import resample
@@ -294,6 +294,7 @@ def test_the_spread_stands_beside_the_interval_in_words(ours):
     [
         ({"laws": ("power",)}, "no law of L in N and D"),
         ({"laws": ("hofman",)}, "no law is called"),
+        ({"laws": ("hoffmann", "kaplan")}, "no floor E"),
         ({"laws": ()}, "at least one"),
         ({"objectives": ("log_huber a lot",)}, "no number"),
         ({"objectives": ("huber",)}, "no objective is called"),
@@ -387,6 +388,11 @@ def test_a_report_shows_the_choices_of_its_own_table_only(tmp_path):
     wide(0.01, seed=1).to_csv(path, index=False)
     page = write_report(path, quick, refit=True, say=lambda text: None).read_text()
     assert "specification.json is of another table" in page and 'id="specification_curve"' not in page
+
+
+def test_any_law_with_a_floor_in_N_and_D_can_be_asked():
+    found = curve(specifications(wide(0.01), laws=("overtrained",), objectives=PLAIN[:1]), replicates=4).table
+    assert (found["law"] == "overtrained").all() and np.isfinite(found["L"]).all()
 
 
 def test_a_file_that_is_no_record_is_refused(tmp_path):

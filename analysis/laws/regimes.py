@@ -93,9 +93,7 @@ class DataConstrained(Law):
     R_N: ArrayLike
 
     D1: ClassVar[float] = 1e9
-    equation = (
-        "E + B ((N0 / 1e9)^alpha / N'^alpha + 1 / D'^alpha), N' and D' the worth of N and D at R_N and R_D"
-    )
+    equation = "E + B ((N0 / 1e9)^alpha / N'^alpha + 1 / D'^alpha), N' and D' worth N and D at R_N and R_D"
     columns = ("N", "D", "D_unique")
     amplitudes = ("E", "B")
     exponents: ClassVar = {
@@ -151,4 +149,5 @@ class DataConstrained(Law):
 
 def _worth(amount: Array, fresh: Array, half_life: Array) -> Array:
     """fresh (1 + R (1 - exp(-r / R))) with r = amount / fresh - 1 repeats."""
-    return np.asarray(fresh * (1 - half_life * np.expm1((1 - amount / fresh) / half_life)))
+    worth: Array = fresh * (1 - half_life * np.expm1((1 - amount / fresh) / half_life))
+    return worth

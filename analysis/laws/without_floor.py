@@ -136,7 +136,7 @@ class Farseer(Law):
     alpha: ArrayLike
 
     N1: ClassVar[float] = 1e6
-    equation = "E1 exp(-u ((N / 1e6)^gamma - 1)) + B1 exp(v ((1e6 / N)^beta - 1)) / D^(p exp(-w ((N / 1e6)^alpha - 1)))"
+    equation = "E1 exp(-u (n^gamma - 1)) + B1 exp(v (n^-beta - 1)) / D^(p exp(-w (n^alpha - 1))), n = N / 1e6"
     columns = ("N", "D")
     amplitudes = ("E1", "B1")
     exponents: ClassVar = {
@@ -210,4 +210,5 @@ class Farseer(Law):
 
 
 def _within(log_term: Array) -> Array:
-    return np.asarray(np.clip(log_term, -LARGEST, LARGEST))
+    within: Array = np.clip(log_term, -LARGEST, LARGEST)
+    return within
