@@ -8,20 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from analysis import frontier, holdout, rate_words, transfer
-from analysis.admissible import combine
-from analysis.combination import Combination
-from analysis.coverage import Coverage, coverage, default_truths
+from analysis import frontier, holdout
 from analysis.fitting import Fit
-from analysis.identify import verdict
-from analysis.judgement import judge
+from analysis.floor.admissible import combine
+from analysis.floor.combination import Combination
+from analysis.floor.identify import verdict
+from analysis.floor.judgement import judge
+from analysis.floor.separation import separations
+from analysis.intervals.coverage import Coverage, coverage, default_truths
+from analysis.intervals.methods import uncertainty_by
+from analysis.intervals.profile import Profile, profile
+from analysis.intervals.profile_coverage import profile_coverage
+from analysis.intervals.uncertainty import Bootstrap, Interval, bootstrap
 from analysis.laws import LAWS
-from analysis.methods import uncertainty_by
 from analysis.options import IN_N_AND_D
-from analysis.profile import Profile, profile
-from analysis.profile_coverage import profile_coverage
-from analysis.separation import separations
-from analysis.uncertainty import Bootstrap, Interval, bootstrap
+from analysis.rates import rate_words, transfer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,9 +51,9 @@ def with_evidence(
     intervals are then the calibrated ones, as far as a quantity has one.
 
     A law that has no floor of the loss (see `no_floor`) gets neither profile nor combination, and the reason in place
-    of a verdict. Exponents that the rows confound are told with by how much (`analysis.separation`).
+    of a verdict. Exponents that the rows confound are told with by how much (`analysis.floor.separation`).
 
-    The intervals of other `methods` (see `analysis.methods`) are put beside the bootstrap's.
+    The intervals of other `methods` (see `analysis.intervals.methods`) are put beside the bootstrap's.
 
     say is told, in a few words each, what is being done.
     """

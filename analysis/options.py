@@ -12,7 +12,7 @@ from analysis.equations import listing
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
-    from analysis.objective import Objective
+    from analysis.solver.objective import Objective
 
 IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted", "stretched")
 """Laws in N and D that are admitted beside each other; here, where `--help` finds them without NumPy."""
@@ -102,7 +102,7 @@ class Options:
 
     def minimised(self) -> Objective | None:
         """The objective; None stands for log_huber with the delta of the noise."""
-        from analysis.objective import objective_named
+        from analysis.solver.objective import objective_named
 
         if self.objective == "log_huber" and self.delta is None:
             return None

@@ -10,8 +10,8 @@ from typing import Any
 
 from analysis.errors import InputError
 from analysis.fitting import Fit, Restarts
-from analysis.objective import objective_named
 from analysis.rows import Excluded, law_named
+from analysis.solver.objective import objective_named
 
 PLAIN = (
     *(

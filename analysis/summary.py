@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from analysis import coverage_words
 from analysis.columns import aligned
 from analysis.fitting import Fit
+from analysis.intervals import coverage_words
 from analysis.laws import LAWS
 from analysis.requirements import NAMED
 from analysis.rows import X
