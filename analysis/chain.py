@@ -128,7 +128,7 @@ def _refitted(fit: Fit, frame: pd.DataFrame, weights: Array) -> tuple[Law, Array
 
 def _in_chunks(weights: Array) -> Iterator[tuple[Array, None]]:
     at = 0
-    for count in chunks(len(weights)):
+    for count in chunks(*weights.shape):
         yield weights[at : at + count], None
         at += count
 
