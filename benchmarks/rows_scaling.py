@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.fitting import fit
+from analysis.intervals.uncertainty import bootstrap
 from analysis.laws import Hoffmann, Shifted
-from analysis.uncertainty import bootstrap
 
 TRUTHS = {
     "hoffmann": Hoffmann(1.7, 400.0, 0.34, 2000.0, 0.37),

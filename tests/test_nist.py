@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from nist_problems import PROBLEMS, _rows
 
-from analysis import expansion, polish, solving
+from analysis.solver import expansion, polish, solving
 
 DIGITS = 6
 """Least of -log10 |b - c| / |c| over the parameters b and certified values c. Rounding of a sum of squares hides

@@ -8,12 +8,12 @@ import pytest
 import scipy.optimize
 from known import TRUTH, needs_reference_data, reference, simulated, wide
 
-from analysis import expansion, polish, solving, workers
-from analysis import problem as problems
 from analysis.fitting import fit, noise_delta, robust_scale, solve, solve_batch
 from analysis.laws import LAWS, BrokenTwice, Exponent, Hoffmann, Law
-from analysis.objective import LeastAbsolute, LogHuber, SquaredLog, SquaredRaw
-from analysis.problem import Problem
+from analysis.solver import expansion, polish, solving, workers
+from analysis.solver import problem as problems
+from analysis.solver.objective import LeastAbsolute, LogHuber, SquaredLog, SquaredRaw
+from analysis.solver.problem import Problem
 
 
 class Rising(Law):
