@@ -3,45 +3,78 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from analysis import coverage_words
 from analysis.columns import aligned
 from analysis.fitting import Fit
+from analysis.intervals import coverage_words
 from analysis.laws import LAWS
+from analysis.requirements import NAMED
+from analysis.rows import X
 
 WIDTH = 80
 
 
 def summary(fit: Fit) -> str:
-    """What was fitted, the parameters with their intervals, the verdict on E, the frontier and the held-out runs."""
+    """The answer first: warnings, the verdict on E, larger runs foretold, the frontier; then the parameters with their
+    intervals and coverage, and how they were found."""
     measured = coverage_words.told(fit.coverage) if fit.bootstrap else ""
-    parts = [_heading(fit), _parameters(fit), measured, _floor(fit), _frontier(fit), _holdout(fit)]
+    parts = [
+        *(_heading(fit), _warnings(fit), _floor(fit), _holdout(fit), _frontier(fit)),
+        *(_parameters(fit), _others(fit), measured, _how(fit)),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
 def _heading(fit: Fit) -> str:
-    equation = LAWS[fit.law].equation
-    for name, theirs in fit.columns.items():
-        equation = equation.replace(f" {name}^", f" {theirs}^")
-    reasons = Counter(row.reason for row in fit.excluded)
+    equation = re.sub(rf"\b{X}\b", fit.columns.get(X, X), LAWS[fit.law].equation)
+    lines = [f"{fit.law}: {fit.target} = {equation}", f"{fit.rows} rows fitted, {len(fit.excluded)} excluded"]
+    by_reason: dict[str, list[str]] = {}
+    for row in fit.excluded:
+        again = row.reason.startswith("duplicate of ")
+        by_reason.setdefault("duplicate of another row" if again else row.reason, []).append(row.row)
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        lines.append(f"  {len(names)} excluded, {reason}: {', '.join(names[:NAMED])}{more}")
+    return "\n".join(map(_wrapped, lines))
+
+
+def _warnings(fit: Fit) -> str:
+    confounded = fit.identification.get("confounded", ())
+    lines = [*fit.warnings, *(pair["words"] for pair in confounded if "words" in pair)]
+    lines += fit.tuning.get("warnings", ())
+    return "\n".join(_wrapped(f"WARNING: {words}") for words in lines)
+
+
+def _others(fit: Fit) -> str:
+    """Intervals of the parameters by other methods, a table each."""
+    parts = []
+    for method, found in fit.others.items():
+        errors = found["standard_errors"]
+        rows = [
+            (name, _span(ends), f"{errors[name]:.3g}" if name in errors else "")
+            for name, ends in found["intervals"].items()
+        ]
+        level = next((f"{ends['level']:.0%} interval" for ends in found["intervals"].values()), "")
+        parts.append("\n".join([f"by {method}", aligned(("", level, "s.e."), rows)]))
+        parts += [_wrapped(found["note"])] if found["note"] else []
+    return "\n".join(parts)
+
+
+def _how(fit: Fit) -> str:
+    """What was minimised, how the search ended, and what the columns mean."""
     lines = [
-        f"{fit.law}: {fit.target} = {equation}",
-        f"{fit.rows} rows fitted, {len(fit.excluded)} excluded"
-        + "".join(f"; {count} {reason}" for reason, count in reasons.items()),
-        _objective(fit),
-        f"status {fit.status}; condition number {fit.condition_number:.3g}; {fit.restarts.reached} of "
+        "how it was fitted",
+        f"  {_objective(fit)}",
+        f"  status {fit.status}; condition number {fit.condition_number:.3g}; {fit.restarts.reached} of "
         f"{fit.restarts.tried} starts reached the best objective",
-        *(f"  WARNING: {words}" for words in fit.warnings),
-        *(f"  WARNING: {pair['words']}" for pair in fit.identification.get("confounded", ())),
-        *(f"  WARNING: {words}" for words in fit.tuning.get("warnings", ())),
         *(f"  AN EQUALLY GOOD FIT is {_pairs(rival)}" for rival in fit.restarts.rivals),
-        "; ".join(f"{name} is {meaning}" for name, meaning in fit.conventions.items()),
+        f"  {'; '.join(f'{name} is {meaning}' for name, meaning in fit.conventions.items())}",
     ]
-    return "\n".join(_wrapped(line) for line in lines if line)
+    return "\n".join(_wrapped(line) for line in lines if line.strip())
 
 
 def _objective(fit: Fit) -> str:
@@ -72,6 +105,7 @@ def _parameters(fit: Fit) -> str:
     statuses = ", ".join(f"{count} {status}" for status, count in boot["statuses"].items())
     refits = f"{boot['replicates']} refits ({statuses}), seed {boot['seed']}"
     how = f"bootstrap of {boot['units']} {_unit(boot['method'])}: {refits}"
+    table = f"parameters\n{table}"
     return "\n".join([table, _wrapped(how), *([_wrapped(boot["note"])] if boot["note"] else [])])
 
 
@@ -124,7 +158,7 @@ def _holdout(fit: Fit) -> str:
         counts = (f"C_max/{cut['factor']:g}", str(cut["fitted"]), str(cut["held_out"]))
         rows.append((*counts, *numbers, _share(cut["coverage"]), _share(cut.get("calibrated")), skill))
     if not rows and not skipped:
-        return ""
+        return "no larger runs were foretold from smaller ones"
     head = ("fitted up to", "rows", "held out", "mean %", "max %", "bias %", "claimed", "widened", "skill")
     level = next((f"{cut['level']:.0%} " for cut in fit.holdout if not cut["skipped"]), "")
     note = (

@@ -1,10 +1,10 @@
 """Do calibrated intervals hold what they promise? The whole procedure on tables whose truth is known.
 
 Every table is drawn from a truth, fitted, bootstrapped, and its intervals calibrated on tables simulated from its own
-fit (`analysis.coverage`), which never sees the truth. Printed: what share of the truths the plain and the calibrated
+fit (`intervals.coverage`), which never sees the truth. Printed: what share of the truths the plain and the calibrated
 interval of each quantity caught, with the 95 % interval of that share.
 
-    python benchmarks/calibration.py --design narrow --first 0 --tables 100
+    python -m benchmarks.calibration --design narrow --tables 100
 
 takes about 5 s of CPU a table. Designs: wide (7 sizes over 4 decades, 35 rows), narrow (6 trunks over 1.5 decades whose
 5 branches share half of the noise's variance), quickstart (the truth and noise of the fit to that study's table) and
@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.calibration import share_interval
-from analysis.coverage import coverage, followed
-from analysis.fitting import fit
+from analysis.fitting import fit, vector
+from analysis.intervals.calibration import share_interval
+from analysis.intervals.coverage import coverage, followed
+from analysis.intervals.simulation import noise
+from analysis.intervals.uncertainty import bootstrap, grouping
 from analysis.laws import Hoffmann, Law
-from analysis.resampling import residual_noise
-from analysis.uncertainty import bootstrap, grouping
 from scaling.table import read
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +42,7 @@ class Design:
     law: Law
     shared: float
     own: np.ndarray
-    """What a row's own noise is drawn from."""
+    """Standard deviation of each row's own noise; of the studies as its residual says."""
 
     def table(self, seed: int) -> pd.DataFrame:
         """Runs with losses of this truth."""
@@ -52,9 +52,8 @@ class Design:
             if "trunk_id" in self.runs
             else np.zeros(len(self.runs), int)
         )
-        drawn = self.shared * rng.standard_normal(trunks.max() + 1)[trunks] + rng.choice(
-            self.own, len(self.runs)
-        )
+        drawn = self.shared * rng.standard_normal(trunks.max() + 1)[trunks]
+        drawn = drawn + self.own * rng.standard_normal(len(self.runs))
         columns = {name: self.runs[name].to_numpy(dtype=float) for name in ("N", "D")}
         return self.runs.assign(L=self.law(**columns) * np.exp(drawn))
 
@@ -63,7 +62,7 @@ def wide() -> Design:
     """A design that spans."""
     N = np.repeat(np.geomspace(1e5, 1e9, 7), 5)
     runs = pd.DataFrame({"N": N, "D": N * np.tile([5, 20, 80, 320, 1280], 7)})
-    return Design(runs, TRUTH, 0.0, _normal(0.01))
+    return Design(runs, TRUTH, 0.0, np.array(0.01))
 
 
 def narrow() -> Design:
@@ -71,7 +70,10 @@ def narrow() -> Design:
     N = np.repeat(np.geomspace(1e6, 3e7, 6), 5)
     D = np.tile(np.geomspace(2e8, 6e9, 5), 6)
     return Design(
-        pd.DataFrame({"N": N, "D": D, "trunk_id": np.repeat(list("abcdef"), 5)}), TRUTH, 0.004, _normal(0.004)
+        pd.DataFrame({"N": N, "D": D, "trunk_id": np.repeat(list("abcdef"), 5)}),
+        TRUTH,
+        0.004,
+        np.array(0.004),
     )
 
 
@@ -90,23 +92,18 @@ def chinchilla() -> Design:
 DESIGNS = {found.__name__: found for found in (wide, narrow, quickstart, chinchilla)}
 
 
-def _normal(deviation: float) -> np.ndarray:
-    from scipy.special import ndtri
-
-    return np.asarray(deviation * ndtri((np.arange(4000) + 0.5) / 4000))
-
-
 def _like(table: pd.DataFrame, where: str | None) -> Design:
     found = fit(table, where=where)
     frame = found.select(table).frame
     problem = found.problem(frame)
-    groups, method = grouping(frame)
-    draw, size, _ = residual_noise(
-        problem, found, found.weights(frame), None if method == "pairs" else groups
-    )
-    own = draw(np.random.default_rng(0), 100).ravel()
+    size = noise(problem, vector(problem, found.params), found.weights(frame), grouping(frame)[0])
     kept = [name for name in ("N", "D", "C", "trunk_id", "seed") if name in frame]
-    return Design(frame[kept].reset_index(drop=True), found.curve, size.trunk, own)
+    return Design(
+        frame[kept].reset_index(drop=True),
+        found.curve,
+        size.shared,
+        size.own * np.sqrt(size.rows.sizes / size.rows.sizes.mean()),
+    )
 
 
 def measured(design: Design, seed: int, truths: int, refits: int) -> pd.DataFrame:

@@ -4,8 +4,8 @@
 
 The table is by default Hoffmann et al.'s 245 points in the folder SCALING_REFERENCE_DATA; to the default choices it
 adds three deltas. Printed are the seconds by the clock and, which a busy machine lengthens less, the processor seconds
-of all processes. --check fits every tenth specification's replicates by a global search of their own and counts those
-in which one found a lower minimum than the other.
+of all processes. --check fits replicates of every tenth law on a set of rows by a global search of their own and
+counts those in which one found a lower minimum than the other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 DELTAS = ("log_huber 0.03", "log_huber 0.003", "log_huber 0.0003")
-EVERY = 10
+EVERY, CHECKED = 10, 50
+"""Of the laws on sets of rows, and of the replicates, those that are checked."""
 SAME = 1e-6
 """Minima whose objectives differ by less than this share are the same."""
 
@@ -37,13 +38,13 @@ def check(plan, replicates: int) -> tuple[int, int, int]:
     """Replicates compared, and how many the chain and the search of each found a lower minimum for."""
     from dataclasses import replace
 
+    from analysis.choices.refits import refit
+    from analysis.choices.specification_curve import tasks_of
     from analysis.fitting import solve_batch
+    from analysis.intervals.uncertainty import resample
     from analysis.laws import LAWS
-    from analysis.objective import LeastAbsolute
-    from analysis.problem import Problem
-    from analysis.refits import refit
-    from analysis.specification_curve import tasks_of
-    from analysis.uncertainty import resample
+    from analysis.solver.objective import LeastAbsolute
+    from analysis.solver.problem import Problem
 
     compared = lower = higher = 0
     for task in list(tasks_of(plan, replicates, 0).values())[::EVERY]:
@@ -63,7 +64,7 @@ def check(plan, replicates: int) -> tuple[int, int, int]:
 def main() -> None:
     """Measure and print."""
     from analysis import curve, read, specifications
-    from analysis.specification import OBJECTIVES
+    from analysis.choices.choices import OBJECTIVES
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -86,7 +87,7 @@ def main() -> None:
         flush=True,
     )
     if chosen.check:
-        compared, lower, higher = check(plan, min(chosen.replicates, 100))
+        compared, lower, higher = check(plan, min(chosen.replicates, CHECKED))
         print(
             f"of {compared} replicates the chain is lower than a search of each in {lower}, higher in {higher}"
         )

@@ -5,8 +5,9 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
-from known import CHINCHILLA_240, TRUTH, needs_reference_data, reference, wide
+from known import CHINCHILLA_240, TRUTH, chinchilla_ratio, needs_reference_data, reference, wide
 
 from analysis import record
 from analysis.__main__ import VERBS, main
@@ -14,6 +15,8 @@ from analysis.equations import EQUATIONS
 from analysis.laws import LAWS
 from analysis.verbs import renames
 from scaling import table
+
+FAST = ["--replicates", "20", "--coverage", "0", "--admit", "hoffmann"]
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def test_fit_prints_its_answer_in_eighty_columns_and_writes_it(runs, capsys):
 
 def test_fit_json_has_what_readers_were_promised(runs):
     out = runs.with_name("fit.json")
-    main(["fit", str(runs), "--replicates", "20", "--out", str(out)])
+    main(["fit", str(runs), *FAST, "--out", str(out)])
     found = json.loads(out.read_text())
     promised = {"law", "params", "objective", "status", "rows", "excluded", "conventions", "condition_number"}
     promised |= {"intervals", "bootstrap", "holdout", "table_sha256", "version", "data_span"}
@@ -55,18 +58,18 @@ def test_fit_json_has_what_readers_were_promised(runs):
 
 
 def test_nothing_is_written_without_out(runs):
-    assert main(["fit", str(runs), "--replicates", "20"]) == 0
+    assert main(["fit", str(runs), *FAST]) == 0
     assert [path.name for path in runs.parent.iterdir()] == ["table.csv"]
 
 
 def test_study_folder_stands_for_its_table(runs):
-    assert main(["fit", str(runs.parent), "--replicates", "20"]) == 0
+    assert main(["fit", str(runs.parent), *FAST]) == 0
 
 
 def test_columns_are_renamed_and_said(runs, tmp_path, capsys):
     theirs = tmp_path / "theirs.csv"
     wide(0.003).rename(columns={"N": "params", "D": "tokens", "L": "loss"}).to_csv(theirs, index=False)
-    options = ["--columns", "N=params", "D=tokens", "L=loss", "--replicates", "20"]
+    options = ["--columns", "N=params", "D=tokens", "L=loss", *FAST]
     assert main(["fit", str(theirs), *options]) == 0
     assert "N is column params of the table" in capsys.readouterr().out
 
@@ -83,6 +86,9 @@ def test_both_forms_of_columns_mean_the_same():
         (["{runs}", "--where", "L.mean() > 1"], "not allowed"),
         (["{runs}", "--where", "L > 100"], "0 of 35 rows are left"),
         (["{runs}", "--columns", "N"], "OURS=THEIRS"),
+        (["{runs}", "--law", "data_constrained"], "no column D_unique; name what holds it"),
+        (["{runs}", "--law", "annealing"], "takes S1, S2, L, and the table has no column S1, S2"),
+        (["{runs}", "--law", "error_sigmoid", "--y", "accuracy"], "no column accuracy"),
         (["{runs}", "--columns", "N=params"], "no column 'params'"),
         (["{runs}", "--delta", "0"], "delta is 0.0"),
         (["{runs}", "--level", "90"], "level is 90.0"),
@@ -90,8 +96,8 @@ def test_both_forms_of_columns_mean_the_same():
         (["{runs}", "--clusters", "trunk"], "'trunk'"),
         (["{runs}", "--seed", "-1"], "seed is -1"),
         (["{runs}", "--where", "9**9**9 > N"], "cannot be evaluated"),
-        (["{runs}", "--replicates", "20", "--out", "/nowhere/fit.json"], "no folder"),
-        (["{runs}", "--replicates", "20", "--out", "/tmp"], "is a folder"),
+        (["{runs}", *FAST, "--out", "/nowhere/fit.json"], "no folder"),
+        (["{runs}", *FAST, "--out", "/tmp"], "is a folder"),
     ],
 )
 def test_error_of_the_user_is_one_sentence_and_exit_code_two(runs, capsys, arguments, words):
@@ -123,7 +129,7 @@ def test_malformed_table_is_refused(tmp_path, capsys, text, words):
 def test_a_table_of_one_and_the_same_loss_is_fitted_and_judged(tmp_path, capsys):
     path = tmp_path / "constant.csv"
     wide().assign(L=2.5).to_csv(path, index=False)
-    assert main(["fit", str(path), "--replicates", "20", "--out", str(tmp_path / "fit.json")]) == 0
+    assert main(["fit", str(path), *FAST, "--out", str(tmp_path / "fit.json")]) == 0
     assert "wrote" in capsys.readouterr().out
 
 
@@ -139,14 +145,95 @@ def test_a_fit_of_renamed_columns_can_be_taken_up_again(tmp_path, capsys):
             "N=params",
             "D=tokens",
             "L=loss",
-            "--replicates",
-            "20",
+            *FAST,
             "--out",
             str(out),
         ]
     )
     assert main(["limit", str(out)]) == 0
     assert "limit.json" in capsys.readouterr().out
+
+
+def test_answer_comes_first_and_warnings_before_it(tmp_path, capsys):
+    path = tmp_path / "table.csv"
+    runs = chinchilla_ratio(0.003)
+    pd.concat([runs, runs.iloc[[2]]], ignore_index=True).to_csv(path, index=False)
+    assert main(["fit", str(path), *FAST]) == 0
+    text = capsys.readouterr().out
+    told = ["1 excluded, duplicate of another row: row 22", "WARNING: D is 20 N", "WARNING: alpha and beta"]
+    told += ["floor E: ", "larger runs foretold", "parameters", "how it was fitted"]
+    places = [text.index(part) for part in told]
+    assert places == sorted(places)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_every_excluded_row_is_in_fit_json_with_its_reason(runs, capsys):
+    assert main(["fit", str(runs), *FAST, "--where", "N < 1e9", "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)  # one document and nothing else
+    assert found["rows"] == 30
+    assert found["excluded"] == [{"row": f"row {i}", "reason": "not where N < 1e9"} for i in range(31, 36)]
+    assert "Traceback" not in err
+
+
+def test_fit_and_its_json_are_one(runs, capsys):
+    out = runs.with_name("fit.json")
+    assert main(["fit", str(runs), *FAST, "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(out.read_text())
+
+
+def test_limit_prints_its_json_alone(runs, capsys):
+    assert main(["limit", str(runs), *FAST, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["law"] == "hoffmann"
+
+
+def test_parquet_is_read_like_csv(runs, capsys):
+    assert main(["fit", str(runs), *FAST]) == 0
+    first = capsys.readouterr().out
+    path = runs.with_suffix(".parquet")
+    pd.read_csv(runs).to_parquet(path)
+    assert main(["fit", str(path), *FAST]) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_explain_tells_every_term_that_is_printed(runs, capsys):
+    assert main(["fit", str(runs), *FAST, "--explain"]) == 0
+    text, terms = capsys.readouterr().out.split("\nterms\n")
+    told = [
+        line.strip().partition(":")[0]
+        for line in terms.splitlines()
+        if line.startswith("  ") and line[2] != " "
+    ]
+    for term in (
+        "floor E",
+        "skill",
+        "claimed",
+        "condition number",
+        "objective",
+        "noise",
+        "converged",
+        "s.e.",
+    ):
+        assert term in text
+        assert term in told
+    assert "not_identified" not in told  # only what is printed is explained
+    assert max(map(len, terms.splitlines())) <= 80
+
+
+def test_a_reader_that_leaves_early_is_no_error(runs):
+    command = f"{sys.executable} -m analysis fit {runs} {' '.join(FAST)} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("hoffmann: L = ")
+    assert "Traceback" not in done.stderr
+
+
+def test_library_gives_its_verbs_without_importing_them():
+    code = "import sys, analysis; heavy = 'numpy' in sys.modules"
+    code += "; from analysis import compare, fit, predict, read, verify"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(heavy)"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_error_leaves_no_traceback_in_a_real_process():

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from known import needs_reference_data, reference, simulated, wide
 
-from analysis.chain import chain
 from analysis.errors import InputError
 from analysis.fitting import fit
+from analysis.intervals.chain import chain
+from analysis.intervals.uncertainty import bootstrap
 from analysis.laws import ErrorExponential, LossToLoss
-from analysis.objective import LogHuber, SquaredRaw
-from analysis.uncertainty import bootstrap
+from analysis.solver.objective import LogHuber, SquaredRaw
 from scaling import table
 
 ERROR = ErrorExponential(0.9, 2.0, 0.6)

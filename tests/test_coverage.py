@@ -2,18 +2,29 @@ import numpy as np
 import pytest
 from known import TRUTH, narrow, simulated, wide
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.stats import spearmanr
 
-from analysis import coverage_words, record
-from analysis.calibration import Member, calibrated, level_of, member, outermost, share_interval, smallest
-from analysis.coverage import Caught, Coverage, coverage, default_truths, followed
+from analysis import record
 from analysis.errors import InputError
 from analysis.evidence import printed, with_evidence
 from analysis.fitting import fit
-from analysis.interval import Interval
+from analysis.intervals import coverage_words
+from analysis.intervals.calibration import (
+    Member,
+    calibrated,
+    level_of,
+    member,
+    outermost,
+    share_interval,
+    smallest,
+)
+from analysis.intervals.coverage import Caught, Coverage, coverage, default_truths, followed, simulated_tables
+from analysis.intervals.interval import Interval
+from analysis.intervals.simulation import rows_like
+from analysis.intervals.uncertainty import bootstrap
 from analysis.laws import LAWS
 from analysis.options import Options
 from analysis.summary import summary
-from analysis.uncertainty import bootstrap
 
 
 def in_trunks(seed=0):
@@ -159,6 +170,36 @@ def test_noise_of_simulated_tables_is_that_of_the_runs():
     assert np.sqrt(np.mean([s.shared**2 for s in spreads])) == pytest.approx(0.004, rel=0.6)
 
 
+def test_rows_are_alike_where_residuals_look_normal_and_differ_where_their_tails_are_heavy():
+    rng = np.random.default_rng(0)
+    alike = rows_like(0.01 * rng.standard_normal(240))
+    assert np.isinf(alike.tail)
+    assert (alike.sizes == 1).all()
+    heavy = 0.01 * rng.standard_t(3, 240)
+    rows = rows_like(heavy)
+    assert 2 <= rows.tail <= 6
+    assert spearmanr(rows.sizes, np.abs(heavy)).statistic > 0.999
+    drawn = np.stack([rows.draw(rng) for _ in range(4000)])
+    # of a row known by one residual more, Student's t of one degree more
+    scaled = drawn / np.sqrt(rows.sizes / (rows.tail + 1))
+    for share in (0.1, 0.5, 0.95):  # 960,000 draws: the last one's standard error is 0.5 %
+        assert np.quantile(np.abs(scaled), share) == pytest.approx(
+            stdtrit(rows.tail + 1, (1 + share) / 2), rel=0.02
+        )
+    assert rows.sizes.mean() == pytest.approx(rows.tail - 1)  # mean square 1
+
+
+def test_noisy_rows_are_the_noisy_ones_in_simulated_tables_too():
+    runs = wide(0.002)
+    noisy = np.arange(35) % 7 == 0
+    runs["L"] *= np.exp(0.1 * noisy * np.random.default_rng(0).choice([-1, 1], 35))
+    found = fit(runs)
+    boot = bootstrap(runs, found, replicates=40)
+    tables = simulated_tables(runs, found, boot, truths=60)
+    spread = np.std([np.log(table.L / truth(N=table.N, D=table.D)) for truth, table in tables], axis=0)
+    assert np.median(spread[noisy]) > 5 * np.median(spread[~noisy])
+
+
 def test_losses_follow_the_law_at_their_multiple_of_the_largest_compute():
     runs = wide(0.0)
     quantities = followed(runs, fit(runs))(TRUTH)
@@ -180,7 +221,7 @@ def test_printed_intervals_are_the_calibrated_ones(tmp_path):
     assert "coverage on this design: 20 simulated tables" in summary(found)
     assert max(map(len, coverage_words.told(found.coverage).splitlines())) <= 80
     record.write(found, tmp_path / "fit.json")
-    assert record.read(tmp_path / "fit.json").coverage == found.coverage
+    assert record.read(tmp_path / "fit.json").coverage == record.jsonable(found.coverage)
 
 
 def test_fit_without_coverage_says_so_and_is_read_from_files_without_it():
@@ -207,7 +248,7 @@ def test_interval_that_cannot_be_calibrated_is_the_plain_one_and_says_so():
 @pytest.mark.parametrize(
     ("law", "rows", "replicates", "truths"),
     [("hoffmann", 240, 1000, 300), ("hoffmann", 3000, 1000, 30), ("hoffmann", 240, 100, 30),
-     ("hoffmann", 240, 40, 0), ("hoffmann", 10**5, 1000, 0), ("power", 30, 4000, 300)],
+     ("hoffmann", 240, 40, 0), ("hoffmann", 10**5, 1000, 0), ("power", 30, 4000, 300), ("coupled", 30, 1000, 0)],
 )  # fmt: skip
 def test_default_number_of_truths_is_what_can_be_afforded(law, rows, replicates, truths):
     assert default_truths(LAWS[law], rows, replicates) == truths

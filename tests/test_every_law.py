@@ -30,6 +30,9 @@ POINT = [
 ]
 COLUMN_OF = {"covariate": "w", "loss_to_loss": "L"}
 """Column x of a law, where that is not C."""
+TARGETS = {"error_exponential": "error", "error_sigmoid": "error", "loss_to_loss": "other"}
+"""What a law is of, where that is any column."""
+SLOW = ("saturating", "broken", "broken_twice", "farseer", "data_constrained", "covariate")
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +46,26 @@ def table(tmp_path_factory):
     runs["S2"] = np.tile([0.0, 1.0, 2.0, 5.0, 10.0], 7)
     runs["w"] = rng.uniform(-1, 1, len(runs))
     runs["error"] = 0.85 - 0.9 * np.exp(-0.4 * runs.L)
+    runs["other"] = 0.3 + 1.1 * (runs.L - 0.4) ** 0.9  # the loss on another corpus
     path = tmp_path_factory.mktemp("laws") / "table.csv"
     runs.to_csv(path, index=False)
     return path
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(
+    "law", [pytest.param(law, marks=pytest.mark.slow if law in SLOW else ()) for law in LAWS]
+)
 def test_law_goes_the_whole_way(law, table, tmp_path, capsys):
     kind = LAWS[law]
     out = tmp_path / "fit.json"
     (tmp_path / "table.csv").write_bytes(table.read_bytes())
-    asked = ["--law", law, "--x", COLUMN_OF.get(law, "C"), *(["--y", "error"] if kind.target == "y" else [])]
+    asked = [
+        "--law",
+        law,
+        "--x",
+        COLUMN_OF.get(law, "C"),
+        *(["--y", TARGETS[law]] if kind.target == "y" else []),
+    ]
     assert main(["fit", str(tmp_path / "table.csv"), *asked, *FAST, "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.replace(str(out), "").splitlines())) <= 80
@@ -74,6 +86,10 @@ def test_law_goes_the_whole_way(law, table, tmp_path, capsys):
         assert "floor: This law" in text
         assert main(["limit", str(out)]) == 2
         assert "has no floor of the loss" in capsys.readouterr().err
+    elif set(kind.columns) != {"N", "D"} and len(kind.columns) > 1:
+        assert "floor E: " in text
+        assert main(["limit", str(out)]) == 2
+        assert "compute alone does not say where it goes" in capsys.readouterr().err
     else:
         assert main(["limit", str(out)]) == 0
         content = json.loads((tmp_path / "limit.json").read_text())

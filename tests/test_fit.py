@@ -19,12 +19,13 @@ from known import (
     wide,
 )
 
-from analysis import expansion, polish, quadratic, record, search
+from analysis import record
 from analysis.errors import InputError
 from analysis.fitting import condition_number, fit, solve_batch, vector
 from analysis.laws import LAWS, BrokenTwice, Coupled, Hoffmann, Shifted, Stretched, Tied
-from analysis.objective import LogHuber
-from analysis.problem import Problem
+from analysis.solver import expansion, polish, quadratic, search
+from analysis.solver.objective import LogHuber
+from analysis.solver.problem import Problem
 from scaling import table
 
 

@@ -8,12 +8,12 @@ import pytest
 import scipy.optimize
 from known import TRUTH, needs_reference_data, reference, simulated, wide
 
-from analysis import expansion, fitting, polish, workers
-from analysis import problem as problems
 from analysis.fitting import fit, noise_delta, robust_scale, solve, solve_batch
 from analysis.laws import LAWS, BrokenTwice, Exponent, Hoffmann, Law
-from analysis.objective import LeastAbsolute, LogHuber, SquaredLog, SquaredRaw
-from analysis.problem import Problem
+from analysis.solver import expansion, polish, solving, workers
+from analysis.solver import problem as problems
+from analysis.solver.objective import LeastAbsolute, LogHuber, SquaredLog, SquaredRaw
+from analysis.solver.problem import Problem
 
 
 class Rising(Law):
@@ -106,7 +106,7 @@ def test_published_least_absolute_deviations_are_reached():
     table = pd.read_csv(reference("chinchilla.csv"))
     found = fit(table, objective=LeastAbsolute(), where="not dropped_by_authors")
     # Besiroglu et al. 2024 print A 482.01, B 2085.43, alpha .3478, beta .3658: within a unit of the last digit, as the
-    # last stage of either solver leaves it. Their E of 1.8172 is that of delta 1e-3: held there, the sum is 4e-5 higher.
+    # last stage of either solver leaves it. Their E of 1.8172 is that of delta 1e-3: there the sum is 4e-5 higher.
     printed = {"A": (482.01, 0.01), "B": (2085.43, 0.01), "alpha": (0.3478, 1e-4), "beta": (0.3658, 1e-4)}
     for name, (value, unit) in printed.items():
         assert found.params[name] == pytest.approx(value, abs=unit), name
@@ -184,7 +184,7 @@ def test_the_last_step_is_taken():
 
 def test_replicates_do_not_depend_on_the_number_of_threads(monkeypatch):
     problem, weights = problem_of(wide(0.02)), counts(35, 1200)
-    assert fitting._block(*weights.shape) < len(weights)
+    assert solving._block(*weights.shape) < len(weights)
     found = []
     for threads in (1, 3):
         monkeypatch.setattr(workers, "cores", lambda threads=threads: threads)

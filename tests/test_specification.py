@@ -10,18 +10,18 @@ import pandas as pd
 import pytest
 
 from analysis import bootstrap, curve, fit, read, specifications
-from analysis.averaging import averages
-from analysis.decomposition import decompose
+from analysis.choices.averaging import averages
+from analysis.choices.choices import FACTORS, OBJECTIVES, Specification
+from analysis.choices.decomposition import decompose
+from analysis.choices.refits import Task, refit
+from analysis.choices.specification_plots import draw_curve
+from analysis.choices.spread import spread
 from analysis.errors import InputError
 from analysis.fitting import solve_batch
 from analysis.frontier import Frontier, cost
-from analysis.objective import LeastAbsolute, LogHuber, SquaredLog
-from analysis.problem import Problem
-from analysis.refits import Task, refit
-from analysis.specification import FACTORS, OBJECTIVES, Specification
-from analysis.specification_plots import draw_curve
-from analysis.spread import spread
-from analysis.uncertainty import resample
+from analysis.intervals.uncertainty import resample
+from analysis.solver.objective import LeastAbsolute, LogHuber, SquaredLog
+from analysis.solver.problem import Problem
 from tests.known import (
     CHINCHILLA_240,
     CHINCHILLA_245,
@@ -47,7 +47,7 @@ def of_ours(noise=0.01, seed=0):
 
 @pytest.fixture(scope="module")
 def ours():
-    return curve(specifications(of_ours(), laws=TWO, objectives=PLAIN), replicates=40)
+    return curve(specifications(of_ours(), laws=TWO, objectives=PLAIN, scales=(1.0, 0.75)), replicates=40)
 
 
 def row(found, **choices):
@@ -58,9 +58,8 @@ def row(found, **choices):
     return table.iloc[0]
 
 
-def test_the_default_is_what_fit_says_to_the_last_digit():
-    table = of_ours()
-    found, alone = curve(specifications(table, laws=TWO, objectives=PLAIN), replicates=40).default, fit(table)
+def test_the_default_is_what_fit_says_to_the_last_digit(ours):
+    found, alone = ours.default, fit(of_ours())
     assert (found["E"], found["objective_value"], found["status"], found["delta"], found["noise"]) == (
         alone.params["E"], alone.value, alone.status, alone.objective.delta, alone.noise,
     )  # fmt: skip
@@ -295,6 +294,7 @@ def test_the_spread_stands_beside_the_interval_in_words(ours):
     [
         ({"laws": ("power",)}, "no law of L in N and D"),
         ({"laws": ("hofman",)}, "no law is called"),
+        ({"laws": ("hoffmann", "kaplan")}, "no floor E"),
         ({"laws": ()}, "at least one"),
         ({"objectives": ("log_huber a lot",)}, "no number"),
         ({"objectives": ("huber",)}, "no objective is called"),
@@ -356,8 +356,8 @@ def test_the_published_fits_are_among_the_specifications_of_the_chinchilla_rows(
 
 
 def test_the_verb_writes_a_record_that_reads_back(tmp_path, capsys):
-    from analysis.specification_record import read as read_record
-    from analysis.specify import specify
+    from analysis.choices.specification_record import read as read_record
+    from analysis.choices.specify import specify
 
     wide(0.01).to_csv(tmp_path / "runs.csv", index=False)
     specify(tmp_path / "runs.csv", laws=TWO, replicates=4, workers=1, out=tmp_path / "out", json=True)
@@ -371,6 +371,36 @@ def test_the_verb_writes_a_record_that_reads_back(tmp_path, capsys):
     assert record.spreads["E"] == spread(record.table, "E", 0.9)
     assert (tmp_path / "out" / "specification.png").stat().st_size > 1e4
     assert "<svg" in (tmp_path / "out" / "specification.svg").read_text()
+
+
+def test_a_report_shows_the_choices_of_its_own_table_only(tmp_path):
+    from analysis.choices.specify import specify
+    from analysis.options import Options
+    from analysis.pages.report import write_report
+
+    path = tmp_path / "runs.csv"
+    wide(0.01).to_csv(path, index=False)
+    specify(path, laws=("hoffmann",), replicates=4, workers=1)
+    quick = Options(replicates=20, admit=("hoffmann",))
+    page = write_report(path, quick, say=lambda text: None).read_text()
+    assert "The analyst's choices" in page.replace("&#x27;", "'") and 'id="specification_curve"' in page
+    assert "their interactions" in page and "the table has no column N_total" in page
+    wide(0.01, seed=1).to_csv(path, index=False)
+    page = write_report(path, quick, refit=True, say=lambda text: None).read_text()
+    assert "specification.json is of another table" in page and 'id="specification_curve"' not in page
+
+
+def test_any_law_with_a_floor_in_N_and_D_can_be_asked():
+    found = curve(specifications(wide(0.01), laws=("overtrained",), objectives=PLAIN[:1]), replicates=4).table
+    assert (found["law"] == "overtrained").all() and np.isfinite(found["L"]).all()
+
+
+def test_a_file_that_is_no_record_is_refused(tmp_path):
+    from analysis.choices.specification_record import read as read_record
+
+    (tmp_path / "specification.json").write_text("{}")
+    with pytest.raises(InputError, match="make it again"):
+        read_record(tmp_path / "specification.json")
 
 
 def test_one_ratio_of_tokens_to_parameters_is_told_apart_by_nothing_and_marked():

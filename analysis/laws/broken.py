@@ -123,7 +123,8 @@ class BrokenTwice(Law):
 
 def _bend(ratio: Array, change: Array, width: Array) -> Array:
     """change * width * log(1 + ratio^(1/width)), without overflow."""
-    return np.asarray(change * width * np.logaddexp(0.0, np.log(ratio) / width))
+    bend: Array = change * width * np.logaddexp(0.0, np.log(ratio) / width)
+    return bend
 
 
 def _amid(exponent: Exponent, x: Array) -> Exponent:

@@ -128,7 +128,7 @@ class LossToLoss(Law):
         return cls.exponents | {"E_x": replace(cls.exponents["E_x"], hi=lo - 1e-3 * min(hi - lo, lo))}
 
     def __call__(self, **columns: ArrayLike) -> Array:
-        """E + K (x - E_x)^kappa."""
+        """E + K (x - E_x)^kappa; E where x is below E_x."""
         (E, K, E_x, kappa), (x,) = self._outer(columns["x"])
         return np.asarray(E + K * np.maximum(x - E_x, 0.0) ** kappa)
 

@@ -149,4 +149,5 @@ class DataConstrained(Law):
 
 def _worth(amount: Array, fresh: Array, half_life: Array) -> Array:
     """fresh (1 + R (1 - exp(-r / R))) with r = amount / fresh - 1 repeats."""
-    return np.asarray(fresh * (1 - half_life * np.expm1((1 - amount / fresh) / half_life)))
+    worth: Array = fresh * (1 - half_life * np.expm1((1 - amount / fresh) / half_life))
+    return worth

@@ -210,4 +210,5 @@ class Farseer(Law):
 
 
 def _within(log_term: Array) -> Array:
-    return np.asarray(np.clip(log_term, -LARGEST, LARGEST))
+    within: Array = np.clip(log_term, -LARGEST, LARGEST)
+    return within
