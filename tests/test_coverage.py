@@ -229,6 +229,7 @@ def test_fit_without_coverage_says_so_and_is_read_from_files_without_it():
     found, *_ = with_evidence(runs, fit(runs), replicates=20, laws=(), truths=0)
     assert found.coverage == {}
     assert "coverage not measured" in summary(found)
+    assert max(map(len, summary(found).splitlines())) <= 80
     assert "not measured" in coverage_words.section({})
     old = record.to_json(found)
     del old["coverage"]
