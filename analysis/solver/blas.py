@@ -27,7 +27,7 @@ def _controls() -> list[tuple[Callable[..., int], Callable[..., int]]]:
     except OSError:
         return []
     paths = sorted({line.split(maxsplit=5)[-1] for line in lines if "openblas" in line})
-    found = []
+    found: list[tuple[Callable[..., int], Callable[..., int]]] = []
     for library in map(ctypes.CDLL, paths):
         for name in (
             "scipy_openblas_{}_num_threads64_",
