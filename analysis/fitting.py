@@ -78,7 +78,7 @@ class Fit:
     intervals: dict[str, dict[str, Any]] = field(default_factory=dict)
     bootstrap: dict[str, Any] = field(default_factory=dict)
     coverage: dict[str, Any] = field(default_factory=dict)
-    """How often the intervals of each quantity caught simulated truths (`intervals.coverage`); empty where not."""
+    """How often the intervals of each quantity caught simulated truths (`intervals.coverage`); empty if not asked."""
     profile: dict[str, Any] = field(default_factory=dict)
     identification: dict[str, Any] = field(default_factory=dict)
     others: dict[str, dict[str, Any]] = field(default_factory=dict)

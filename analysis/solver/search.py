@@ -28,11 +28,11 @@ BLOCK = 128
 PRODUCT = 4000
 """Most grid points of a product of grids; a law with more is scanned at points that fill its ranges evenly."""
 SCATTERED = 4096
-APART = 0.1
+APART = 0.2
 """Share of a range by which two starts among scattered points differ in some exponent."""
 PLATEAU = 1e-9
 """Share by which two minima of the scan differ if they are two."""
-SETTLED, SETTLED_STEPS, SETTLED_ROWS = 192, (100, 300), 512
+SETTLED, SETTLED_STEPS, SETTLED_ROWS = 256, (100, 300), 512
 """How many of the scattered points are followed towards a minimum, by how many steps all and then the best quarter, and
 on at most how many rows."""
 LARGEST_LOG = 600.0
