@@ -21,8 +21,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for both sides: the products are small
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray

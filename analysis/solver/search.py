@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.solver import polish, quadratic
+from analysis.solver import blas, polish, quadratic
 from analysis.solver.objective import SquaredLog, SquaredRaw
 from analysis.solver.problem import Problem
 from analysis.solver.shapes import log_size
@@ -208,7 +208,8 @@ def _profile(
     targets: Array | None = None,
 ) -> tuple[Array, Array]:
     """Best amplitudes of the centred basis [K, r, G] and the majorised objective there [r, G]."""
-    sums = np.matmul(weights[:, grid.rows], grid.moments)
+    with blas.one_thread():
+        sums = np.matmul(weights[:, grid.rows], grid.moments)
     pairs = _pairs(problem.terms)
     if targets is not None:
         _aim_at(targets, problem, grid, weights, sums)
@@ -235,8 +236,9 @@ def _aim_at(targets: Array, problem: Problem, grid: Grid, weights: Array, sums: 
     old, weights = problem.target[grid.rows], weights[:, grid.rows]
     size = np.where(old == 0, 1.0, old)  # a row whose old target is 0 has no right-hand side to be scaled
     share = targets[:, grid.rows] / size
-    sums[first:-1] = np.matmul(weights * share, grid.moments[first:-1])
-    sums[-1] += 0.5 * np.matmul(weights * (share**2 - (old != 0)), grid.weight)
+    with blas.one_thread():
+        sums[first:-1] = np.matmul(weights * share, grid.moments[first:-1])
+        sums[-1] += 0.5 * np.matmul(weights * (share**2 - (old != 0)), grid.weight)
 
 
 def _amplitudes(
