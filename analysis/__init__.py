@@ -11,28 +11,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.comparison import compare as compare
+    from analysis.choices.specification import specifications as specifications
+    from analysis.choices.specification_curve import curve as curve
+    from analysis.classical.comparison import compare as compare
     from analysis.fitting import Fit as Fit
     from analysis.fitting import fit as fit
+    from analysis.intervals.uncertainty import bootstrap as bootstrap
+    from analysis.intervals.uncertainty import predict as predict
     from analysis.laws import LAWS as LAWS
-    from analysis.specification import specifications as specifications
-    from analysis.specification_curve import curve as curve
-    from analysis.uncertainty import bootstrap as bootstrap
-    from analysis.uncertainty import predict as predict
-    from analysis.verification import verify as verify
+    from analysis.registered.verification import verify as verify
     from scaling.table import read as read
 
 _HOMES = {
-    "compare": "analysis.comparison",
+    "compare": "analysis.classical.comparison",
     "Fit": "analysis.fitting",
     "fit": "analysis.fitting",
     "LAWS": "analysis.laws",
-    "bootstrap": "analysis.uncertainty",
-    "curve": "analysis.specification_curve",
-    "predict": "analysis.uncertainty",
+    "bootstrap": "analysis.intervals.uncertainty",
+    "curve": "analysis.choices.specification_curve",
+    "predict": "analysis.intervals.uncertainty",
     "read": "scaling.table",
-    "specifications": "analysis.specification",
-    "verify": "analysis.verification",
+    "specifications": "analysis.choices.specification",
+    "verify": "analysis.registered.verification",
 }
 """Where what this package exports is from; imported when it is first asked for, so that `--help` waits for nothing."""
 

@@ -14,8 +14,8 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import tyro  # noqa: E402
 
 from analysis import verbs  # noqa: E402
+from analysis.choices.specify import specify  # noqa: E402
 from analysis.errors import InputError  # noqa: E402
-from analysis.specify import specify  # noqa: E402
 
 VERBS: dict[str, Callable[..., int | None]] = {
     "fit": verbs.fit,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from analysis.errors import InputError
 from analysis.fitting import Fit, fit
-from analysis.objective import LogHuber, Objective
+from analysis.solver.objective import LogHuber, Objective
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,19 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from analysis import frontier, holdout, rate_words, transfer
-from analysis.admissible import combine
-from analysis.combination import Combination
-from analysis.coverage import Coverage, coverage, default_truths
+from analysis import frontier, holdout
 from analysis.fitting import Fit
-from analysis.identify import verdict
-from analysis.judgement import judge
+from analysis.floor.admissible import combine
+from analysis.floor.combination import Combination
+from analysis.floor.identify import verdict
+from analysis.floor.judgement import judge
+from analysis.floor.separation import separations
+from analysis.intervals.coverage import Coverage, coverage, default_truths
+from analysis.intervals.methods import uncertainty_by
+from analysis.intervals.profile import Profile, profile
+from analysis.intervals.profile_coverage import profile_coverage
+from analysis.intervals.uncertainty import Bootstrap, Interval, bootstrap
 from analysis.laws import LAWS
 from analysis.options import IN_N_AND_D
-from analysis.profile import Profile, profile
-from analysis.profile_coverage import profile_coverage
-from analysis.separation import separations
-from analysis.uncertainty import Bootstrap, Interval, bootstrap
+from analysis.rates import rate_words, transfer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +41,7 @@ def with_evidence(
     level: float = 0.9,
     laws: Sequence[str] = IN_N_AND_D,
     truths: int | None = None,
+    methods: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Fit, Bootstrap, Combination | None]:
     """The fit with its intervals, their coverage, profile of E, verdict, frontier and rolling origin filled in; its
@@ -48,7 +51,9 @@ def with_evidence(
     intervals are then the calibrated ones, as far as a quantity has one.
 
     A law that has no floor of the loss (see `no_floor`) gets neither profile nor combination, and the reason in place
-    of a verdict. Exponents that the rows confound are told with by how much (`analysis.separation`).
+    of a verdict. Exponents that the rows confound are told with by how much (`analysis.floor.separation`).
+
+    The intervals of other `methods` (see `analysis.intervals.methods`) are put beside the bootstrap's.
 
     say is told, in a few words each, what is being done.
     """
@@ -90,6 +95,7 @@ def with_evidence(
         intervals={name: printed(name, plain, measured) for name, plain in boot.intervals().items()},
         bootstrap=boot.as_dict(),
         coverage=measured.as_dict() if measured else {},
+        others=_others(table, fit, methods, replicates, clusters, seed, level, say),
         frontier=_frontier(table, fit, boot, measured),
         holdout=tuple(
             cut.as_dict()
@@ -100,6 +106,22 @@ def with_evidence(
         tuning=rate_words.as_dict(transfer.series(table, fit.where, level), fit.select(table).frame),
     )
     return found, boot, combined
+
+
+def _others(
+    table: pd.DataFrame, fit: Fit, methods: Sequence[str], replicates: int, clusters: str, seed: int, level: float,
+    say: Callable[[str], None],
+) -> dict[str, dict[str, object]]:  # fmt: skip
+    """What other methods say of the parameters, by method."""
+    found = {}
+    for method in methods:
+        say(f"intervals by {method}")
+        made = uncertainty_by(
+            method, table, fit, replicates=replicates, clusters=clusters, seed=seed, level=level
+        )
+        ends = {name: interval.as_dict() for name, interval in made.intervals().items()}
+        found[method] = made.as_dict() | {"intervals": ends}
+    return found
 
 
 def no_floor(fit: Fit) -> str:

@@ -10,27 +10,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis import noise, plausibility, polish
+from analysis import plausibility
 from analysis import rows as selection
 from analysis.errors import InputError
+from analysis.intervals import noise
 from analysis.laws import LAWS, Law
-from analysis.objective import Likelihood, LogHuber, Objective
-from analysis.problem import Problem
 from analysis.rows import Excluded, Rows
-from analysis.solving import EDGE as EDGE
-from analysis.solving import ILL_CONDITIONED as ILL_CONDITIONED
-from analysis.solving import REPLICATE_STARTS as REPLICATE_STARTS
-from analysis.solving import STATUSES as STATUSES
-from analysis.solving import Batch as Batch
-from analysis.solving import Restarts as Restarts
-from analysis.solving import best_of as best_of
-from analysis.solving import condition_number as condition_number
-from analysis.solving import named as named
-from analysis.solving import scan as scan
-from analysis.solving import solve as solve
-from analysis.solving import solve_batch as solve_batch
-from analysis.solving import statuses as statuses
-from analysis.solving import vector as vector
+from analysis.solver import polish
+from analysis.solver.objective import Likelihood, LogHuber, Objective
+from analysis.solver.problem import Problem
+from analysis.solver.solving import EDGE as EDGE
+from analysis.solver.solving import ILL_CONDITIONED as ILL_CONDITIONED
+from analysis.solver.solving import REPLICATE_STARTS as REPLICATE_STARTS
+from analysis.solver.solving import STATUSES as STATUSES
+from analysis.solver.solving import Batch as Batch
+from analysis.solver.solving import Restarts as Restarts
+from analysis.solver.solving import best_of as best_of
+from analysis.solver.solving import condition_number as condition_number
+from analysis.solver.solving import named as named
+from analysis.solver.solving import scan as scan
+from analysis.solver.solving import solve as solve
+from analysis.solver.solving import solve_batch as solve_batch
+from analysis.solver.solving import statuses as statuses
+from analysis.solver.solving import vector as vector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,15 +78,17 @@ class Fit:
     intervals: dict[str, dict[str, Any]] = field(default_factory=dict)
     bootstrap: dict[str, Any] = field(default_factory=dict)
     coverage: dict[str, Any] = field(default_factory=dict)
-    """How often the intervals of each quantity caught simulated truths (`analysis.coverage`); empty where not asked."""
+    """How often the intervals of each quantity caught simulated truths (`intervals.coverage`); empty if not asked."""
     profile: dict[str, Any] = field(default_factory=dict)
     identification: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Intervals of the parameters by other methods, by method (`evidence.with_evidence`)."""
     frontier: dict[str, Any] = field(default_factory=dict)
     holdout: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     """What looks wrong in the rows (`analysis.plausibility`)."""
     tuning: dict[str, Any] = field(default_factory=dict)
-    """What the rows say of the learning rate (`analysis.transfer.as_dict`)."""
+    """What the rows say of the learning rate (`analysis.rates.transfer.as_dict`)."""
     table: str = ""
     renamed: dict[str, str] = field(default_factory=dict)
     """Our names of columns -> the table's, where they differ."""

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import rows
-from analysis.combination import Combination
 from analysis.errors import InputError
 from analysis.fitting import Fit, solve_batch
+from analysis.floor.combination import Combination
 from analysis.frontier import Cost, Frontier, cost
+from analysis.intervals.uncertainty import Bootstrap, tails
 from analysis.laws import LAWS, Law
-from analysis.uncertainty import Bootstrap, tails
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from analysis.equations import listing
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
-    from analysis.objective import Objective
+    from analysis.solver.objective import Objective
 
 IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted", "stretched")
 """Laws in N and D that are admitted beside each other; here, where `--help` finds them without NumPy."""
@@ -20,8 +20,11 @@ IN_N_AND_D = ("hoffmann", "tied", "coupled", "shifted", "stretched")
 FEWEST_TRUTHS = 20
 """Simulated tables from which a coverage is measured."""
 
-OBJECTIVE_NAMES = ("log_huber", "least_absolute", "squared_log", "squared_raw")
+OBJECTIVE_NAMES = ("log_huber", "least_absolute", "squared_log", "squared_raw", "likelihood")
 """Names of `objective.OBJECTIVES`, likewise."""
+
+METHOD_NAMES = ("pairs", "cluster", "residual", "wild", "seed_noise", "profile", "bayes", "jackknife")
+"""Those of `methods.METHODS`, likewise."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Options:
     y: str = "L"
     """column that a law of any column y is of"""
     objective: str = "log_huber"
-    """what is minimised: log_huber, least_absolute, squared_log or squared_raw"""
+    """what is minimised: log_huber, least_absolute, squared_log, squared_raw, or likelihood (squared_log with weights
+    by the noise between seeds)"""
     delta: float | None = None
     """relative error at which log_huber turns from quadratic to linear; by default 1.345 times the noise"""
     weights: str = ""
@@ -55,6 +59,9 @@ class Options:
     """tables simulated to measure how often intervals catch the truth, and to calibrate them; 0 leaves it out; by
     default 300, fewer with more than 300 rows or under 1000 replicates, and 0 for a law of more than two shape
     parameters"""
+    intervals: tuple[str, ...] = ()
+    """other methods whose intervals are put beside the bootstrap's: pairs, cluster, residual, wild, seed_noise,
+    profile, bayes (NUTS; needs the extra `bayes`) or jackknife"""
     admit: tuple[str, ...] = IN_N_AND_D
     """laws that the verdict on the floor asks beside --law, where that is one in N and D"""
 
@@ -77,6 +84,11 @@ class Options:
             raise InputError(
                 f"coverage is {self.coverage}; use at least {FEWEST_TRUTHS} simulated tables, or 0 to leave it out"
             )
+        for name in self.intervals:
+            if name not in METHOD_NAMES:
+                raise InputError(
+                    f"no method of uncertainty is called {name!r}; use {', '.join(METHOD_NAMES)}"
+                )
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; use a whole number from 0")
 
@@ -90,7 +102,7 @@ class Options:
 
     def minimised(self) -> Objective | None:
         """The objective; None stands for log_huber with the delta of the noise."""
-        from analysis.objective import objective_named
+        from analysis.solver.objective import objective_named
 
         if self.objective == "log_huber" and self.delta is None:
             return None

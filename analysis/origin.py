@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from analysis import fitting
 from analysis.errors import InputError
 from analysis.fitting import Fit
+from analysis.intervals.uncertainty import bootstrap, predict
 from analysis.rows import X
-from analysis.uncertainty import bootstrap, predict
 
 if TYPE_CHECKING:
     import pandas as pd

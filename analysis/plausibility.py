@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.rows import named
+from analysis.requirements import named
 
 if TYPE_CHECKING:
     import pandas as pd

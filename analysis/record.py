@@ -10,8 +10,8 @@ from typing import Any
 
 from analysis.errors import InputError
 from analysis.fitting import Fit, Restarts
-from analysis.objective import objective_named
 from analysis.rows import Excluded, law_named
+from analysis.solver.objective import objective_named
 
 PLAIN = (
     *(
@@ -45,6 +45,7 @@ def to_json(fit: Fit) -> dict[str, Any]:
         "warnings": list(fit.warnings),
         "tuning": fit.tuning,
         "coverage": fit.coverage,
+        "others": fit.others,
     }
     order = [name for item in fields(Fit) if (name := item.name) in found]
     return {name: jsonable(found[name]) for name in order}
@@ -68,6 +69,7 @@ def from_json(found: Any) -> Fit:
             warnings=tuple(found.get("warnings", ())),  # absent in files of earlier versions
             tuning=found.get("tuning", {}),  # likewise
             coverage=found.get("coverage", {}),
+            others=found.get("others", {}),
         )
         names = law_named(fit.law).parameters()
     except (KeyError, TypeError, AttributeError) as error:

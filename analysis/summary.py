@@ -8,11 +8,12 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from analysis import coverage_words
 from analysis.columns import aligned
 from analysis.fitting import Fit
+from analysis.intervals import coverage_words
 from analysis.laws import LAWS
-from analysis.rows import NAMED, X
+from analysis.requirements import NAMED
+from analysis.rows import X
 
 WIDTH = 80
 
@@ -23,7 +24,7 @@ def summary(fit: Fit) -> str:
     measured = coverage_words.told(fit.coverage) if fit.bootstrap else ""
     parts = [
         *(_heading(fit), _warnings(fit), _floor(fit), _holdout(fit), _frontier(fit)),
-        *(_parameters(fit), measured, _how(fit)),
+        *(_parameters(fit), _others(fit), measured, _how(fit)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -46,6 +47,21 @@ def _warnings(fit: Fit) -> str:
     lines = [*fit.warnings, *(pair["words"] for pair in confounded if "words" in pair)]
     lines += fit.tuning.get("warnings", ())
     return "\n".join(_wrapped(f"WARNING: {words}") for words in lines)
+
+
+def _others(fit: Fit) -> str:
+    """Intervals of the parameters by other methods, a table each."""
+    parts = []
+    for method, found in fit.others.items():
+        errors = found["standard_errors"]
+        rows = [
+            (name, _span(ends), f"{errors[name]:.3g}" if name in errors else "")
+            for name, ends in found["intervals"].items()
+        ]
+        level = next((f"{ends['level']:.0%} interval" for ends in found["intervals"].values()), "")
+        parts.append("\n".join([f"by {method}", aligned(("", level, "s.e."), rows)]))
+        parts += [_wrapped(found["note"])] if found["note"] else []
+    return "\n".join(parts)
 
 
 def _how(fit: Fit) -> str:

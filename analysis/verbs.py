@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import tyro
 
 from analysis.errors import InputError
-from analysis.future import Future
 from analysis.options import Options
+from analysis.registered.future import Future
 
 
 def fit(
@@ -34,8 +34,8 @@ def fit(
 
     from analysis import record
     from analysis.evidence import Progress, with_evidence
-    from analysis.findings import fitted
     from analysis.glossary import explained
+    from analysis.pages.findings import fitted
     from analysis.source import open_source
     from analysis.summary import summary
 
@@ -51,6 +51,7 @@ def fit(
         level=options.level,
         laws=options.admit,
         truths=options.coverage,
+        methods=options.intervals,
         say=Progress(),
     )
     if out is not None:
@@ -76,7 +77,7 @@ def report(
         refit: fit again although fit.json is of another table
         out: folder for fit.json, limit.json and report/; without it the study's, or one beside a bare table
     """
-    from analysis.report import write_report
+    from analysis.pages.report import write_report
 
     page = write_report(study, options, out=out, at=at, refit=refit, say=_say)
     print(f"report: {page}")
@@ -100,8 +101,8 @@ def limit(
         out: folder for fit.json and limit.json; without it the study's, or one beside a bare table
         json: print limit.json and nothing else
     """
-    from analysis.answer import beyond
-    from analysis.report import write_limit
+    from analysis.pages.answer import beyond
+    from analysis.pages.report import write_limit
 
     found, path = write_limit(study, options, out=out, at=at, refit=refit, say=_say)
     _answer(found.limit if json else beyond(found), path)
@@ -125,8 +126,8 @@ def predict(
         out: the file that is written, never over another; without it prediction-NAME.json beside fit.json
         json: print the file's content and nothing else
     """
-    from analysis.foretold import predicted
-    from analysis.registration import write_prediction
+    from analysis.registered.foretold import predicted
+    from analysis.registered.registration import write_prediction
 
     content, path = write_prediction(study, options, future, out=out, refit=refit, say=_say)
     _answer(content if json else predicted(content), path)
@@ -153,9 +154,9 @@ def verify(
         strict: exit with code 1 unless every run is inside its interval
         json: print one JSON document and nothing else
     """
-    from analysis import verification
-    from analysis.foretold import verified
     from analysis.record import jsonable
+    from analysis.registered import verification
+    from analysis.registered.foretold import verified
 
     if len(files) < 2 or (sha256 and len(files) > 2):
         raise InputError(
@@ -218,7 +219,7 @@ def compare(
         json: print JSON in place of text
         out: folder for the figures isoflop, envelope and allocation, as png and svg; without it none is drawn
     """
-    from analysis.comparison import told
+    from analysis.classical.comparison import told
 
     found = told(
         table,
@@ -266,9 +267,9 @@ def known(
         level: level of all intervals
         out: folder for limits.csv, forecasts.csv, scores.csv, known.json and the figure limits.png and .svg
     """
-    from analysis.benchmark import Settings
     from analysis.evidence import Progress
-    from analysis.known import write_known
+    from analysis.known.benchmark import Settings
+    from analysis.known.known import write_known
 
     settings = Settings(factors, replicates, level, seed)
     print(write_known(tables, settings, methods, where, out, Progress()))

@@ -21,15 +21,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for both sides: the products are small
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.fitting import Fit, fit
-from analysis.objective import LogHuber
-from analysis.uncertainty import bootstrap, resample
+from analysis.intervals.uncertainty import bootstrap, resample
+from analysis.solver.objective import LogHuber
 from benchmarks.peers import bfgs_reference as peer
 
 Array = NDArray[np.float64]
@@ -37,8 +35,8 @@ KEPT = "not dropped_by_authors"
 COLD = """
 import pandas as pd
 from analysis import fit
-from analysis.objective import LogHuber
-from analysis.uncertainty import bootstrap
+from analysis.solver.objective import LogHuber
+from analysis.intervals.uncertainty import bootstrap
 table = pd.read_csv({data!r})
 bootstrap(table, fit(table, objective=LogHuber({delta}), where={kept!r}), replicates={replicates})
 """

@@ -1,7 +1,7 @@
 """Do calibrated intervals hold what they promise? The whole procedure on tables whose truth is known.
 
 Every table is drawn from a truth, fitted, bootstrapped, and its intervals calibrated on tables simulated from its own
-fit (`analysis.coverage`), which never sees the truth. Printed: what share of the truths the plain and the calibrated
+fit (`intervals.coverage`), which never sees the truth. Printed: what share of the truths the plain and the calibrated
 interval of each quantity caught, with the 95 % interval of that share.
 
     python -m benchmarks.calibration --design narrow --tables 100
@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.calibration import share_interval
-from analysis.coverage import coverage, followed
 from analysis.fitting import fit, vector
+from analysis.intervals.calibration import share_interval
+from analysis.intervals.coverage import coverage, followed
+from analysis.intervals.simulation import noise
+from analysis.intervals.uncertainty import bootstrap, grouping
 from analysis.laws import Hoffmann, Law
-from analysis.simulation import noise
-from analysis.uncertainty import bootstrap, grouping
 from scaling.table import read
 
 ROOT = Path(__file__).parent.parent

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.fitting import Fit
-    from analysis.interval import Uncertainty
+    from analysis.intervals.interval import Uncertainty
 
 Array = NDArray[np.float64]
 
@@ -85,14 +85,14 @@ NAMES = (
     "jackknife",
     "bayes",
 )
-"""Names of `analysis.methods`; residual_rows is the residual bootstrap that does not know of the trunks."""
+"""Names of `analysis.intervals.methods`; residual_rows is the residual bootstrap that does not know of the trunks."""
 
 
 def ends(name: str, runs: pd.DataFrame, fit: Fit, seed: int) -> list[tuple[float, float]]:
     """Lower and upper end of each of `QUANTITIES` by a method; an end that is not bounded is infinite."""
-    from analysis.methods import uncertainty_by
-    from analysis.posterior import posterior
-    from analysis.profile import profiles
+    from analysis.intervals.methods import uncertainty_by
+    from analysis.intervals.posterior import posterior
+    from analysis.intervals.profile import profiles
 
     if name == "profile":
         given = profiles(runs, fit, ("E", "alpha", "beta"), (BEYOND,), level=LEVEL, seed=seed).given.values()
@@ -106,7 +106,7 @@ def ends(name: str, runs: pd.DataFrame, fit: Fit, seed: int) -> list[tuple[float
 
 
 def _ends_of(made: Uncertainty, fit: Fit) -> list[tuple[float, float]]:
-    from analysis.uncertainty import predict
+    from analysis.intervals.uncertainty import predict
 
     intervals = made.intervals()
     law = predict(made, fit, BEYOND, noise=False)

@@ -38,13 +38,13 @@ def check(plan, replicates: int) -> tuple[int, int, int]:
     """Replicates compared, and how many the chain and the search of each found a lower minimum for."""
     from dataclasses import replace
 
+    from analysis.choices.refits import refit
+    from analysis.choices.specification_curve import tasks_of
     from analysis.fitting import solve_batch
+    from analysis.intervals.uncertainty import resample
     from analysis.laws import LAWS
-    from analysis.objective import LeastAbsolute
-    from analysis.problem import Problem
-    from analysis.refits import refit
-    from analysis.specification_curve import tasks_of
-    from analysis.uncertainty import resample
+    from analysis.solver.objective import LeastAbsolute
+    from analysis.solver.problem import Problem
 
     compared = lower = higher = 0
     for task in list(tasks_of(plan, replicates, 0).values())[::EVERY]:
@@ -64,7 +64,7 @@ def check(plan, replicates: int) -> tuple[int, int, int]:
 def main() -> None:
     """Measure and print."""
     from analysis import curve, read, specifications
-    from analysis.choices import OBJECTIVES
+    from analysis.choices.choices import OBJECTIVES
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from analysis.laws import Exponent, Law
-from analysis.objective import SquaredRaw
-from analysis.problem import Problem
+from analysis.solver.objective import SquaredRaw
+from analysis.solver.problem import Problem
 
 FOLDER = Path(__file__).parent / "nist"
 

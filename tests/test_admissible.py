@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.admissible import admitted, combine
-from analysis.combination import weighted_quantiles
 from analysis.errors import InputError
-from analysis.extrapolation import METHODS
-from analysis.judgement import judge
+from analysis.floor.admissible import admitted, combine
+from analysis.floor.combination import weighted_quantiles
+from analysis.floor.judgement import judge
+from analysis.known.extrapolation import METHODS
 from analysis.laws import Coupled, Hoffmann, Power
 from analysis.options import IN_N_AND_D
 

@@ -65,3 +65,47 @@ def test_step_speed_prints_a_ratio():
 def test_compile_time_counts_one_program_for_a_grid():
     out = benchmark("compile_time", "--depths", "1", "2", "--repeats", "1")
     assert "a grid of 45 runs of one shape compiles 1 program(s) of the step" in out
+
+
+def test_the_gradient_written_out_by_hand_is_that_of_the_peers_objective():
+    from benchmarks.peers import bfgs_reference as peer
+
+    rng = np.random.default_rng(0)
+    logs = rng.uniform(15, 20, 50), rng.uniform(20, 26, 50), rng.uniform(0.7, 1.2, 50)
+    for p in (peer.PUBLISHED, peer.PUBLISHED + 0.05):
+        # smooth but at a kink of its second derivative: differences are good to step^2 over delta
+        steps = 1e-6 * np.eye(5)
+        numeric = [(peer.objective(p + h, *logs) - peer.objective(p - h, *logs)) / 2e-6 for h in steps]
+        np.testing.assert_allclose(peer.by_hand(p, *logs), numeric, rtol=1e-5, atol=1e-8)
+
+
+def test_the_peers_refit_falls_to_a_minimum_of_its_resample():
+    from benchmarks.peers import bfgs_reference as peer
+
+    rng = np.random.default_rng(1)
+    N = 10 ** rng.uniform(7, 10, 60)
+    D = N * 10 ** rng.uniform(0.5, 2.5, 60)
+    L = (1.8 + 480 / N**0.35 + 2100 / D**0.37) * np.exp(0.01 * rng.standard_normal(60))
+    logs, rows = (np.log(N), np.log(D), np.log(L)), rng.integers(0, 60, 60)
+    resample = tuple(values[rows] for values in logs)
+    found = peer.refit(logs, rows, peer.by_hand)
+    assert peer.objective(found, *resample) < peer.objective(peer.PUBLISHED, *resample)
+
+
+@pytest.mark.slow
+def test_bootstrap_speed_prints_ratios_and_excess(tmp_path):
+    rng = np.random.default_rng(2)
+    N = 10 ** rng.uniform(7, 10, 80)
+    D = N * 10 ** rng.uniform(0.5, 2.5, 80)
+    L = (1.8 + 480 / N**0.35 + 2100 / D**0.37) * np.exp(0.01 * rng.standard_normal(80))
+    rows = [f"{n},{d},{loss},False" for n, d, loss in zip(N, D, L, strict=True)]
+    (tmp_path / "runs.csv").write_text("N,D,L,dropped_by_authors\n" + "\n".join(rows) + "\n")
+    few = ("--replicates", "40", "--peer-replicates", "4", "--rounds", "2", "--gradient", "hand")
+    out = benchmark("bootstrap_speed", "--data", str(tmp_path / "runs.csv"), *few)
+    assert "times as fast, from the start" in out and "worst excess" in out
+
+
+@pytest.mark.slow
+def test_rows_scaling_prints_time_a_row_and_memory():
+    out = benchmark("rows_scaling", "--rows", "5000", "--laws", "hoffmann", "--replicates", "2")
+    assert "ns a row;" in out and "MiB at the peak" in out

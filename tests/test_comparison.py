@@ -9,11 +9,11 @@ from budgeted import SYMMETRIC, isoflop_runs
 from known import CHINCHILLA_240, needs_reference_data, reference, simulated
 
 from analysis.__main__ import main
-from analysis.akima import noise_between, splines
-from analysis.budgets import by_compute
-from analysis.comparison import ENVELOPE, PARABOLAS, PARAMETRIC, SPLINES, compare
-from analysis.comparison_text import text
-from analysis.envelope import envelope
+from analysis.classical.akima import noise_between, splines
+from analysis.classical.budgets import by_compute
+from analysis.classical.comparison import ENVELOPE, PARABOLAS, PARAMETRIC, SPLINES, compare
+from analysis.classical.comparison_text import text
+from analysis.classical.envelope import envelope
 from analysis.errors import InputError
 from analysis.frontier import Cost, Frontier
 from analysis.laws import Hoffmann
@@ -199,7 +199,7 @@ def test_envelope_and_splines_cover_at_least_as_often_as_they_say():
 
 @needs_reference_data
 def test_chinchilla_points_give_the_published_exponent():
-    from analysis.objective import LogHuber
+    from analysis.solver.objective import LogHuber
 
     frame = tables.read(reference(CHINCHILLA_240.file))
     found = compare(

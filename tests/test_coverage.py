@@ -4,18 +4,27 @@ from known import TRUTH, narrow, simulated, wide
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from scipy.stats import spearmanr
 
-from analysis import coverage_words, record
-from analysis.calibration import Member, calibrated, level_of, member, outermost, share_interval, smallest
-from analysis.coverage import Caught, Coverage, coverage, default_truths, followed, simulated_tables
+from analysis import record
 from analysis.errors import InputError
 from analysis.evidence import printed, with_evidence
 from analysis.fitting import fit
-from analysis.interval import Interval
+from analysis.intervals import coverage_words
+from analysis.intervals.calibration import (
+    Member,
+    calibrated,
+    level_of,
+    member,
+    outermost,
+    share_interval,
+    smallest,
+)
+from analysis.intervals.coverage import Caught, Coverage, coverage, default_truths, followed, simulated_tables
+from analysis.intervals.interval import Interval
+from analysis.intervals.simulation import rows_like
+from analysis.intervals.uncertainty import bootstrap
 from analysis.laws import LAWS
 from analysis.options import Options
-from analysis.simulation import rows_like
 from analysis.summary import summary
-from analysis.uncertainty import bootstrap
 
 
 def in_trunks(seed=0):

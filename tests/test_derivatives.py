@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from analysis.laws.derivatives import DERIVATIVES
-from analysis.objective import SquaredLog
-from analysis.problem import Problem
-from analysis.shapes import differenced
+from analysis.solver.objective import SquaredLog
+from analysis.solver.problem import Problem
+from analysis.solver.shapes import differenced
 from tests.known import wide
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from budgeted import SYMMETRIC, isoflop_runs
 
-from analysis.envelope import envelope
+from analysis.classical.envelope import envelope
 from analysis.errors import InputError
 from analysis.frontier import Cost, Frontier
 
@@ -108,7 +108,7 @@ def test_whole_runs_are_resampled():
 
 def test_replicate_of_every_run_is_the_estimate():
     """A replicate in which no run is missing is the envelope itself: of three runs at each compute, many are."""
-    from analysis import envelope as module
+    from analysis.classical import envelope as module
 
     frame = curves(sizes=12)
     runs = module._runs(frame, "auto", 4, "auto")

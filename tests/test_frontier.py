@@ -7,6 +7,7 @@ from known import CHINCHILLA_240, TRUTH, needs_reference_data, reference, wide
 from analysis.errors import InputError
 from analysis.fitting import fit
 from analysis.frontier import Cost, Frontier, cost
+from analysis.intervals.uncertainty import bootstrap
 from analysis.laws import (
     LAWS,
     Coupled,
@@ -20,7 +21,6 @@ from analysis.laws import (
     Stretched,
     Tied,
 )
-from analysis.uncertainty import bootstrap
 from scaling import table
 
 COSTS = [Cost(), Cost(kappa=30.0, rho=0.9), Cost(kappa=2.0, rho=1.1)]

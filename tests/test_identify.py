@@ -4,10 +4,10 @@ from known import TRUTH, chinchilla_ratio, narrow, simulated, wide
 
 from analysis.errors import InputError
 from analysis.fitting import fit, solve_batch
-from analysis.identify import confounded, verdict
+from analysis.floor.identify import confounded, verdict
+from analysis.intervals.profile import profile
+from analysis.intervals.uncertainty import bootstrap
 from analysis.laws import Hoffmann
-from analysis.profile import profile
-from analysis.uncertainty import bootstrap
 
 
 def judged(runs, **options):

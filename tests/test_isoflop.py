@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from budgeted import SYMMETRIC, isoflop_runs
 
-from analysis import isoflop as module
-from analysis.allocation import Refused, bias
-from analysis.budgets import by_column, by_compute
+from analysis.classical import isoflop as module
+from analysis.classical.allocation import Refused, bias
+from analysis.classical.budgets import by_column, by_compute
+from analysis.classical.isoflop import isoflop, parabola
 from analysis.errors import InputError
 from analysis.frontier import Cost, Frontier
-from analysis.isoflop import isoflop, parabola
 from analysis.laws import Hoffmann
 
 COMPUTES = np.geomspace(1e17, 1e21, 5)

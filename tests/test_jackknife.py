@@ -7,11 +7,11 @@ from known import TRUTH, chinchilla_ratio, wide
 
 from analysis.errors import InputError
 from analysis.fitting import fit
-from analysis.interval import Jackknifed
-from analysis.jackknife import influence, jackknife, scales
-from analysis.objective import SquaredLog
-from analysis.uncertainty import predict
-from analysis.wild import unbent, wild_bootstrap
+from analysis.intervals.interval import Jackknifed
+from analysis.intervals.jackknife import influence, jackknife, scales
+from analysis.intervals.uncertainty import predict
+from analysis.intervals.wild import unbent, wild_bootstrap
+from analysis.solver.objective import SquaredLog
 
 
 def test_a_draw_of_the_jackknife_is_the_fit_without_a_scale():

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import benchmark, ladders
 from analysis.__main__ import main
-from analysis.benchmark import Settings
 from analysis.errors import InputError
-from analysis.extrapolation import METHODS, Extrapolation, Foretold, methods_named
-from analysis.identify import VERDICTS
+from analysis.floor.identify import VERDICTS
+from analysis.known import benchmark, ladders
+from analysis.known.benchmark import Settings
+from analysis.known.extrapolation import METHODS, Extrapolation, Foretold, methods_named
+from analysis.known.scoreboard import conclusion, scoreboard
+from analysis.known.scores import interval_score, scores
 from analysis.laws import Coupled, Hoffmann
-from analysis.scoreboard import conclusion, scoreboard
-from analysis.scores import interval_score, scores
 from scaling.table import TableError
 
 POWERS = Hoffmann(0.0, 60.0, 0.4, 200.0, 0.42)
@@ -336,7 +336,7 @@ def test_table_given_twice_is_refused(table, capsys):
 def test_figure_shows_hits_misses_claims_and_silence():
     from matplotlib.figure import Figure
 
-    from analysis.interval_plots import plot_limits
+    from analysis.known.interval_plots import plot_limits
 
     methods = {
         "hit": says(1.1, 1.3), "miss": says(0.9, 1.0), "open": says(0.0, np.inf, "not_identified"),

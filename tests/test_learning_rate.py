@@ -6,7 +6,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 import numpy as np
 import pytest
 
-from analysis.transfer import MOVES, series
+from analysis.rates.transfer import MOVES, series
 from scaling.table import read
 
 

@@ -6,10 +6,10 @@ from known import TRUTH, narrow, wide
 
 from analysis.errors import InputError
 from analysis.fitting import fit
-from analysis.objective import LogHuber, SquaredLog
-from analysis.profile import profile, profile_at, profiles
-from analysis.resampling import residual_bootstrap
-from analysis.uncertainty import predict
+from analysis.intervals.profile import profile, profile_at, profiles
+from analysis.intervals.resampling import residual_bootstrap
+from analysis.intervals.uncertainty import predict
+from analysis.solver.objective import LogHuber, SquaredLog
 
 POINT = {"N": 1e10, "D": 1e13}
 

@@ -6,9 +6,9 @@ from test_resampling import seeded
 
 from analysis.errors import InputError
 from analysis.fitting import fit
-from analysis.interval import Uncertainty
-from analysis.methods import METHODS, uncertainty_by
-from analysis.objective import SquaredLog
+from analysis.intervals.interval import Uncertainty
+from analysis.intervals.methods import METHODS, uncertainty_by
+from analysis.solver.objective import SquaredLog
 
 QUICK = [name for name in METHODS if name != "bayes"]
 

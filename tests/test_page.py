@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis import page
+from analysis.pages import page
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"alert(1)&amp;"
 

@@ -16,11 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_transfer import ladder
 
-from analysis import axes, notation, plots, rate_plots
-from analysis.curves import read_curves, read_log
+from analysis import notation
 from analysis.errors import InputError
-from analysis.predictions import Band, Predictions
-from analysis.transfer import series
+from analysis.pages import axes, plots
+from analysis.pages.curves import read_curves, read_log
+from analysis.pages.predictions import Band, Predictions
+from analysis.rates import rate_plots
+from analysis.rates.transfer import series
 
 
 @pytest.fixture

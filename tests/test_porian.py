@@ -8,9 +8,9 @@ import pytest
 from budgeted import isoflop_runs
 from known import needs_reference_data, reference
 
-from analysis.akima import Spline, noise_between, spline, splines
-from analysis.allocation import Refused, line
-from analysis.budgets import by_column, by_compute
+from analysis.classical.akima import Spline, noise_between, spline, splines
+from analysis.classical.allocation import Refused, line
+from analysis.classical.budgets import by_column, by_compute
 from analysis.errors import InputError
 from analysis.frontier import Cost
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from known import TRUTH, chinchilla_ratio, wide
 
-from analysis import posterior as module
 from analysis.errors import InputError
 from analysis.fitting import fit, vector
+from analysis.intervals import posterior as module
+from analysis.intervals.posterior import Model, posterior
+from analysis.intervals.resampling import residual_bootstrap
+from analysis.intervals.sampler import Diagnostics, diagnose, sample
+from analysis.intervals.traced import Traced, bare
 from analysis.laws import LAWS
-from analysis.objective import LogHuber, SquaredLog, SquaredRaw
-from analysis.posterior import Model, posterior
-from analysis.resampling import residual_bootstrap
-from analysis.sampler import Diagnostics, diagnose, sample
-from analysis.traced import Traced, bare
+from analysis.solver.objective import LogHuber, SquaredLog, SquaredRaw
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,15 @@ from test_page import read
 from test_transfer import ladder
 from test_tuning import RATES
 
-from analysis import axes, rate_plots, rate_report, record, report, rows
-from analysis.findings import find
+from analysis import record, rows
 from analysis.options import Options
-from analysis.report import write_limit, write_report
+from analysis.pages import axes, report
+from analysis.pages.findings import find
+from analysis.pages.report import write_limit, write_report
+from analysis.rates import rate_plots, rate_report
+from analysis.rates.transfer import series
 from analysis.source import open_source
 from analysis.summary import summary
-from analysis.transfer import series
 
 OPTIONS = Options(replicates=20, admit=("hoffmann",), columns=("N=params", "D=tokens", "L=loss"))
 HOSTILE = "<img src=x onerror=alert(1)>"

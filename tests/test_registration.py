@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from known import TRUTH, wide
 
-from analysis import record, registration, verification
+from analysis import record
 from analysis.__main__ import main
-from analysis.registration import seal
+from analysis.registered import registration, verification
+from analysis.registered.registration import seal
 
 NOISE = 0.003
 FAST = ["--replicates", "60", "--admit", "hoffmann"]

@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 from test_page import read
 
-from analysis import answer, record, report
+from analysis import record
 from analysis.errors import InputError
-from analysis.findings import find
 from analysis.options import Options
-from analysis.report import write_limit, write_report
+from analysis.pages import answer, report
+from analysis.pages.findings import find
+from analysis.pages.report import write_limit, write_report
 from analysis.source import open_source
 from scaling import table as tables
 

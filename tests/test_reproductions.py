@@ -6,7 +6,7 @@ from known import needs_reference_data, reference
 
 from analysis.fitting import fit
 from analysis.laws import OverTrained
-from analysis.objective import SquaredRaw
+from analysis.solver.objective import SquaredRaw
 from scaling import table
 
 pytestmark = needs_reference_data

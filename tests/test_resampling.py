@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from known import TRUTH, wide
 
-from analysis import noise
 from analysis.errors import InputError
 from analysis.fitting import fit, vector
-from analysis.objective import Likelihood, LogHuber, SquaredLog, SquaredRaw
-from analysis.resampling import design, location, residual_bootstrap, seed_noise_bootstrap
-from analysis.uncertainty import bootstrap, predict
+from analysis.intervals import noise
+from analysis.intervals.resampling import design, location, residual_bootstrap, seed_noise_bootstrap
+from analysis.intervals.uncertainty import bootstrap, predict
+from analysis.solver.objective import Likelihood, LogHuber, SquaredLog, SquaredRaw
 
 
 def seeded(seeds=2, spread=0.01, trunk=0.0, seed=0, sizes=6, budgets=5):

@@ -7,8 +7,8 @@ from known import TRUTH, chinchilla_ratio, simulated, wide
 
 from analysis.evidence import with_evidence
 from analysis.fitting import fit, solve_batch
-from analysis.profile import profile
-from analysis.separation import separations
+from analysis.floor.separation import separations
+from analysis.intervals.profile import profile
 
 NOISE = 0.003
 

@@ -8,12 +8,12 @@ import pytest
 import scipy.optimize
 from known import TRUTH, needs_reference_data, reference, simulated, wide
 
-from analysis import expansion, polish, solving, workers
-from analysis import problem as problems
 from analysis.fitting import fit, noise_delta, robust_scale, solve, solve_batch
 from analysis.laws import LAWS, BrokenTwice, Exponent, Hoffmann, Law
-from analysis.objective import LeastAbsolute, LogHuber, SquaredLog, SquaredRaw
-from analysis.problem import Problem
+from analysis.solver import blas, expansion, polish, solving, workers
+from analysis.solver import problem as problems
+from analysis.solver.objective import LeastAbsolute, LogHuber, SquaredLog, SquaredRaw
+from analysis.solver.problem import Problem
 
 
 class Rising(Law):
@@ -193,6 +193,24 @@ def test_replicates_do_not_depend_on_the_number_of_threads(monkeypatch):
         assert np.array_equal(found[0].parameters, other.parameters)
         assert np.array_equal(found[0].objective, other.objective)
         assert np.array_equal(found[0].status, other.status)
+
+
+def test_openblas_has_one_thread_inside_and_as_many_as_before_outside():
+    found = blas._controls()
+    if not found:
+        pytest.skip("NumPy has no OpenBLAS here, or the system does not list it")
+    before = [int(tell()) for tell, _ in found]
+    for _, put in found:
+        put(2)
+    try:
+        with blas.one_thread():
+            with blas.one_thread():
+                assert all(tell() == 1 for tell, _ in found)
+            assert all(tell() == 1 for tell, _ in found)
+        assert all(tell() == 2 for tell, _ in found)
+    finally:
+        for (_, put), count in zip(found, before, strict=True):
+            put(count)
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (9, 3), (1, 5)])

@@ -10,18 +10,18 @@ import pandas as pd
 import pytest
 
 from analysis import bootstrap, curve, fit, read, specifications
-from analysis.averaging import averages
-from analysis.choices import FACTORS, OBJECTIVES, Specification
-from analysis.decomposition import decompose
+from analysis.choices.averaging import averages
+from analysis.choices.choices import FACTORS, OBJECTIVES, Specification
+from analysis.choices.decomposition import decompose
+from analysis.choices.refits import Task, refit
+from analysis.choices.specification_plots import draw_curve
+from analysis.choices.spread import spread
 from analysis.errors import InputError
 from analysis.fitting import solve_batch
 from analysis.frontier import Frontier, cost
-from analysis.objective import LeastAbsolute, LogHuber, SquaredLog
-from analysis.problem import Problem
-from analysis.refits import Task, refit
-from analysis.specification_plots import draw_curve
-from analysis.spread import spread
-from analysis.uncertainty import resample
+from analysis.intervals.uncertainty import resample
+from analysis.solver.objective import LeastAbsolute, LogHuber, SquaredLog
+from analysis.solver.problem import Problem
 from tests.known import (
     CHINCHILLA_240,
     CHINCHILLA_245,
@@ -356,8 +356,8 @@ def test_the_published_fits_are_among_the_specifications_of_the_chinchilla_rows(
 
 
 def test_the_verb_writes_a_record_that_reads_back(tmp_path, capsys):
-    from analysis.specification_record import read as read_record
-    from analysis.specify import specify
+    from analysis.choices.specification_record import read as read_record
+    from analysis.choices.specify import specify
 
     wide(0.01).to_csv(tmp_path / "runs.csv", index=False)
     specify(tmp_path / "runs.csv", laws=TWO, replicates=4, workers=1, out=tmp_path / "out", json=True)
@@ -374,9 +374,9 @@ def test_the_verb_writes_a_record_that_reads_back(tmp_path, capsys):
 
 
 def test_a_report_shows_the_choices_of_its_own_table_only(tmp_path):
+    from analysis.choices.specify import specify
     from analysis.options import Options
-    from analysis.report import write_report
-    from analysis.specify import specify
+    from analysis.pages.report import write_report
 
     path = tmp_path / "runs.csv"
     wide(0.01).to_csv(path, index=False)
@@ -396,7 +396,7 @@ def test_any_law_with_a_floor_in_N_and_D_can_be_asked():
 
 
 def test_a_file_that_is_no_record_is_refused(tmp_path):
-    from analysis.specification_record import read as read_record
+    from analysis.choices.specification_record import read as read_record
 
     (tmp_path / "specification.json").write_text("{}")
     with pytest.raises(InputError, match="make it again"):

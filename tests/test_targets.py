@@ -7,7 +7,7 @@ from known import simulated, wide
 from analysis.errors import InputError
 from analysis.fitting import fit, solve_batch
 from analysis.laws import Shifted
-from analysis.objective import LogHuber, SquaredLog, SquaredRaw
+from analysis.solver.objective import LogHuber, SquaredLog, SquaredRaw
 
 
 @pytest.mark.parametrize("objective", [LogHuber(1e-3), LogHuber(0.02), SquaredLog(), SquaredRaw()], ids=str)

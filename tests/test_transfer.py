@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from test_tuning import RATES, losses, swept
 
-from analysis import rate_words
-from analysis.transfer import MOVES, STAYS, UNCLEAR, series
+from analysis.rates import rate_words
+from analysis.rates.transfer import MOVES, STAYS, UNCLEAR, series
 
 WIDTHS = (16, 32, 64, 128)
 

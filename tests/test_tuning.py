@@ -9,7 +9,7 @@ import pytest
 
 from analysis import rows
 from analysis.fitting import fit
-from analysis.parabola import optimum
+from analysis.rates.parabola import optimum
 from scaling.folder import StudyFolder
 from scaling.plan import Recipe, product
 from scaling.results import collect, diverged, done, sweep_id

@@ -14,8 +14,8 @@ from known import (
 
 from analysis.errors import InputError
 from analysis.fitting import fit
-from analysis.objective import LogHuber
-from analysis.uncertainty import bootstrap, grouping, predict, resample
+from analysis.intervals.uncertainty import bootstrap, grouping, predict, resample
+from analysis.solver.objective import LogHuber
 from scaling import table
 
 

@@ -1,6 +1,6 @@
 """Exact derivatives of log phi_k in the shape parameters, for laws whose differences cost most of a fit.
 
-A law that is not here is differentiated by differences (`analysis.shapes`), which for four shape parameters takes
+A law that is not here is differentiated by differences (`solver.shapes`), which for four shape parameters takes
 twenty-one evaluations where these take about two.
 """
 

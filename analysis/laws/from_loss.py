@@ -104,7 +104,7 @@ class LossToLoss(Law):
 
     x and y are losses of the same runs, or of runs paired by compute, in nats per token of each corpus. E_x, below the
     least x, is the floor on the one and E that on the other: a run at the floor of the first would be at that of the
-    second. Where the losses span little, E_x, kappa and E are one number.
+    second, and E is what the law gives below E_x. Where the losses span little, E_x, kappa and E are one number.
     """
 
     E: ArrayLike
@@ -135,4 +135,5 @@ class LossToLoss(Law):
     @staticmethod
     def log_basis(exponents: dict[str, Array], columns: dict[str, Array]) -> tuple[Any, ...]:
         """(0, kappa log(x - E_x))."""
-        return 0.0, exponents["kappa"] * np.log(columns["x"] - exponents["E_x"])
+        with np.errstate(divide="ignore"):
+            return 0.0, exponents["kappa"] * np.log(np.maximum(columns["x"] - exponents["E_x"], 0.0))

@@ -1,0 +1,117 @@
+"""The section of a report on the analyst's choices: the figure, which choice moves the answer, averages, what was not
+fitted; made of a specification.json, where the folder has one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis import notation
+from analysis.choices.specification_plots import HEADINGS, NARROW, WIDE, draw_curve, words
+from analysis.choices.specification_record import Record, read
+from analysis.choices.specify import rendered
+from analysis.pages import page
+from analysis.pages.page import Cell, Column, Html, element, joined
+
+NAMES = {"E": "E (nats per token)", "L": "L (nats per token)"}
+
+
+def content(path: Path, table_sha256: str) -> Html | None:
+    """What the page shows of the file; None where there is none. One of another table is named as such, not shown."""
+    if not path.is_file():
+        return None
+    record = read(path)
+    if record.table_sha256 != table_sha256:
+        stale = f"{path.name} is of another table; make it again with python -m analysis specify."
+        return element("p", stale, class_="note flag")
+    at = f"the loss at C = {notation.power(record.at, 2)}"
+    told = [
+        element("p", record.spreads[name].words(words_of))
+        for name, words_of in (("E", "the floor E"), ("L", at))
+    ]
+    return joined([*told, _figure(record), _shares(record), _averages(record), _left_out(record)])
+
+
+def _figure(record: Record) -> Html:
+    spread, shares = record.spreads["E"], record.decompositions["E"]
+    drawn = [
+        rendered(draw_curve(record.table, spread, shares, NAMES["E"], shape), "svg", metadata={"Date": None})
+        for shape in (WIDE, NARROW)
+    ]
+    caption = (
+        f"Above, the floor by each of {spread.specifications} specifications with its {record.level:.0%} interval "
+        f"({record.replicates} refits), in ascending order; below, the choices that each makes, a stroke under it."
+    )
+    return page.figure(
+        "specification_curve",
+        "The floor by every choice of the analyst",
+        caption,
+        *(svg.decode() for svg in drawn),
+    )
+
+
+def _shares(record: Record) -> Html:
+    """A row a factor: what it does to E and to the loss."""
+    columns = [
+        Column("Choice", "label"), Column("Variance of E"), Column("moves E by"), Column("from, to", "words"),
+        Column("Variance of the loss"), Column("moves it by"),
+    ]  # fmt: skip
+    of_loss = {part.factor: part for part in record.decompositions["L"].parts}
+    rows: list[list[Cell | str]] = []
+    for part in record.decompositions["E"].parts:
+        ends = sorted(part.levels.items(), key=lambda item: item[1])
+        span = " to ".join(
+            f"{notation.plain(value)} ({words(part.factor, level)})" for level, value in (ends[0], ends[-1])
+        )
+        other = of_loss[part.factor]
+        rows.append([
+            HEADINGS[part.factor],
+            page.number(part.share, notation.percent(part.share)),
+            page.number(part.move, notation.plain(part.move, 2)),
+            span,
+            page.number(other.share, notation.percent(other.share)),
+            page.number(other.move, notation.plain(other.move, 2)),
+        ])  # fmt: skip
+    left = [record.decompositions[name].interactions for name in ("E", "L")]
+    rest = [page.number(value, notation.percent(value)) for value in left]
+    rows.append(["their interactions", rest[0], "", "", rest[1], ""])
+    note = (
+        "Shares of the variance over specifications by a main-effects fit, averaged over the orders in which the "
+        "choices can enter it; a choice moves the answer by the difference of its levels' medians."
+    )
+    return joined([page.table("What each choice does", columns, rows), element("p", note, class_="note")])
+
+
+def _averages(record: Record) -> Html:
+    """A row a convention of N and C."""
+    level = f"{record.level:.0%} interval"
+    columns = [
+        Column("N is", "label"), Column("C is", "label"), Column("Specifications"),
+        Column("E"), Column(level), Column("Loss"), Column(level),
+    ]  # fmt: skip
+    rows = [
+        [
+            words("N", one["N"]), words("C", one["C"]), str(one["specifications"]),
+            notation.estimate(one["E"], one["E_lo"], one["E_hi"]), notation.interval(one["E_lo"], one["E_hi"]),
+            notation.estimate(one["L"], one["L_lo"], one["L_hi"]), notation.interval(one["L_lo"], one["L_hi"]),
+        ]
+        for one in record.averages
+    ]  # fmt: skip
+    note = (
+        "Averaged over specifications, each counting by the inverse square of its error on larger runs held out. The "
+        "floor and the loss may be compared between conventions of N; amplitudes and exponents may not."
+    )
+    return joined(
+        [page.table("Averages by held-out error", columns, rows), element("p", note, class_="note")]
+    )
+
+
+def _left_out(record: Record) -> Html:
+    if not record.left_out:
+        return element("p", "Every combination of the choices was fitted.", class_="note")
+    total = sum(one["count"] for one in record.left_out)
+    items = [element("li", f"{one['choice']}: {one['reason']} ({one['count']})") for one in record.left_out]
+    return element(
+        "details",
+        element("summary", f"{total} combinations were not fitted, with reasons"),
+        element("ul", *items),
+    )

@@ -1,0 +1,1 @@
+"""The three classical approaches to the best split of compute, side by side."""

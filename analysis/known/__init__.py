@@ -1,0 +1,1 @@
+"""Ways to extrapolate, scored on languages whose limit is known."""

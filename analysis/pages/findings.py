@@ -1,0 +1,307 @@
+"""All that a report says of a table: its fit with evidence, what was held out, and what lies beyond the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import fitting, holdout, limit, record, rows
+from analysis.errors import InputError
+from analysis.evidence import combination, no_floor, with_evidence
+from analysis.fitting import Fit
+from analysis.floor.admissible import admitted
+from analysis.floor.combination import Combination
+from analysis.intervals.coverage import default_truths
+from analysis.intervals.uncertainty import Bootstrap, bootstrap, grouping, predict
+from analysis.limit import Forecast
+from analysis.options import Options
+from analysis.pages.predictions import Predictions
+from analysis.source import Source
+from analysis.verbs import renames, version
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A fit with its evidence, as fit.json holds it, and what is made of it."""
+
+    fit: Fit
+    bootstrap: Bootstrap
+    fitted: pd.DataFrame
+    """The rows fitted, with C."""
+    left_out: pd.DataFrame
+    """Rows with a loss and a C that were not fitted."""
+    forecast: Forecast
+    predictions: Predictions
+    limit: dict[str, Any]
+    """The content of limit.json."""
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """The `identification` entry of fit.json."""
+        return self.fit.identification
+
+    @property
+    def expected(self) -> Array:
+        """The law at the fitted rows."""
+        return self.fit.curve(**self.fit.arguments(self.fitted))
+
+    @property
+    def residuals(self) -> Array:
+        """Relative distance of the observed losses from the law, L / Lhat - 1."""
+        return np.asarray(self.fitted["L"], dtype=np.float64) / self.expected - 1
+
+
+def find(
+    source: Source, options: Options, stored: Path, *, refit: bool = False, say: Say = print
+) -> tuple[Fit, Bootstrap, Combination]:
+    """As `stored_or_made`; raises InputError for a law without a floor of the loss, which is what a report is about."""
+    _require_floor(options)
+    fit, boot, combined = stored_or_made(source, options, stored, refit=refit, say=say)
+    if combined is None:
+        raise AssertionError("a law with a floor is combined with the admissible ones")
+    return fit, boot, combined
+
+
+def stored_or_made(
+    source: Source, options: Options, stored: Path, *, refit: bool = False, say: Say = print
+) -> tuple[Fit, Bootstrap, Combination | None]:
+    """The fit of the source with its evidence, its bootstrap, and it combined with the other admissible laws: from
+    `stored` (fit.json) where that is of this table and these options, else made and written there.
+
+    Raises InputError where `stored` is of another table, unless `refit`: a table that was edited after its fit must not
+    pass for the fitted one.
+    """
+    if stored.is_file() and not refit:
+        fit = record.read(stored)
+        _require_same_table(fit, source, stored)
+        if _is_of(fit, source, options):
+            say(f"using {stored.name}: it is of this table and these options")
+            return fit, *again(source, fit, options)
+        say(f"{stored.name} is of this table and other options: fitting again")
+    fit, boot, combined = _fit(source, options, say)
+    record.write(fit, stored)
+    return fit, boot, combined
+
+
+def again(source: Source, fit: Fit, options: Options) -> tuple[Bootstrap, Combination | None]:
+    """The bootstrap and the combination that a stored fit was made with, which fit.json does not hold."""
+    boot = _bootstrap(source, fit, options)
+    if no_floor(fit):
+        return boot, None
+    return boot, combination(
+        source.table,
+        fit,
+        laws=options.admit,
+        clusters=options.clusters,
+        seed=options.seed,
+        level=options.level,
+    )
+
+
+def fitted(source: Source, options: Options) -> Fit:
+    """The law fitted to the source, naming file, hash and version, without evidence."""
+    found = fitting.fit(
+        source.table,
+        options.law,
+        objective=options.minimised(),
+        weights=options.weights or None,
+        where=options.where or None,
+        x=options.x,
+        y=options.y,
+    )
+    renamed = renames(options.columns)
+    theirs = {
+        ours: f"column {name} of the table" for ours, name in renamed.items() if ours in found.conventions
+    }
+    return replace(
+        found,
+        conventions=found.conventions | theirs,
+        table=source.table_path.name,
+        renamed=renamed,
+        table_sha256=source.table_sha256,
+        version=version(),
+    )
+
+
+def conclude(
+    source: Source,
+    fit: Fit,
+    boot: Bootstrap,
+    combined: Combination,
+    *,
+    at: tuple[float, ...] = (),
+    fit_sha256: str = "",
+    say: Say = print,
+) -> Findings:
+    """Everything that a report shows of a fit."""
+    chosen = fit.select(source.table)
+    say("looking beyond the data")
+    made = limit.forecast(source.table, fit, boot, combined)
+    content = limit.limit(fit, made, at, fit_sha256)
+    return Findings(
+        fit,
+        boot,
+        chosen.frame,
+        _left_out(source, chosen),
+        made,
+        _predictions(fit, boot, chosen.frame),
+        content,
+    )
+
+
+def too_few(source: Source, options: Options) -> str:
+    """Why the table cannot be fitted, where it has fewer rows left than the law has parameters; else empty.
+
+    Raises InputError for options or values that are wrong in any number of rows, as `rows.select` does.
+    """
+    chosen, parameters = _chosen(source, options), len(rows.law_named(options.law).parameters())
+    if len(chosen.frame) >= parameters:
+        return ""
+    total = len(source.table)
+    return f"{len(chosen.frame)} of {total} rows can be fitted, and the law {options.law} has {parameters} parameters"
+
+
+def _chosen(source: Source, options: Options) -> rows.Rows:
+    law = rows.law_named(options.law)
+    columns, target = rows.law_columns(law, options.x), rows.law_target(law, options.y)
+    signed = rows.signed_columns(law, columns)
+    return rows.select(source.table, columns, 0, options.where or None, target, signed)
+
+
+def _require_floor(options: Options) -> None:
+    law = rows.law_named(options.law)
+    instead = "use python -m analysis fit for its parameters, and predict for its values at named runs"
+    if law.floor is None or law.target != "L":
+        raise InputError(
+            f"the law {options.law} has no floor of the loss, and report and limit are about that; {instead}"
+        )
+    if set(law.columns) != {"N", "D"} and len(law.columns) > 1:
+        raise InputError(
+            f"the law {options.law} takes {', '.join(law.columns)}, so compute alone does not say where it goes, and "
+            f"report and limit follow compute; {instead}"
+        )
+
+
+def _is_of(fit: Fit, source: Source, options: Options) -> bool:
+    """Whether a stored fit is what these options would make of the source."""
+    law = rows.law_named(options.law)
+    sections = [(fit.tuning, {"warnings", "sweeps", "trends"})]
+    if not no_floor(fit):
+        judged = {"verdict", "lo", "hi", "falls", "trades", "alone", "admissible"}
+        sections += [(fit.profile, {"lo", "hi", "values"}), (fit.identification, judged)]
+    if any(not keys <= section.keys() for section, keys in sections) or not fit.holdout:
+        return False
+    frame = _chosen(source, options).frame
+    asked = (
+        options.law, options.where or None, options.weights or None, (options.objective, options.delta),
+        options.replicates, options.seed,
+        {options.level}, rows.law_columns(law, options.x), rows.law_target(law, options.y),
+        grouping(frame, options.clusters)[1], len(frame), version(),
+        () if no_floor(fit) else admitted(options.law, options.admit), _truths(frame, options), options.intervals,
+    )  # fmt: skip
+    stored = (
+        fit.law, fit.where, fit.weighted_by, fit.objective_asked, fit.bootstrap.get("replicates"),
+        fit.bootstrap.get("seed"), {interval["level"] for interval in fit.intervals.values()}, fit.columns,
+        fit.target, fit.bootstrap.get("method"), fit.rows, fit.version,
+        tuple(fit.identification.get("admissible", {}).get("admitted", ())), fit.coverage.get("truths", 0),
+        tuple(fit.others),
+    )  # fmt: skip
+    return asked == stored and all(
+        name in frame and (lo, hi) == (frame[name].min(), frame[name].max())
+        for name, (lo, hi) in fit.data_span.items()
+    )
+
+
+def _truths(frame: pd.DataFrame, options: Options) -> int:
+    """Simulated tables that coverage is measured on."""
+    if options.coverage is not None:
+        return options.coverage
+    return default_truths(rows.law_named(options.law), len(frame), options.replicates)
+
+
+def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Combination | None]:
+    say(f"fitting the law {options.law} to {source.table_path.name}")
+    made, boot, combined = with_evidence(
+        source.table,
+        fitted(source, options),
+        replicates=options.replicates,
+        clusters=options.clusters,
+        seed=options.seed,
+        level=options.level,
+        laws=options.admit,
+        truths=options.coverage,
+        methods=options.intervals,
+        say=say,
+    )
+    return record.from_json(record.to_json(made)), boot, combined
+
+
+def _bootstrap(source: Source, fit: Fit, options: Options) -> Bootstrap:
+    return bootstrap(
+        source.table,
+        fit,
+        replicates=options.replicates,
+        clusters=options.clusters,
+        seed=options.seed,
+        level=options.level,
+    )
+
+
+def _require_same_table(fit: Fit, source: Source, stored: Path) -> None:
+    if fit.table_sha256 != source.table_sha256:
+        raise InputError(
+            f"{stored} was fitted to a table with SHA-256 {fit.table_sha256}, but {source.table_path} now has "
+            f"{source.table_sha256}: the table was changed after its fit; restore it, or fit again with --refit"
+        )
+
+
+def _left_out(source: Source, chosen: rows.Rows) -> pd.DataFrame:
+    """Rows that were not fitted and can be shown all the same: those with a loss and a C, 6 N D where there is none."""
+    rest = source.table.drop(index=chosen.frame.index)
+    if "corpus" in rest.columns:
+        rest = rest[rest["corpus"].isin(chosen.frame["corpus"].unique())]
+    if "C" not in rest.columns and {"N", "D"} <= set(rest.columns):
+        rest = rest.assign(C=6.0 * rest["N"] * rest["D"])
+    return (
+        rest[(rest["C"] > 0) & (rest["L"] > 0) & np.isfinite(rest["L"])]
+        if "C" in rest.columns
+        else rest.iloc[:0]
+    )
+
+
+def _predictions(fit: Fit, boot: Bootstrap, frame: pd.DataFrame) -> Predictions:
+    """Every row predicted by the fit of the smaller runs at the first cut that could be made, else by the whole fit."""
+    observed = np.asarray(frame["L"], dtype=np.float64)
+    compute = np.asarray(frame["C"], dtype=np.float64) if "C" in frame else np.full(len(frame), math.nan)
+    cut = next((cut for cut in fit.holdout if not cut["skipped"]), None)
+    if cut is None:
+        made = predict(boot, fit, frame)
+        nothing = np.zeros(len(frame), dtype=bool)
+        return Predictions(compute, observed, made.value, made.lo, made.hi, nothing, math.inf, made.level)
+    seen = frame[compute <= cut["cut"]]
+    refit = holdout.refitted(seen, fit)
+    clusters = boot.method.removeprefix("cluster:")
+    small = bootstrap(
+        seen, refit, replicates=holdout.REPLICATES, clusters=clusters, seed=boot.seed, level=boot.level
+    )
+    held_out = compute > cut["cut"]
+    value, lo, hi = (np.empty(len(frame)) for _ in range(3))
+    for part in (
+        held_out,
+        ~held_out,
+    ):  # apart, so that the held-out intervals are those of the rolling origin
+        made = predict(small, refit, frame[part])
+        value[part], lo[part], hi[part] = made.value, made.lo, made.hi
+    return Predictions(compute, observed, value, lo, hi, held_out, cut["cut"], boot.level)

@@ -1,0 +1,160 @@
+"""Tables of what was done: the runs, what they cost, what the letters mean, and how the page can be made again."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from analysis import notation
+from analysis.pages.page import Cell, Column, Html, element, facts, joined, number, table
+from analysis.requirements import label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.pages.findings import Findings
+    from analysis.source import Source
+
+MEANINGS = {"N": "N, parameters", "D": "D, training tokens", "C": "C, training compute", "L": "L, loss"}
+HEADINGS = {"N": "N", "D": "D", "C": "C (FLOPs)", "L": "L (nats per token)", "bpb": "Bits per byte"}
+FORMS = {"N": notation.count, "D": notation.count, "C": notation.power}
+
+
+def runs(source: Source, found: Findings | None) -> Html:
+    """Every row of the table, those that were not fitted with their reason; sortable."""
+    frame = source.table
+    reasons = _reasons(source, found)
+    off = {} if found is None else dict(zip(found.fitted.index, found.residuals.tolist(), strict=True))
+    shown = [name for name in HEADINGS if name in frame.columns and not frame[name].isna().all()]
+    columns = [Column("Run", "label"), *(Column(HEADINGS[name]) for name in shown)]
+    columns += [Column("Off the law")] if off else []
+    rows = []
+    for (index, row), name in zip(frame.iterrows(), _labels(frame), strict=True):
+        cells: list[Cell | str] = [Cell(name, name), *(_measured(row, column) for column in shown)]
+        cells += [number(off.get(index), notation.change(off.get(index, math.nan)))] if off else []
+        rows.append([*cells, Cell(reasons[index] or "yes", reasons[index] or "yes")])
+    classes = ["out" if reasons[index] else None for index in frame.index]
+    columns.append(Column("In the fit", "words"))
+    return table("Runs", columns, rows, sortable=True, classes=("runs",), row_classes=classes)
+
+
+def cost(source: Source) -> Html:
+    """What the runs cost, as spent and as if each were trained from scratch."""
+    frame = source.table
+    pairs: list[tuple[str, object]] = []
+    scratch = float(frame["C"].sum()) if "C" in frame.columns else math.nan
+    if "C_spent" in frame.columns and frame["C_spent"].notna().all():
+        spent = float(frame["C_spent"].sum())
+        share = f" ({notation.percent(spent / scratch)} of training every run alone: runs of one size share a trunk)"
+        pairs.append(
+            ("Compute spent", f"{notation.power(spent)} FLOPs{share if spent < 0.999 * scratch else ''}")
+        )
+    if math.isfinite(scratch):
+        pairs.append(("Compute, every run from scratch", f"{notation.power(scratch)} FLOPs"))
+    if "device_seconds" in frame.columns and frame["device_seconds"].notna().any():
+        seconds = float(frame["device_seconds"].sum())
+        if {"trunk_device_seconds", "trunk_id"} <= set(frame.columns):
+            seconds += float(frame.groupby("trunk_id")["trunk_device_seconds"].max().sum())
+        pairs.append(("Device time", f"{notation.duration(seconds)} of training, times devices"))
+    else:
+        pairs.append(("Device time", "not recorded in the table"))
+    return facts("Cost", pairs)
+
+
+def conventions(source: Source, found: Findings | None) -> Html:
+    """What the letters mean here."""
+    from scaling.table import COLUMNS
+
+    ours = source.folder is not None
+    given = dict(found.fit.conventions) if found else {}
+    pairs: list[tuple[str, object]] = []
+    for name, title in MEANINGS.items():
+        meaning = COLUMNS[name] if ours else given.get(name, f"column {name} of the table, as it came")
+        if name == "C" and not ours:
+            meaning += ", FLOPs"
+        if name == "L":
+            meaning = COLUMNS["L"]
+        pairs.append((title, meaning))
+    if found is not None and found.forecast.track.cost:
+        made = found.forecast.track.cost
+        error = (
+            f"off by at most {notation.percent(made.largest_error)}"
+            if made.largest_error > 1e-9
+            else "exactly"
+        )
+        power = element("sup", notation.plain(made.rho))
+        said = f" · D, {error} (fitted to the runs' own C; 6 N D has the factor 6 and the power 1)"
+        pairs.append(("Cost of a run", joined([f"C = {notation.plain(made.kappa)} · N", power, said], "")))
+    return facts("Conventions", pairs)
+
+
+def provenance(source: Source, found: Findings | None, commands: Sequence[str]) -> Html:
+    """From what, by what and how this page was made."""
+    pairs: list[tuple[str, object]] = [("Table (SHA-256)", element("code", source.table_sha256))]
+    if source.spec_sha256:
+        pairs.append(("Spec of the study (SHA-256)", element("code", source.spec_sha256)))
+    if "corpus_sha256" in source.table.columns:
+        for name, digest in _corpora(source.table):
+            pairs.append((f"Corpus {name} (SHA-256)", element("code", digest)))
+    if source.versions:
+        pairs.append(("Trained with", ", ".join(source.versions)))
+    used = [
+        f"{name} {metadata.version(name)}" for name in ("scaling", "numpy", "scipy", "pandas", "matplotlib")
+    ]
+    pairs.append(("Analysed with", ", ".join([f"Python {platform.python_version()}", *used])))
+    if found is not None:
+        pairs.append(("Seed of the bootstrap", str(found.bootstrap.seed)))
+    made = element("pre", element("code", "\n".join(commands)))
+    return joined([facts("Provenance", pairs), element("p", "Made again by:"), made])
+
+
+def _labels(frame: pd.DataFrame) -> list[str]:
+    """What a row is called: its name, else its run_id, else its number in the file."""
+    labels = [f"row {place}" for place in range(1, len(frame) + 1)]
+    for column in ("run_id", "name"):
+        if column in frame.columns:
+            given = frame[column].astype("string")
+            labels = [old if new is None else new for old, new in zip(labels, _given(given), strict=True)]
+    return labels
+
+
+def _given(values: pd.Series) -> list[str | None]:
+    return [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
+
+
+def _measured(row: Any, name: str) -> Cell:
+    """A number of a row; a loss with its standard error where that is known."""
+    value = float(row[name]) if not _missing(row[name]) else math.nan
+    written = FORMS[name](value) if name in FORMS else notation.fixed(value, 3)
+    if name == "L" and not _missing(row.get("L_se")):
+        written += f" ± {notation.fixed(float(row['L_se']), 3)}"
+    return number(value, written)
+
+
+def _missing(value: Any) -> bool:
+    import pandas as pd
+
+    return value is None or bool(pd.isna(value))
+
+
+def _reasons(source: Source, found: Findings | None) -> dict[Any, str]:
+    """Why each row of the table is not in the fit, by index; empty for those that are."""
+    if found is None:
+        return dict.fromkeys(source.table.index, "no: no law was fitted")
+    excluded = {row.row: row.reason for row in found.fit.excluded}
+    told = {}
+    for index, row in source.table.iterrows():
+        name = label(source.table, index)
+        reason = source.diverged.get(str(row.get("run_id")), excluded.get(name, "not fitted"))
+        reason = f"“{found.fit.where}” does not hold" if reason == f"not where {found.fit.where}" else reason
+        told[index] = "" if index in found.fitted.index else f"no: {reason}"
+    return told
+
+
+def _corpora(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    names = frame["corpus"] if "corpus" in frame.columns else frame["corpus_sha256"].map(lambda _: "")
+    pairs = {(str(name), str(digest)) for name, digest in zip(names, frame["corpus_sha256"], strict=True)}
+    return sorted(pair for pair in pairs if pair[1] not in ("nan", "<NA>", "None", ""))

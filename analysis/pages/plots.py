@@ -1,0 +1,253 @@
+"""The figures of a report: each function draws on the axes given, and fits, saves and shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis import notation
+from analysis.pages import axes
+from analysis.pages.axes import BAND, BLUE, GREEN, INK, MUTED, ORANGE, SKY, Shades
+from analysis.pages.curves import Curve
+from analysis.pages.predictions import Band, Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+
+MOST_SIZES = 8
+"""Sizes that are labelled one by one; more of them get a scale of shades."""
+LONGEST_BAR = 1.6
+"""Bars that reach further than this factor from every loss run out of the axes, which would show nothing else."""
+COMPUTE, LOSS = "Training compute C (FLOPs)", "Held-out loss (nats per token)"
+
+
+def plot_compute(
+    ax: Axes,
+    table: pd.DataFrame,
+    curves: Sequence[Curve],
+    frontier: Band | None,
+    left_out: pd.DataFrame | None = None,
+    *,
+    words: str = "fitted",
+) -> None:
+    """Loss against compute: every training curve (thin), every measured L (dots), the fitted frontier (black).
+
+    Rows left out of the fit are grey crosses; `words` say what the black line is.
+    """
+    given = [*table["N"], *(curve.N for curve in curves)] if "N" in table else [1.0]
+    sizes = Shades(given, MOST_SIZES)
+    span = axes.padded(table["C"], 0.06, 0.06)
+    reach = [np.asarray(table["L"])]
+    for curve in curves:
+        ax.plot(
+            curve.compute,
+            curve.loss,
+            color=sizes(curve.N),
+            linewidth=0.8,
+            alpha=0.55 if curve.is_trunk else 0.9,
+        )
+        reach.append(curve.loss[curve.compute >= span[0]])
+    colours = sizes.each(table["N"]) if "N" in table else BLUE
+    ax.scatter(table["C"], table["L"], c=colours, s=26, edgecolor="white", linewidth=0.6, zorder=4)
+    if left_out is not None:
+        ax.scatter(left_out["C"], left_out["L"], color=MUTED, marker="x", s=20, linewidth=0.9, zorder=3)
+        reach.append(np.asarray(left_out["L"]))
+    if frontier is not None:
+        frontier = frontier.between(*span)
+        reach.append(frontier.lo)
+        _draw_band(ax, frontier, INK)
+    axes.log_axis(ax, "x", *span, axes.compute, spacious=True)
+    axes.log_axis(ax, "y", *axes.padded(np.concatenate(reach), 0.14, 0.06), axes.loss)
+    if frontier is not None:
+        told = f"black line: {words}\nshaded: its {frontier.words}"
+        ax.text(0.03, 0.03, told, transform=ax.transAxes, fontsize=9, va="bottom")
+    if "N" in table:
+        _name_sizes(ax, sizes)
+    ax.set_xlabel(COMPUTE)
+    ax.set_ylabel("Loss (nats per token)")
+
+
+def plot_budgets(ax: Axes, table: pd.DataFrame, lines: Sequence[tuple[float, Band]]) -> None:
+    """Loss against N, a colour and a fitted line with its interval for each budget D; dots take the nearest budget."""
+    budgets = Shades([d for d, _ in lines] or table["D"], len(lines) or MOST_SIZES)
+    losses = np.asarray(table["L"], dtype=np.float64)
+    ends = [
+        np.clip(end, losses.min() / 1.3, losses.max() * 1.3)
+        for _, band in lines
+        for end in (band.lo, band.hi)
+    ]
+    axes.log_axis(ax, "x", *axes.padded(table["N"], 0.06, 0.24 if lines else 0.06), notation.count)
+    axes.log_axis(ax, "y", *axes.padded(np.concatenate([losses, *ends]), 0.05, 0.05), axes.loss)
+    for budget, band in lines:
+        _draw_band(ax, band, budgets(budget))
+    ax.scatter(
+        table["N"], table["L"], c=budgets.each(table["D"]), s=26, edgecolor="white", linewidth=0.6, zorder=4
+    )
+    entries = [(float(band.value[-1]), notation.count(d), budgets(d)) for d, band in lines]
+    if entries:
+        first = entries[0]
+        entries[0] = (first[0], f"D = {first[1]}", first[2])
+        axes.labels_beside(ax, float(lines[0][1].x[-1]), entries)
+    else:
+        axes.colour_scale(ax, "tokens D", *(notation.count(v) for v in budgets.values[[0, -1]]))
+    ax.set_xlabel("Parameters N (count)")
+    ax.set_ylabel(LOSS)
+
+
+def plot_predictions(ax: Axes, made: Predictions) -> None:
+    """Predicted against observed loss; a perfect prediction lies on the line."""
+    ends = np.clip([made.lo, made.hi], made.observed.min() / LONGEST_BAR, made.observed.max() * LONGEST_BAR)
+    limits = axes.padded([*made.observed, *made.predicted, *ends.ravel()], 0.04, 0.04)
+    axes.log_axis(ax, "x", *limits, axes.loss)
+    axes.log_axis(ax, "y", *limits, axes.loss)
+    ax.plot(limits, limits, color=MUTED, linewidth=0.9)
+    _draw_predictions(ax, made, made.observed, (made.predicted, made.lo, made.hi))
+    fitted, held = int((~made.held_out).sum()), int(made.held_out.sum())
+    ax.text(0.04, 0.97, f"● {fitted} runs fitted", color=BLUE, transform=ax.transAxes, va="top", fontsize=9)
+    if held:
+        words = f"◆ {held} larger {'run' if held == 1 else 'runs'}, held out"
+        ax.text(0.04, 0.91, words, color=ORANGE, transform=ax.transAxes, va="top", fontsize=9)
+    ax.set_xlabel("Observed loss (nats per token)")
+    ax.set_ylabel("Predicted loss (nats per token)")
+
+
+def plot_errors(ax: Axes, made: Predictions) -> None:
+    """How far predictions lie from the observed losses, in per cent, against compute; the cut divides the runs."""
+    axes.log_axis(ax, "x", *axes.padded(made.compute, 0.06, 0.12), axes.compute, spacious=True)
+    ax.axhline(0, color=MUTED, linewidth=0.9)
+    relative = [100 * (values / made.observed - 1) for values in (made.predicted, made.lo, made.hi)]
+    _draw_predictions(ax, made, made.compute, relative)
+    longest = max(100 * (LONGEST_BAR - 1), 1.5 * float(np.abs(relative[0]).max()))
+    low, high = max(ax.get_ylim()[0], -longest), min(ax.get_ylim()[1], longest)
+    ax.set_ylim(low, high)
+    if made.held_out.any():
+        ax.set_ylim(low, high + 0.14 * (high - low))
+        ax.axvline(made.cut, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        for words, side in (("fitted ", "right"), (" held out", "left")):
+            ax.annotate(
+                words, (made.cut, 0.99), xycoords=ax.get_xaxis_transform(), ha=side, va="top", fontsize=9, color=MUTED
+            )  # fmt: skip
+    ax.set_xlabel(COMPUTE)
+    ax.set_ylabel("Prediction minus observation (%)")
+
+
+def plot_profile(
+    ax: Axes,
+    values: ArrayLike,
+    rise: ArrayLike,
+    lo: float,
+    hi: float,
+    *,
+    words: str,
+    unit: str = "nats per token",
+) -> None:
+    """How much worse the best fit gets with the floor E held elsewhere; what lies under the threshold is compatible.
+
+    `rise` [V] is in units of the threshold; lo and hi end the compatible range, NaN where it does not end.
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    ceiling = 4.0
+    values = np.asarray(values, dtype=np.float64)
+    rise = np.clip(np.asarray(rise, dtype=np.float64), 0.0, 20 * ceiling)
+    left, right = _window(values, rise, ceiling)
+    ax.axvspan(
+        left if np.isnan(lo) else lo, right if np.isnan(hi) else hi, color=SKY, alpha=BAND, linewidth=0
+    )
+    ax.axhline(1.0, color=ORANGE, linewidth=1.1, linestyle=(0, (4, 3)))
+    fine = np.linspace(values[0], values[-1], 2000)
+    ax.plot(fine, PchipInterpolator(values, rise)(fine), color=BLUE, linewidth=1.6)
+    ax.plot(values, rise, color=BLUE, linestyle="none", marker="o", markersize=3)
+    ax.set_xlim(left, right)
+    ax.set_ylim(-0.15, ceiling * 1.12)
+    ax.annotate(
+        "threshold", (1.0, 1.0), xycoords=ax.get_yaxis_transform(), xytext=(-3, 4), textcoords="offset points",
+        ha="right", color=ORANGE, fontsize=9, bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1},
+    )  # fmt: skip
+    ax.text(0.5, 0.99, words, transform=ax.transAxes, ha="center", va="top", fontsize=9.5)
+    ax.grid(True, axis="x", color=axes.GRID, linewidth=0.7)
+    ax.set_xlabel("Floor E held at (nats per token)")
+    ax.set_ylabel("Rise of the objective (threshold = 1)")
+
+
+def plot_extrapolation(
+    ax: Axes,
+    table: pd.DataFrame,
+    band: Band,
+    largest: float,
+    *,
+    x: str = "C",
+    floor: tuple[float, float, float] | None = None,
+) -> None:
+    """The fitted loss with its interval, beyond the data on grey; the top tells how far a claim reaches.
+
+    `largest` is the largest x of any run; floor (value, lo, hi) is drawn where the runs identify it.
+    """
+    axes.log_axis(ax, "x", float(band.x[0]), float(band.x[-1]), axes.compute if x == "C" else notation.count)
+    reach = np.concatenate([np.asarray(table["L"]), band.lo, band.hi, floor[1:] if floor else ()])
+    axes.log_axis(ax, "y", *axes.padded(reach[reach > 0], 0.05, 0.12), axes.loss)
+    ax.axvspan(largest, float(band.x[-1]), color=MUTED, alpha=0.09, linewidth=0)
+    ax.scatter(table[x], table["L"], s=18, color=BLUE, edgecolor="white", linewidth=0.5, zorder=4)
+    if floor is not None:
+        ax.axhspan(floor[1], floor[2], color=GREEN, alpha=BAND, linewidth=0)
+        ax.axhline(floor[0], color=GREEN, linewidth=1.1)
+        ax.annotate(
+            "floor E", (0.0, floor[0]), xycoords=ax.get_yaxis_transform(), xytext=(4, 3), textcoords="offset points",
+            color=GREEN, fontsize=9,
+        )  # fmt: skip
+    _draw_band(ax, band, INK)
+    for factor in (1, 10, 100, 1000):
+        if largest * factor <= band.x[-1] * 1.001:
+            ax.axvline(largest * factor, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
+            ax.annotate(
+                "largest run" if factor == 1 else f"{factor}×", (largest * factor, 1.0),
+                xycoords=ax.get_xaxis_transform(), xytext=(-3, -3), textcoords="offset points",
+                ha="right", va="top", color=MUTED, fontsize=9,
+            )  # fmt: skip
+    ax.set_xlabel({"C": COMPUTE, "N": "Parameters N (count)", "D": "Training tokens D (count)"}.get(x, x))
+    ax.set_ylabel(LOSS)
+
+
+def _draw_band(ax: Axes, band: Band, colour: Any) -> None:
+    ax.fill_between(band.x, band.lo, band.hi, color=colour, alpha=BAND, linewidth=0, zorder=1)
+    ax.plot(band.x, band.value, color=colour, linewidth=1.6, zorder=3)
+
+
+def _draw_predictions(ax: Axes, made: Predictions, x: Array, lines: Sequence[Array]) -> None:
+    y, lo, hi = lines
+    many = len(x) > 60
+    for mask, colour, marker in ((~made.held_out, BLUE, "o"), (made.held_out, ORANGE, "D")):
+        bars = np.maximum(np.stack([y - lo, hi - y])[:, mask], 0.0)
+        strength = 0.3 if many and colour == BLUE else 0.8
+        ax.errorbar(x[mask], y[mask], yerr=bars, fmt="none", ecolor=colour, elinewidth=0.8, alpha=strength)
+        ax.plot(
+            x[mask], y[mask], linestyle="none", marker=marker, color=colour, markersize=3 if many else 4.5
+        )
+
+
+def _window(values: Array, rise: Array, ceiling: float) -> tuple[float, float]:
+    """The stretch of E in which the curve is under the ceiling, and a little more."""
+    shown = values[rise <= ceiling]
+    pad = max(0.06 * float(np.ptp(shown)), 0.01 * float(values.max()))
+    return max(float(shown.min()) - pad, float(values.min())), min(
+        float(shown.max()) + pad, float(values.max())
+    )
+
+
+def _name_sizes(ax: Axes, sizes: Shades) -> None:
+    """Name the sizes in the upper right, where falling losses leave room: one by one, or by a scale of shades."""
+    if not sizes.few:
+        axes.colour_scale(ax, "parameters N", *(notation.count(v) for v in sizes.values[[0, -1]]))
+        return
+    title = ax.text(0.985, 0.985, "N =", transform=ax.transAxes, ha="right", va="top", fontsize=9)
+    for rank, n in enumerate(reversed(sizes.values), start=1):
+        ax.annotate(
+            f"● {notation.count(n)}", (1.0, 1.0), xycoords=title.get_transform(), xytext=(-5, -5 - 12.5 * rank),
+            textcoords="offset points", ha="right", va="top", fontsize=9, color=sizes(n),
+        )  # fmt: skip

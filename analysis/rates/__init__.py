@@ -1,0 +1,1 @@
+"""What a table with several learning rates says of the best one."""

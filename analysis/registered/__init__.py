@@ -1,0 +1,1 @@
+"""Predictions registered before a run, and what became of them."""
