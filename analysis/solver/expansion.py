@@ -143,17 +143,10 @@ def _center_at(problem: Problem, x: Array, held: Sequence[str]) -> Center:
 
 
 def linearise(problem: Problem, parameters: Array) -> Linearised:
-    """The law around parameters [P, r] in the fitter's order; the basis is centred by geometric means over the rows in
-    which a term is present, whatever the law, so that condition numbers compare between laws."""
-    terms = problem.terms
-    x = np.concatenate([parameters[:terms], problem.inside(parameters[terms:])])
-    shapes = problem.shapes(x[terms:])
-    present = np.isfinite(shapes.log)
-    count = np.maximum(present.sum(axis=2), 1)
-    log = np.where(present, shapes.log, 0.0).sum(axis=2) / count
-    means = {(k, m): (own * present[k]).sum(axis=1) / count[k] for (k, m), own in shapes.slopes.items()}
-    x[:terms] *= np.exp(log)
-    return _linearised(problem, x, _centred(Shapes(shapes.log, shapes.slopes, {}), Center(log, means, {})))
+    """The law around parameters [P, r] in the fitter's order; derivatives are in the centred basis."""
+    x = centred(problem, parameters, ())
+    shapes = problem.shapes(x[problem.terms :])
+    return _linearised(problem, x, _centred(shapes, _center_at(problem, x, ())))
 
 
 def expand(

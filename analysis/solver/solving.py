@@ -235,8 +235,9 @@ def vector(problem: Problem, params: Mapping[str, float]) -> Array:
 def condition_number(problem: Problem, parameters: Array, weights: Array) -> float:
     """Condition number of d log Lhat / d parameters [rows, P], each column scaled to length 1.
 
-    Amplitudes are those of the basis divided by its geometric mean over rows, so that the number does not grow with
-    the distance of the data from N = D = 1. It is infinite where a parameter has no effect (a term of amplitude 0).
+    Amplitudes are those of the centred basis (see `expansion`), so that the number does not grow with the distance of
+    the data from N = D = 1, nor with rows in which a term is next to nothing. It is infinite where a parameter has no
+    effect (a term of amplitude 0).
     Above 30 parameters trade against each other (Belsley, Kuh and Welsch 1980).
     """
     jacobian = expansion.linearise(problem, parameters[:, None]).jacobian[0] * np.sqrt(weights)
