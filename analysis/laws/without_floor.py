@@ -122,7 +122,8 @@ class Farseer(Law):
 
     It has no floor: on endless data the loss goes to 0 as N grows, however slowly (u may be next to 0). It breaks far
     above the sizes fitted: there the exponent of D is gone, next to no data give a loss of exp(b2), and compute has no
-    best split. Seven shape parameters trade against each other: a fit to a narrow table is ill conditioned.
+    best split. Its family changes with the unit of D: fitted to billions of tokens it is another law. Seven shape
+    parameters trade against each other: a fit to a narrow table is ill conditioned.
     """
 
     E1: ArrayLike
