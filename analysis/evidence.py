@@ -15,7 +15,8 @@ from analysis.floor.combination import Combination
 from analysis.floor.identify import verdict
 from analysis.floor.judgement import judge
 from analysis.floor.separation import separations
-from analysis.intervals.coverage import Coverage, coverage, default_truths
+from analysis.intervals.caught import Coverage
+from analysis.intervals.coverage import coverage, default_truths
 from analysis.intervals.methods import uncertainty_by
 from analysis.intervals.profile import Profile, profile
 from analysis.intervals.profile_coverage import profile_coverage

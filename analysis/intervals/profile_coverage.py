@@ -9,7 +9,8 @@ import numpy as np
 
 from analysis.fitting import Fit, scan, solve_batch
 from analysis.intervals.calibration import calibrated
-from analysis.intervals.coverage import STEPS, Caught, crossed, simulated_tables
+from analysis.intervals.caught import Caught
+from analysis.intervals.coverage import STEPS, crossed, simulated_tables
 from analysis.intervals.interval import Interval, Uncertainty
 from analysis.intervals.profile import Profile
 
