@@ -126,14 +126,19 @@ def _others(
 
 
 def no_floor(fit: Fit) -> str:
-    """Why no verdict is made on the floor of this law: it has none, or it is of another column than the loss; empty
-    where one is."""
+    """Why no verdict is made on the floor of this law: it has none, it is of another column than the loss, or losses
+    may lie below it; empty where one is."""
     if fit.target != "L":
         return (
             f"This law is of {fit.target} and not of the loss L, so nothing is said of a floor of the loss."
         )
     if LAWS[fit.law].floor is None:
         return "This law has no floor."
+    if -1 in LAWS[fit.law].signs:
+        return (
+            "This law takes a term away, so losses may lie below its E: its floor is not bounded by the losses seen, "
+            "and no verdict is made on it."
+        )
     return ""
 
 

@@ -12,7 +12,7 @@ from analysis.floor.combination import weighted_quantiles
 from analysis.floor.judgement import judge
 from analysis.known.extrapolation import METHODS
 from analysis.laws import Coupled, Hoffmann, Power
-from analysis.options import IN_N_AND_D
+from analysis.options import IN_N_AND_D, Options
 
 
 def hoffmann(N, D):
@@ -213,3 +213,9 @@ def test_coverage_of_simulated_floors():
             _, lo, hi = combine(a_ladder(shape, noise=3e-3, seed=seed), replicates=60).floor()
             held.append(lo <= 2.0 <= hi)
     assert sum(held) >= 40
+
+
+@pytest.mark.parametrize("law", ["kaplan", "farseer", "power"])
+def test_only_laws_in_n_and_d_with_a_floor_are_admitted(law):
+    with pytest.raises(InputError, match=f"admit names '{law}', which is no law in N and D with a floor"):
+        Options(admit=("hoffmann", law))

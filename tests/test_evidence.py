@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 from known import wide
 
 from analysis import record
 from analysis.evidence import no_floor, with_evidence
 from analysis.fitting import fit
-from analysis.laws import LAWS, Exponent, Law
+from analysis.laws import LAWS, Annealing, Exponent, Law
 from analysis.laws.law import POWER_OF_A_COLUMN
 from analysis.summary import summary
 
@@ -105,3 +106,10 @@ def test_law_with_a_floor_of_the_loss_gets_a_verdict():
     runs = wide(0.01)
     assert no_floor(fit(runs)) == ""
     assert no_floor(fit(runs, "power")) == ""
+
+
+def test_a_law_that_takes_a_term_away_gets_no_verdict():
+    S1, S2 = np.geomspace(1e3, 1e5, 30), np.tile([0.0, 10.0, 20.0], 10)
+    losses = Annealing(E=2.0, A=10.0, alpha=0.5, B=0.05)(S1=S1, S2=S2)
+    runs = pd.DataFrame({"S1": S1, "S2": S2, "L": losses})
+    assert "not bounded by the losses seen" in no_floor(fit(runs, "annealing"))
