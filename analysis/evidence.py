@@ -184,9 +184,10 @@ def _identification(
     table: pd.DataFrame, fit: Fit, boot: Bootstrap, curve: Profile, combined: Combination
 ) -> dict[str, object]:
     """The verdict by all admissible laws, with what this law alone would say, and the evidence of both."""
-    alone = verdict(table, fit, boot, curve).as_dict()
+    own = verdict(table, fit, boot, curve)
+    alone = own.as_dict()
     said = {name: alone[name] for name in ("verdict", "reason", "E", "lo", "hi")}
-    judged = judge(fit.select(table).frame, combined).as_dict()
+    judged = judge(fit.select(table).frame, combined, own).as_dict()
     return alone | judged | {"alone": said, "admissible": combined.as_dict()}
 
 

@@ -233,7 +233,9 @@ def _floor(identification: Mapping[str, Any], level: float) -> dict[str, Any]:
         "lo": identification["lo"] if verdict == "identified" else None,
         "hi": None if verdict == "not_identified" else identification["hi"],
         "level": level,
-        "method": "all admissible laws and ranges of runs, weighed by how they foretold larger runs",
+        "method": "this law alone: its ranges of runs, profile and bootstrap"
+        if len(identification["admissible"]["admitted"]) == 1
+        else "all admissible laws and ranges of runs, weighed by how they foretold larger runs",
     }
 
 

@@ -120,10 +120,16 @@ def _floor(fit: Fit) -> str:
     ends = f"profile {_span(found['profile'])}, plain bootstrap {_span(found['bootstrap'])}"
     level = f"{found['profile']['level']:.0%}"
     laws = ", ".join(admissible["admitted"])
+    several = len(admissible["admitted"]) > 1
+    by, own = (
+        (f"all admissible laws ({laws})", f"{fit.law} alone")
+        if several
+        else ("this law alone", "its profile and bootstrap")
+    )
     lines = [
         f"floor E: {found['verdict']}. {found['reason']}",
-        f"  {level} by all admissible laws ({laws}): {_ends(found)}",
-        f"  {fit.law} alone: {alone['verdict']}; {level}: {ends}",
+        f"  {level} by {by}: {_ends(found)}",
+        f"  {own}: {alone['verdict']}; {level}: {ends}",
     ]
     if trades:
         lines.append(f"  rank correlation of E over the refits with {trades}")
