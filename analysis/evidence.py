@@ -12,7 +12,7 @@ from analysis import frontier, holdout
 from analysis.fitting import Fit
 from analysis.floor.admissible import combine
 from analysis.floor.combination import Combination
-from analysis.floor.identify import verdict
+from analysis.floor.identify import undetermined, verdict
 from analysis.floor.judgement import judge
 from analysis.floor.separation import separations
 from analysis.intervals.caught import Coverage
@@ -194,7 +194,10 @@ def _identification(
 def _frontier(table: pd.DataFrame, fit: Fit, boot: Bootstrap, measured: Coverage | None) -> dict[str, object]:
     if frontier.two_powers(fit.curve) is None:
         return {}
-    cost = frontier.cost(fit.select(table))
+    chosen = fit.select(table)
+    if doubt := undetermined(fit, fit.problem(chosen.frame)):
+        return {"withheld": f"the split of compute is not determined by these runs: {doubt}"}
+    cost = frontier.cost(chosen)
     many = frontier.Frontier(boot.law, cost)
     names = ("N_exponent", "D_exponent", "L_exponent")
     intervals = {name: printed(name, boot.interval(getattr(many, name)), measured) for name in names}
