@@ -104,6 +104,9 @@ def _candidates(admissible: Mapping[str, Any]) -> Html:
         "above is that of all bootstrap replicates together, blurred by each law's error and its drift from all runs "
         "to the upper half."
     )
+    if len(admissible["admitted"]) == 1:
+        note += " This law stands alone, so that range holds those of its profile and of its bootstrap too."
+        return joined([element("p", note), table("This law alone", columns, rows)])
     return joined([element("p", note), table("All admissible laws", columns, rows)])
 
 
