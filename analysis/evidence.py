@@ -12,7 +12,7 @@ from analysis import frontier, holdout
 from analysis.fitting import Fit
 from analysis.floor.admissible import combine
 from analysis.floor.combination import Combination
-from analysis.floor.identify import verdict
+from analysis.floor.identify import undetermined, verdict
 from analysis.floor.judgement import judge
 from analysis.floor.separation import separations
 from analysis.intervals.caught import Coverage
@@ -126,14 +126,19 @@ def _others(
 
 
 def no_floor(fit: Fit) -> str:
-    """Why no verdict is made on the floor of this law: it has none, or it is of another column than the loss; empty
-    where one is."""
+    """Why no verdict is made on the floor of this law: it has none, it is of another column than the loss, or losses
+    may lie below it; empty where one is."""
     if fit.target != "L":
         return (
             f"This law is of {fit.target} and not of the loss L, so nothing is said of a floor of the loss."
         )
     if LAWS[fit.law].floor is None:
         return "This law has no floor."
+    if -1 in LAWS[fit.law].signs:
+        return (
+            "This law takes a term away, so losses may lie below its E: its floor is not bounded by the losses seen, "
+            "and no verdict is made on it."
+        )
     return ""
 
 
@@ -179,16 +184,20 @@ def _identification(
     table: pd.DataFrame, fit: Fit, boot: Bootstrap, curve: Profile, combined: Combination
 ) -> dict[str, object]:
     """The verdict by all admissible laws, with what this law alone would say, and the evidence of both."""
-    alone = verdict(table, fit, boot, curve).as_dict()
+    own = verdict(table, fit, boot, curve)
+    alone = own.as_dict()
     said = {name: alone[name] for name in ("verdict", "reason", "E", "lo", "hi")}
-    judged = judge(fit.select(table).frame, combined).as_dict()
+    judged = judge(fit.select(table).frame, combined, own).as_dict()
     return alone | judged | {"alone": said, "admissible": combined.as_dict()}
 
 
 def _frontier(table: pd.DataFrame, fit: Fit, boot: Bootstrap, measured: Coverage | None) -> dict[str, object]:
     if frontier.two_powers(fit.curve) is None:
         return {}
-    cost = frontier.cost(fit.select(table))
+    chosen = fit.select(table)
+    if doubt := undetermined(fit, fit.problem(chosen.frame)):
+        return {"withheld": f"the split of compute is not determined by these runs: {doubt}"}
+    cost = frontier.cost(chosen)
     many = frontier.Frontier(boot.law, cost)
     names = ("N_exponent", "D_exponent", "L_exponent")
     intervals = {name: printed(name, boot.interval(getattr(many, name)), measured) for name in names}

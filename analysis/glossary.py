@@ -14,6 +14,8 @@ TERMS = {
     "not_identified": "the runs do not even show that the best of them is above the floor.",
     "all admissible laws": "the floor by every law in N and D that --admit names, on all runs and on the larger half, "
     "weighed by how well each foretold larger runs; the verdict is by this one.",
+    "this law alone": "no other law was admitted beside it: the verdict is the weaker of what its forecasts of "
+    "larger runs and what its profile and bootstrap say, and the interval holds both.",
     "profile": "floors at which the best fit of everything else is not significantly worse.",
     "rank correlation": "what E trades against: near +1 or -1, the two rise and fall together and neither is known "
     "alone.",
@@ -26,13 +28,22 @@ TERMS = {
     "better.",
     "interval": "holds the true value as often as its level says, if the law is right; `caught` is how often it did "
     "on simulated tables of this design, and calibrated intervals are stretched until they do.",
+    "parameters": "the intervals to quote are those of this table; for E that of the verdict, which also allows for "
+    "other laws and for how well larger runs were foretold.",
+    "at level": "the level at which the plain interval is the calibrated one: above the level asked for, plain "
+    "intervals were too narrow. x1.40 after it: where no level was enough, each end lies 1.40 times as far from the "
+    "median of the refits.",
+    "simulated tables": "tables of this design drawn from the law; their noise `a run` is what is drawn for every "
+    "run: the standard deviation of the residuals, corrected for the parameters fitted, with bad runs counted in full.",
     "s.e.": "standard deviation of the parameter over the refits to resampled runs.",
     "bootstrap": "the law is refitted, by the same global search, to runs drawn with replacement.",
     "clusters": "runs that share noise (branches of one trunk) are drawn together.",
-    "frontier": "the split of compute into N and D of least loss; exponents of its powers of C.",
+    "frontier": "the split of compute into N and D of least loss; exponents of its powers of C. It is not given where "
+    "the runs leave the exponents open.",
     "objective": "what is minimised, summed over the rows. log_huber is quadratic in log(L / Lhat) up to delta and "
     "linear beyond it, so that single bad runs do not pull.",
-    "noise": "robust relative standard deviation of the runs about the law.",
+    "noise": "robust relative standard deviation of the runs about the law, which bad runs do not raise; the noise of "
+    "simulated tables counts them and so may be larger.",
     "converged": "the optimiser ended at a minimum.",
     "max_steps": "it did not; the parameters are where it stopped.",
     "at_bound": "a parameter rests at an end of its range: the runs do not determine it.",

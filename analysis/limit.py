@@ -156,12 +156,15 @@ def limit(fit: Fit, made: Forecast, at: Sequence[float] = (), fit_sha256: str = 
 
     E is null unless its verdict is `identified`, so that no program takes it for a limit; `bounded_above_only` gives
     its upper end. Distances to a floor are given only where there is one. null also stands for "never" (`C` or `hi` of
-    a distance). `extrapolation` is how many times the largest run's C a claim is about.
+    a distance), and "not determined" (`N_opt` and `D_opt` where the fit's frontier is withheld). `extrapolation` is how
+    many times the largest run's C a claim is about.
     """
     identification = fit.identification
     verdict, reason = identification["verdict"], identification["reason"]
     points = _points(at, made.largest)
     x, distances = made.track.x, []
+    undetermined = "withheld" in fit.frontier and made.track.cost is not None
+    unknown: dict[str, Any] = dict.fromkeys(("N_opt", "D_opt")) if undetermined else {}
     if verdict == "identified":
         distances = [_distance(made, share) for share in SHARES]
     return {
@@ -170,7 +173,7 @@ def limit(fit: Fit, made: Forecast, at: Sequence[float] = (), fit_sha256: str = 
         "E": _floor(identification, made.level),
         "x": x,
         "largest_run": {x: made.largest},
-        "losses": [_loss(made, point) for point in points],
+        "losses": [_loss(made, point) | unknown for point in points],
         "distances": distances,
         "distances_missing": ""
         if distances
@@ -233,7 +236,9 @@ def _floor(identification: Mapping[str, Any], level: float) -> dict[str, Any]:
         "lo": identification["lo"] if verdict == "identified" else None,
         "hi": None if verdict == "not_identified" else identification["hi"],
         "level": level,
-        "method": "all admissible laws and ranges of runs, weighed by how they foretold larger runs",
+        "method": "this law alone: its ranges of runs, profile and bootstrap"
+        if len(identification["admissible"]["admitted"]) == 1
+        else "all admissible laws and ranges of runs, weighed by how they foretold larger runs",
     }
 
 

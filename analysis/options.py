@@ -95,9 +95,9 @@ class Options:
         from analysis.rows import law_named
 
         for name in self.admit:
-            if law_named(name).columns != ("N", "D"):
+            if law_named(name).columns != ("N", "D") or law_named(name).floor is None:
                 raise InputError(
-                    f"admit names {name!r}, which is no law in N and D; use {', '.join(IN_N_AND_D)}"
+                    f"admit names {name!r}, which is no law in N and D with a floor; use {', '.join(IN_N_AND_D)}"
                 )
 
     def minimised(self) -> Objective | None:

@@ -42,8 +42,9 @@ def of_rows(frame: pd.DataFrame, columns: Mapping[str, str], target: str) -> lis
 
 
 def below_floor(frame: pd.DataFrame, law: Law, target: str) -> list[str]:
-    """A warning of rows whose target is below the floor that was fitted, by name."""
-    if law.floor is None:
+    """A warning of rows whose target is below the floor that was fitted, by name; none of a law that takes a term
+    away, which may go below its floor."""
+    if law.floor is None or -1 in law.signs:
         return []
     E = float(law.as_dict()[law.floor])
     low = _values(frame, target) < E

@@ -16,6 +16,10 @@ from analysis.requirements import NAMED
 from analysis.rows import X
 
 WIDTH = 80
+ROUNDING = 1e-9
+"""Relative difference of an estimate and an end of its interval that is rounding."""
+RIVALS = 2
+"""Equally good fits that are printed; the others are counted."""
 
 
 def summary(fit: Fit) -> str:
@@ -71,7 +75,8 @@ def _how(fit: Fit) -> str:
         f"  {_objective(fit)}",
         f"  status {fit.status}; condition number {fit.condition_number:.3g}; {fit.restarts.reached} of "
         f"{fit.restarts.tried} starts reached the best objective",
-        *(f"  AN EQUALLY GOOD FIT is {_pairs(rival)}" for rival in fit.restarts.rivals),
+        *(f"  AN EQUALLY GOOD FIT is {_pairs(rival)}" for rival in fit.restarts.rivals[:RIVALS]),
+        f"  and {more} more" if (more := len(fit.restarts.rivals) - RIVALS) > 0 else "",
         f"  {'; '.join(f'{name} is {meaning}' for name, meaning in fit.conventions.items())}",
     ]
     return "\n".join(_wrapped(line) for line in lines if line.strip())
@@ -106,7 +111,30 @@ def _parameters(fit: Fit) -> str:
     refits = f"{boot['replicates']} refits ({statuses}), seed {boot['seed']}"
     how = f"bootstrap of {boot['units']} {_unit(boot['method'])}: {refits}"
     table = f"parameters\n{table}"
-    return "\n".join([table, _wrapped(how), *([_wrapped(boot["note"])] if boot["note"] else [])])
+    notes = [*_doubtful(fit), *([boot["note"]] if boot["note"] else [])]
+    return "\n".join([table, _wrapped(how), *map(_wrapped, notes)])
+
+
+def _doubtful(fit: Fit) -> list[str]:
+    """Of which parameters the interval does not say how well they are known."""
+    outside, still = [], []
+    for name, value in fit.params.items():
+        lo, hi = (
+            (fit.intervals[name][end] for end in ("lo", "hi")) if name in fit.intervals else (value, value)
+        )
+        slack = ROUNDING * abs(value)
+        if not lo - slack <= value <= hi + slack:
+            outside.append(name)
+        elif fit.status == "at_bound" and name in fit.intervals and hi - lo <= slack:
+            still.append(name)
+    told = []
+    if outside:
+        told.append(f"{', '.join(outside)}: the value is outside its interval, so the refits ended elsewhere")
+    if still:
+        told.append(
+            f"{', '.join(still)}: all refits ended there, so the interval does not say how well it is known"
+        )
+    return told
 
 
 def _floor(fit: Fit) -> str:
@@ -120,10 +148,16 @@ def _floor(fit: Fit) -> str:
     ends = f"profile {_span(found['profile'])}, plain bootstrap {_span(found['bootstrap'])}"
     level = f"{found['profile']['level']:.0%}"
     laws = ", ".join(admissible["admitted"])
+    several = len(admissible["admitted"]) > 1
+    by, own = (
+        (f"all admissible laws ({laws})", f"{fit.law} alone")
+        if several
+        else ("this law alone", "its profile and bootstrap")
+    )
     lines = [
         f"floor E: {found['verdict']}. {found['reason']}",
-        f"  {level} by all admissible laws ({laws}): {_ends(found)}",
-        f"  {fit.law} alone: {alone['verdict']}; {level}: {ends}",
+        f"  {level} by {by}: {_ends(found)}",
+        f"  {own}: {alone['verdict']}; {level}: {ends}",
     ]
     if trades:
         lines.append(f"  rank correlation of E over the refits with {trades}")
@@ -134,6 +168,8 @@ def _frontier(fit: Fit) -> str:
     found = fit.frontier
     if not found:
         return ""
+    if "withheld" in found:
+        return _wrapped(f"no compute-optimal frontier: {found['withheld']}")
     rows = [
         (f"{name}_opt ~ C^a, a", f"{found[key]:.4g}", _ends(found["intervals"][key]))
         for name, key in (("N", "N_exponent"), ("D", "D_exponent"))

@@ -1,6 +1,7 @@
 """All admissible laws together: they hold the truth where one law is sure and wrong, and claim no floor for none."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,12 @@ import pytest
 from analysis.errors import InputError
 from analysis.floor.admissible import admitted, combine
 from analysis.floor.combination import weighted_quantiles
+from analysis.floor.identify import Verdict
 from analysis.floor.judgement import judge
+from analysis.intervals.uncertainty import Interval
 from analysis.known.extrapolation import METHODS
 from analysis.laws import Coupled, Hoffmann, Power
-from analysis.options import IN_N_AND_D
+from analysis.options import IN_N_AND_D, Options
 
 
 def hoffmann(N, D):
@@ -160,7 +163,8 @@ def test_with_too_few_runs_for_any_candidate_the_law_stands_alone_untested():
     found = combine(table, replicates=30)
     assert [c.law for c in found.candidates] == ["hoffmann"] and not found.tested
     said = judge(table, found)
-    assert said.verdict == "not_identified" and "too few runs" in said.reason
+    assert said.verdict == "not_identified"
+    assert "hoffmann needs 7 runs" in said.reason and "below 1/3 of it are" in said.reason
     with pytest.raises(InputError, match="4 of 4 rows are left for the 5 parameters"):
         combine(a_ladder(hoffmann, sizes=2, budgets=2, seeds=1))
 
@@ -213,3 +217,23 @@ def test_coverage_of_simulated_floors():
             _, lo, hi = combine(a_ladder(shape, noise=3e-3, seed=seed), replicates=60).floor()
             held.append(lo <= 2.0 <= hi)
     assert sum(held) >= 40
+
+
+@pytest.mark.parametrize("law", ["kaplan", "farseer", "power"])
+def test_only_laws_in_n_and_d_with_a_floor_are_admitted(law):
+    with pytest.raises(InputError, match=f"admit names '{law}', which is no law in N and D with a floor"):
+        Options(admit=("hoffmann", law))
+
+
+def test_a_law_that_stands_alone_says_no_more_than_its_own_profile_and_bootstrap():
+    table = a_ladder(hoffmann)
+    found = combine(table, laws=(), replicates=30)
+    by_forecasts = judge(table, found)
+    ends = Interval(0.5, 2.4, 0.9, "profile")
+    own = Verdict("not_identified", "It is not.", 2.0, 0.5, 2.4, ends, ends, 1.0, {}, {})
+    said = judge(table, found, own)
+    assert said.verdict == "not_identified"
+    assert said.lo <= min(0.5, by_forecasts.lo) and said.hi >= max(2.4, by_forecasts.hi)
+    assert "this law alone" in by_forecasts.reason and "all admissible laws" not in said.reason
+    certain = replace(own, lo=by_forecasts.lo, hi=by_forecasts.hi)
+    assert judge(table, found, certain).reason == "By the profile and bootstrap of this law: It is not."

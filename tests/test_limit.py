@@ -204,3 +204,10 @@ def test_limit_json_is_whole_and_holds_no_infinity(wide, tmp_path):
     assert "Infinity" not in text and "NaN" not in text
     assert json.loads(text)["table_sha256"] == found.table_sha256
     assert [p.name for p in tmp_path.iterdir()] == ["limit.json"]
+
+
+def test_no_split_is_given_where_the_runs_do_not_determine_one(wide):
+    found, _, made = wide
+    told = limit.limit(replace(found, frontier={"withheld": "the split of compute is not determined"}), made)
+    assert all(claim["N_opt"] is None and claim["D_opt"] is None for claim in told["losses"])
+    assert all(claim["L"] > 0 for claim in told["losses"])

@@ -8,6 +8,8 @@ from known import chinchilla_ratio, wide
 from analysis import record
 from analysis.errors import InputError
 from analysis.fitting import fit
+from analysis.laws import Annealing
+from analysis.plausibility import below_floor
 from scaling.table import loss_units, read
 
 NOISE = 0.003
@@ -155,3 +157,12 @@ def test_perplexity_is_refused_and_bits_per_byte_are_said(tmp_path):
 
 def test_column_that_speaks_of_something_else_is_no_unit():
     assert loss_units(wide().assign(unit="GPU hours")) is None
+
+
+def test_a_law_that_takes_a_term_away_may_go_below_its_floor():
+    S1, S2 = np.geomspace(1e3, 1e5, 30), np.tile([0.0, 10.0, 20.0], 10)
+    frame = pd.DataFrame({"S1": S1, "S2": S2})
+    law = Annealing(E=2.0, A=10.0, alpha=0.5, B=0.05)
+    frame["L"] = law(S1=S1, S2=S2)
+    assert frame.L.min() < law.E
+    assert below_floor(frame, law, "L") == []

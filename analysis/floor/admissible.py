@@ -84,6 +84,23 @@ def combine(
     return Combination(weighed, level, seed, best, best * _noise_below(len(frame), weighed, level), names)
 
 
+def untested(frame: pd.DataFrame, first: Candidate) -> str:
+    """Why a candidate could not be held to the larger of selected rows: what lies below each cut, and what it needs."""
+    columns, scale = first.fit.columns, _scale(frame, first.fit.columns)
+    size = np.asarray(frame[scale], dtype=np.float64)
+    told = []
+    for cut in CUTS:
+        seen = frame[size <= size.max() / cut]
+        values = ", ".join(f"{seen[column].nunique()} of {column}" for column in columns.values())
+        told.append(f"below 1/{cut:g} of it are {len(seen)} (distinct values: {values})")
+    needed = len(first.fit.params) + SPARE
+    return (
+        f"The floor could not be tested on larger runs: {first.law} needs {needed} runs ({len(first.fit.params)} "
+        f"parameters and {SPARE} more), at three values of each column, below a part of the largest {scale}; "
+        f"{', and '.join(told)}."
+    )
+
+
 def admitted(law: str, laws: Sequence[str]) -> tuple[str, ...]:
     """The law that is asked for, and beside one in N and D the others."""
     return tuple(dict.fromkeys((law, *laws) if LAWS[law].columns == ("N", "D") else (law,)))

@@ -66,6 +66,16 @@ class Combination:
         return self.candidates[0]
 
     @property
+    def of_one_law(self) -> bool:
+        """Whether no law is admitted beside the one that was asked for."""
+        return len(self.admitted) == 1
+
+    @property
+    def words(self) -> str:
+        """Whose judgement it is."""
+        return "this law alone" if self.of_one_law else "all admissible laws"
+
+    @property
     def tested(self) -> bool:
         """Whether any candidate could be held to runs larger than those it was fitted to."""
         return any(candidate.missed for candidate in self.candidates)

@@ -24,6 +24,8 @@ FALL = 2.0
 """A term is seen when it falls by this factor over the runs: less, and any slowly varying function fits as well."""
 PRECISE = 0.02
 """A floor known within this share of itself is known, however near to it the runs came."""
+FLAT = 1e-9
+"""Relative fall of a term below which it is constant but for rounding."""
 AT_END = 2e-4
 """Share of its range within which an exponent is at an end of it."""
 CONFOUNDED = 0.99
@@ -185,7 +187,38 @@ def unsound(fit: Fit, problem: Problem) -> str:
     for name, exponent in problem.exponents.items():
         place = float(exponent.place(fit.params[name]))
         if place > 1 - AT_END or (place < AT_END and not exponent.nested):
+            if why := _arbitrary(fit, problem, name):
+                return f"The exponent {name} is not determined by these runs: {why}."
             return f"The exponent {name} ended at {fit.params[name]:.4g}, an end of its range: this law does not fit."
+    return ""
+
+
+def _arbitrary(fit: Fit, problem: Problem, exponent: str) -> str:
+    """Why a design leaves an exponent open, wherever it ended; empty where it does not."""
+    for pair in confounded(problem, fit):
+        if exponent in (pair.first, pair.second):
+            return f"{pair.first} and {pair.second} cannot be told apart, since their terms vary together in every run"
+    falls = term_falls(problem, fit)
+    m = list(problem.exponents).index(exponent)
+    terms = [problem.law.amplitudes[k] for k, other in problem.couplings if other == m]
+    if terms and all(falls[name] < 1 + FLAT for name in terms):
+        return f"the term with {terms[0]} is the same in every run"
+    if terms and all(fit.params.get(name, 1.0) == 0 for name in terms):
+        return f"the term with {terms[0]} is 0, or too small to see"
+    return ""
+
+
+def undetermined(fit: Fit, problem: Problem) -> str:
+    """Why the runs do not determine how the loss splits between its terms, and so no frontier; empty where they do."""
+    for name in problem.exponents:
+        if why := _arbitrary(fit, problem, name):
+            return why
+    if doubt := unsound(fit, problem):
+        return doubt[0].lower() + doubt[1:].removesuffix(".")
+    if fit.restarts.rivals:
+        rival = fit.restarts.rivals[0]
+        other = ", ".join(f"{name} {rival[name]:.3g}" for name in problem.exponents if name in rival)
+        return f"another fit is as good ({other})"
     return ""
 
 

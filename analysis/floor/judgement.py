@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from analysis.floor.admissible import untested
 from analysis.floor.combination import Combination
-from analysis.floor.identify import FALL, PRECISE, term_falls, unsound
+from analysis.floor.identify import FALL, PRECISE, VERDICTS, Verdict, term_falls, unsound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +29,11 @@ class Judgement:
         return dict(vars(self))
 
 
-def judge(frame: pd.DataFrame, combined: Combination) -> Judgement:
+def judge(frame: pd.DataFrame, combined: Combination, own: Verdict | None = None) -> Judgement:
     """What selected rows say of the floor E by every admissible law and range of runs.
+
+    A law that stands alone has no others to widen its interval: with its `own` verdict the interval is that of both
+    together, and the verdict the weaker of the two.
 
     `identified`, all of: at least one law could be held to runs larger than those it was fitted to; the first law's
     fit is sound (its optimiser converged, no exponent at an end of its range) and its terms fall by 2 times or more
@@ -40,7 +44,12 @@ def judge(frame: pd.DataFrame, combined: Combination) -> Judgement:
     interval.
     """
     E, lo, hi = combined.floor()
+    if own is None or not combined.of_one_law:
+        return Judgement(*_verdict(frame, combined, E, lo, hi), E, lo, hi)
+    lo, hi = min(lo, own.lo), max(hi, own.hi)
     name, reason = _verdict(frame, combined, E, lo, hi)
+    if VERDICTS.index(own.verdict) > VERDICTS.index(name):
+        name, reason = own.verdict, f"By the profile and bootstrap of this law: {own.reason}"
     return Judgement(name, reason, E, lo, hi)
 
 
@@ -50,26 +59,21 @@ def _verdict(frame: pd.DataFrame, combined: Combination, E: float, lo: float, hi
     if unreliable := unsound(first.fit, problem):
         return "not_identified", unreliable
     if not combined.tested:
-        return (
-            "not_identified",
-            "No law could be held to runs larger than those it was fitted to: too few runs.",
-        )
+        return "not_identified", untested(frame, first)
     falls = term_falls(problem, first.fit)
     if unseen := [name for name, fall in falls.items() if fall < FALL]:
         fall = f"{falls[unseen[0]]:.2f}-fold over them, where {FALL:g}-fold is needed"
         return "not_identified", f"The runs span too little: the term with {unseen[0]} falls only {fall}."
-    doubt = _doubt(E, lo, hi, best)
+    doubt, by = _doubt(E, lo, hi, best), combined.words
     if not doubt:
-        reason = (
-            f"By all admissible laws the floor lies in {lo:.4g} to {hi:.4g}, and the best run at {best:.4g}."
-        )
+        reason = f"By {by} the floor lies in {lo:.4g} to {hi:.4g}, and the best run at {best:.4g}."
         return "identified", reason
     if hi < best:
-        reason = f"By all admissible laws the floor lies below {hi:.4g} (the best run is at {best:.4g}), but {doubt}."
+        reason = f"By {by} the floor lies below {hi:.4g} (the best run is at {best:.4g}), but {doubt}."
         return "bounded_above_only", reason
     return (
         "not_identified",
-        f"The admissible laws do not bound the floor below the best run ({best:.4g}), and {doubt}.",
+        f"By {by} the floor is not bounded below the best run ({best:.4g}), and {doubt}.",
     )
 
 
@@ -79,7 +83,7 @@ def _doubt(E: float, lo: float, hi: float, best: float) -> str:
         return "no floor at all (E = 0) is admissible too"
     if hi - lo > max(best - E, PRECISE * E):
         return (
-            f"their interval, {lo:.4g} to {hi:.4g}, is wider than the {best - E:.3g} that the best run lies above the "
-            "middle of them"
+            f"the interval, {lo:.4g} to {hi:.4g}, is wider than the {best - E:.3g} that the best run lies above its "
+            "median"
         )
     return ""

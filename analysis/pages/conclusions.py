@@ -53,7 +53,7 @@ def floor(found: Findings) -> Html:
         ("Why", verdict["reason"]),
         (
             "Range that counts",
-            f"{notation.interval(verdict['lo'], verdict['hi'])}: by all admissible laws together, below",
+            f"{notation.interval(verdict['lo'], verdict['hi'])}: by {_judges(verdict['admissible'])}, below",
         ),
         *_truth(found),
         ("By this law alone", f"{VERDICTS[verdict['alone']['verdict']]}. {verdict['alone']['reason']}"),
@@ -71,6 +71,10 @@ def floor(found: Findings) -> Html:
     falls = ", ".join(f"{name} {notation.times(fall)}" for name, fall in verdict["falls"].items())
     pairs.append(("Fall of each term over the runs", f"{falls} (below 2× a floor cannot be read off)"))
     return joined([facts("Verdict on the floor and its evidence", pairs), _candidates(verdict["admissible"])])
+
+
+def _judges(admissible: Mapping[str, Any]) -> str:
+    return "this law alone" if len(admissible["admitted"]) == 1 else "all admissible laws together"
 
 
 def _truth(found: Findings) -> list[tuple[str, object]]:
@@ -100,6 +104,9 @@ def _candidates(admissible: Mapping[str, Any]) -> Html:
         "above is that of all bootstrap replicates together, blurred by each law's error and its drift from all runs "
         "to the upper half."
     )
+    if len(admissible["admitted"]) == 1:
+        note += " This law stands alone, so that range holds those of its profile and of its bootstrap too."
+        return joined([element("p", note), table("This law alone", columns, rows)])
     return joined([element("p", note), table("All admissible laws", columns, rows)])
 
 
