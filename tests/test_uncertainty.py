@@ -120,6 +120,29 @@ def test_interval_of_a_new_run_is_wider_than_that_of_the_law():
     assert (made.law_hi < made.hi).all()
 
 
+def test_interval_of_a_new_run_never_ends_inside_that_of_the_law():
+    runs = wide(0.01)
+    found = fit(runs)
+    boot = bootstrap(runs, found, replicates=30)
+    points = {"N": np.geomspace(1e6, 1e12, 60), "D": np.geomspace(1e8, 1e14, 60)}
+    made = predict(boot, found, points)
+    assert (made.lo < made.law_lo).all()
+    assert (made.law_hi < made.hi).all()
+
+
+def test_noise_of_a_new_run_is_counted_once():
+    N = np.repeat(np.geomspace(1e7, 1e9, 4), 3)
+    D = N * np.tile([5.0, 30.0, 200.0], 4)
+    halves = []
+    for seed in range(8):
+        runs = simulated(N, D, 0.005, seed)
+        found = fit(runs)
+        made = predict(bootstrap(runs, found, replicates=60, seed=seed), found, {"N": [1e8], "D": [3e9]})
+        halves.append(np.log(made.hi / made.lo)[0] / 2)
+    # 1.645 x 0.005 of noise and 0.3 of that of the fit; twice expanded percentiles of 12 rows made 0.02
+    assert 0.006 < np.median(halves) < 0.014
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [({"replicates": 1}, "replicates is 1"), ({"level": 1.0}, "level is 1.0"), ({"clusters": "x"}, "'x'")],

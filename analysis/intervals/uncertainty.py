@@ -169,14 +169,16 @@ def predict(
 ) -> Prediction:
     """Loss at points (a mapping or table with the table's column names), with intervals.
 
-    The law's interval is that of the curves of the draws; a new run's adds to every draw a residual drawn from the
-    fit's, or multiplies it by the exponential of one where residuals are of logarithms. With noise=False both are the
-    law's. Raises InputError for a method without draws, and, with noise, for a jackknife.
+    The law's interval is that of the curves of the draws. A new run's reaches from the value v, in the unit of the
+    residuals, as far as sqrt(h^2 + q^2) on either side: h is the reach of the law's interval there and q that of plain
+    percentiles of `boot.residuals`, which are scaled up already for what the parameters paid for. It never ends inside
+    the law's. With noise=False both are the law's. Raises InputError for a method without draws, and, with noise, for a
+    jackknife.
     """
     level = boot.level if level is None else level
     check_level(level)
     columns = {name: np.atleast_1d(column) for name, column in fit.arguments(points).items()}
-    curves = boot.law(**columns)
+    value, curves = fit.curve(**columns), boot.law(**columns)
     law_lo, law_hi = boot.ends(curves, level)
     lo, hi = law_lo, law_hi
     if noise:
@@ -184,9 +186,23 @@ def predict(
             raise InputError(
                 "a jackknife tells of the law and not of a new run; use noise=False or a bootstrap"
             )
-        drawn = np.random.default_rng(boot.seed + 1).choice(boot.residuals, size=curves.shape)
-        lo, hi = boot.ends(curves + drawn if fit.objective.raw else curves * np.exp(drawn), level)
-    return Prediction(fit.curve(**columns), law_lo, law_hi, lo, hi, level)
+        lo, hi = _of_new_run(value, law_lo, law_hi, boot.residuals, level, raw=fit.objective.raw)
+    return Prediction(value, law_lo, law_hi, lo, hi, level)
+
+
+def _of_new_run(
+    value: Array, law_lo: Array, law_hi: Array, residuals: Array, level: float, *, raw: bool
+) -> tuple[Array, Array]:
+    """The ends of `predict`; percentiles of n residuals are those at (i - 1/2) / n, the means of their order."""
+    least, most = np.quantile(residuals, tails(level), method="hazen")
+    if raw:
+        below, above = value - law_lo, law_hi - value
+    else:
+        below, above = np.log(value / law_lo), np.log(law_hi / value)
+    below = np.hypot(np.maximum(below, 0.0), min(least, 0.0))
+    above = np.hypot(np.maximum(above, 0.0), max(most, 0.0))
+    lo, hi = (value - below, value + above) if raw else (value * np.exp(-below), value * np.exp(above))
+    return np.minimum(lo, law_lo), np.maximum(hi, law_hi)
 
 
 def grouping(frame: pd.DataFrame, clusters: str = "auto") -> tuple[NDArray[np.intp], str]:
