@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.errors import InputError
 from analysis.fitting import Fit
-from analysis.origin import Foretelling, foretell, growth, refitted
+from analysis.origin import Foretelling, foretell, growth, refitted, within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,8 @@ def rolling_origin(
         if progress:
             progress(f"predicting the runs beyond 1/{factor:g} of the largest compute")
         limit = float(compute.max()) / factor
-        seen, unseen = frame[compute <= limit], frame[compute > limit]
+        small = within(compute, limit)
+        seen, unseen = frame[small], frame[~small]
         try:
             made = foretell(
                 fit, frame, limit, replicates=replicates, level=level, seed=seed, clusters=clusters

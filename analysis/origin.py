@@ -31,6 +31,7 @@ INNER = (math.sqrt(3.0), 3.0, math.sqrt(30.0), 10.0, 30.0)
 INNER_REPLICATES = 100
 STEPS = 60
 """Of the optimiser in an inner refit."""
+TIE = 1e-9
 FEWEST = 4
 """Rows beyond an inner origin from which it is asked how many it misses."""
 
@@ -100,7 +101,8 @@ def foretell(
     Raises InputError where they cannot be fitted: no row more than parameters, or all of one cluster.
     """
     compute = np.asarray(frame["C"], dtype=np.float64)
-    seen, unseen = frame[compute <= cut], frame[compute > cut]
+    small = within(compute, cut)
+    seen, unseen = frame[small], frame[~small]
     needed = len(fit.params) + 1
     if len(seen) < needed:
         raise InputError(
@@ -111,16 +113,22 @@ def foretell(
         seen, refit, replicates=replicates, clusters=clusters, seed=seed, level=level, max_steps=max_steps
     )
     made = predict(boot, refit, unseen, level=level)
-    distance = np.log1p(compute[compute > cut] / cut)
+    distance = np.log1p(compute[~small] / cut)
     return Foretelling(
         fit.aims(unseen), made.value, made.lo, made.hi, distance, fit.objective.raw, refit.status
     )
 
 
+def within(compute: Array, cut: float) -> NDArray[np.bool_]:
+    """Which runs are at most at the cut; one at it to the rounding of its units is."""
+    return np.asarray(compute <= cut * (1 + TIE))
+
+
 def refitted(rows: pd.DataFrame, fit: Fit) -> Fit:
-    """The same law, objective and weights fitted to other rows."""
+    """The same law, objective and weights fitted to other rows; a delta from the noise is that of these rows."""
     x = fit.columns.get(X, "C")
-    return fitting.fit(rows, fit.law, objective=fit.objective, weights=fit.weighted_by, x=x, y=fit.target)
+    objective = None if fit.delta_from_noise else fit.objective
+    return fitting.fit(rows, fit.law, objective=objective, weights=fit.weighted_by, x=x, y=fit.target)
 
 
 def growth(

@@ -26,6 +26,7 @@ from analysis.intervals.simulation import rows_like
 from analysis.intervals.uncertainty import bootstrap
 from analysis.laws import LAWS
 from analysis.options import Options
+from analysis.solver.objective import Likelihood
 from analysis.summary import summary
 
 
@@ -200,6 +201,20 @@ def test_noisy_rows_are_the_noisy_ones_in_simulated_tables_too():
     tables = simulated_tables(runs, found, boot, truths=60)
     spread = np.std([np.log(table.L / truth(N=table.N, D=table.D)) for truth, table in tables], axis=0)
     assert np.median(spread[noisy]) > 5 * np.median(spread[~noisy])
+
+
+def test_simulated_noise_under_the_likelihood_is_that_of_each_scale():
+    N = np.repeat(np.geomspace(1e6, 1e9, 12), 6)
+    runs = simulated(N, 20 * N, 0.0).assign(C=120 * N**2, seed=np.tile(np.arange(6), 12))
+    noise = 0.02 * (runs.C / runs.C.min()) ** -0.4
+    runs["L"] *= np.exp(noise * np.random.default_rng(0).standard_normal(72))
+    found = fit(runs, "power", objective=Likelihood())
+    boot = bootstrap(runs, found, replicates=40)
+    tables = simulated_tables(runs, found, boot, truths=60)
+    spread = np.std([np.log(table.L / truth(x=table.C)) for truth, table in tables], axis=0)
+    # over 6 rows of 60 tables: 4 % (one standard error), and the noise's slope is known within some hundredths
+    ratio = np.sqrt(np.mean(spread[:6] ** 2)) / np.sqrt(np.mean(spread[-6:] ** 2))
+    assert np.log(ratio) == pytest.approx(np.log(noise.iloc[0] / noise.iloc[-1]), abs=1.0)
 
 
 def test_losses_follow_the_law_at_their_multiple_of_the_largest_compute():

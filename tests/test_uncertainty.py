@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from known import (
@@ -11,11 +13,12 @@ from known import (
     simulated,
     wide,
 )
+from scipy.special import ndtri
 
 from analysis.errors import InputError
 from analysis.fitting import fit
 from analysis.intervals.uncertainty import bootstrap, grouping, predict, resample
-from analysis.solver.objective import LogHuber
+from analysis.solver.objective import Likelihood, LogHuber
 from scaling import table
 
 
@@ -118,6 +121,46 @@ def test_interval_of_a_new_run_is_wider_than_that_of_the_law():
     assert (made.law_lo < made.value).all()
     assert (made.value < made.law_hi).all()
     assert (made.law_hi < made.hi).all()
+
+
+def nine_runs():
+    N = np.repeat(np.geomspace(1e7, 1e9, 3), 3)
+    return simulated(N, N * np.tile([5.0, 30.0, 200.0], 3), 0.005)
+
+
+def test_interval_of_a_new_run_never_ends_inside_that_of_the_law():
+    found = fit(nine_runs())
+    boot = bootstrap(nine_runs(), found, replicates=60)
+    made = predict(boot, found, {"N": np.geomspace(1e6, 1e12, 60), "D": np.geomspace(1e9, 1e14, 60)})
+    assert (made.lo <= made.law_lo).all()
+    assert (made.law_hi <= made.hi).all()
+
+
+def test_noise_of_a_new_run_is_not_expanded_again():
+    found = fit(nine_runs())
+    boot = bootstrap(nine_runs(), found, replicates=20)
+    same = {name: np.full(2000, value) for name, value in found.params.items()}
+    normal = 0.01 * ndtri((np.arange(400) + 0.5) / 400)
+    certain = replace(
+        boot, drawn=type(found.curve)(**same), residuals=normal
+    )  # of the law nothing is left open
+    made = predict(certain, found, {"N": [1e8], "D": [1e10]}, level=0.9)
+    np.testing.assert_allclose(np.log(made.hi / made.value), 0.01 * ndtri(0.95), rtol=1e-4)
+    np.testing.assert_allclose(np.log(made.value / made.lo), 0.01 * ndtri(0.95), rtol=1e-4)
+
+
+def test_noise_of_a_new_run_is_that_of_its_scale_under_the_likelihood():
+    rng = np.random.default_rng(0)
+    N = np.repeat(np.geomspace(1e6, 1e9, 12), 6)
+    runs = simulated(N, 20 * N, 0.0)
+    runs = runs.assign(C=6 * runs.N * runs.D, seed=np.tile(np.arange(6), 12))
+    noise = 0.02 * (runs.C / runs.C.min()) ** -0.4
+    runs = runs.assign(L=runs.L * np.exp(noise * rng.standard_normal(len(runs))))
+    found = fit(runs, "power", objective=Likelihood())
+    made = predict(bootstrap(runs, found, replicates=40), found, {"C": runs.C.to_numpy()[[0, -1]]})
+    # the noise falls 250-fold over the runs, its slope known within a sixth; one pool gave both ends the same
+    ratio = np.log(made.hi / made.lo)
+    assert ratio[0] > 20 * ratio[1]
 
 
 @pytest.mark.parametrize(

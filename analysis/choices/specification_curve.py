@@ -20,6 +20,7 @@ from analysis.errors import InputError
 from analysis.floor.admissible import CUTS
 from analysis.intervals.uncertainty import grouping
 from analysis.laws import LAWS
+from analysis.origin import within
 from analysis.solver.objective import Objective
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _held_out(table: pd.DataFrame, plan: Plan) -> Array:
     """Root mean square of log(L / Lhat) of all larger runs, [S]: those of each cut that any specification could make;
     at one that it could not it is taken to have missed as much as the worst. NaN where none could make any."""
     compute = plan.computes[plan.default.N, plan.default.C]
-    runs = {cut: int((compute > compute.max() / cut).sum()) for cut in CUTS}
+    runs = {cut: int((~within(compute, float(compute.max()) / cut)).sum()) for cut in CUTS}
     squares, count = np.zeros(len(table)), 0
     for cut, number in runs.items():
         missed = np.asarray(table[f"missed_beyond_{cut:g}"], dtype=np.float64)
@@ -175,7 +176,7 @@ def _cuts(plan: Plan, one: Specification) -> dict[float, Held]:
     needed = len(LAWS[one.law].parameters()) + SPARE
     cuts = {}
     for cut in CUTS:
-        small = compute <= compute.max() / cut
+        small = within(compute, float(compute.max()) / cut)
         seen = every[mask & small]
         if len(seen) >= needed and all(seen[name].nunique() >= 3 for name in ("N", "D")):
             larger = every[~small]

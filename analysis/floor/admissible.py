@@ -19,13 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.errors import InputError
-from analysis.fitting import Fit, named, solve_batch
+from analysis.fitting import Fit, named, noise_delta, solve_batch
 from analysis.fitting import fit as fit_law
 from analysis.floor.combination import Candidate, Combination, rms
 from analysis.intervals.uncertainty import bootstrap, tails
 from analysis.laws import LAWS
 from analysis.options import IN_N_AND_D
+from analysis.origin import within
 from analysis.rows import law_columns
+from analysis.solver.objective import LogHuber
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,15 +120,20 @@ def _candidate(
 
 
 def _held_out(kept: pd.DataFrame, fit: Fit) -> dict[float, Array]:
-    """What the fit's law misses of the runs beyond each cut; a cut that leaves too few runs below it is left out."""
+    """What the fit's law misses of the runs beyond each cut, a delta from the noise being that of the runs below it; a
+    cut that leaves too few of these is left out."""
     scale = np.asarray(kept[_scale(kept, fit.columns)], dtype=np.float64)
     missed = {}
     for cut in CUTS:
-        seen, unseen = kept[scale <= scale.max() / cut], kept[scale > scale.max() / cut]
+        small = within(scale, float(scale.max()) / cut)
+        seen, unseen = kept[small], kept[~small]
         if not _enough(seen, fit.columns, fit.law):
             continue
-        problem = fit.problem(seen)
-        found = solve_batch(problem, fit.weights(seen)[None], max_steps=STEPS).parameters[:, 0]
+        problem, weights = fit.problem(seen), fit.weights(seen)
+        if fit.delta_from_noise:
+            delta = noise_delta(LAWS[fit.law], problem.columns, problem.aim, weights)
+            problem = replace(problem, objective=LogHuber(delta))
+        found = solve_batch(problem, weights[None], max_steps=STEPS).parameters[:, 0]
         curve = LAWS[fit.law](**named(problem, found))
         missed[cut] = np.log(np.asarray(unseen["L"], dtype=np.float64) / curve(**fit.arguments(unseen)))
     return missed

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.errors import InputError
+from analysis.intervals.noise import Sizes
 from analysis.laws import Law
 
 Array = NDArray[np.float64]
@@ -120,6 +121,8 @@ class Uncertainty:
     residuals: Array
     """Residuals [n] of the fit, scaled up by sqrt(n / (n - P)) for the parameters that they paid for."""
     ends: Ends = Percentiles()
+    sizes: Sizes | None = None
+    """Of the rows' noise, where the objective says that it differs (`Likelihood`)."""
     given: dict[str, Interval] = field(default_factory=dict)
     """Intervals of a method without draws, by parameter or by the name of the quantity."""
     remark: str = ""

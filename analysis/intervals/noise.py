@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,33 @@ class Noise:
         """For JSON."""
         found = {name: getattr(self, name) for name in ("branch", "branch_freedom", "trunk", "trunk_freedom")}
         return found | {"slope": self.slope, "groups": self.groups}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How noisy rows are whose noise is a power of scale, and how noisy a new one is."""
+
+    column: str
+    """Of scale, see `scale_of`."""
+    rows: Array
+    """Standard deviation of each row [n], up to a factor."""
+    scale: Array
+    """[n]."""
+
+    def at(self, points: pd.DataFrame | Mapping[str, Any]) -> Array:
+        """The size at points [m], by the same power; beyond the rows it may grow and does not fall, and where the scale
+        of points is not known it is the largest of the rows."""
+        if self.column not in points:
+            return np.asarray(self.rows.max())
+        logs, ends = (
+            np.log(np.asarray(points[self.column], dtype=np.float64)),
+            np.argsort(self.scale)[[0, -1]],
+        )
+        x, y = np.log(self.scale[ends]), np.log(self.rows[ends])
+        slope = (y[1] - y[0]) / (x[1] - x[0]) if x[1] > x[0] else 0.0
+        return np.asarray(
+            np.exp(y[0] + slope * np.stack([logs, np.clip(logs, *x)]) - slope * x[0]).max(axis=0)
+        )
 
 
 def replicate_groups(frame: pd.DataFrame, columns: Sequence[str]) -> Codes:
@@ -196,8 +223,16 @@ def _between(loads: Array, squares: Array, branch: Array, totals: Array) -> Arra
 
 def scale_of(frame: pd.DataFrame, columns: Sequence[str]) -> Array:
     """What noise is a function of, [n]: compute, or the law's first column where the table has none."""
-    name = "C" if "C" in frame.columns and frame["C"].notna().all() else columns[0]
-    return np.asarray(frame[name], dtype=np.float64)
+    return np.asarray(frame[_scale_column(frame, columns)], dtype=np.float64)
+
+
+def sizes(frame: pd.DataFrame, columns: Sequence[str], weights: Array) -> Sizes:
+    """Those of rows whose weights [n] are 1 / variance by `row_weights`."""
+    return Sizes(_scale_column(frame, columns), 1 / np.sqrt(weights), scale_of(frame, columns))
+
+
+def _scale_column(frame: pd.DataFrame, columns: Sequence[str]) -> str:
+    return "C" if "C" in frame.columns and frame["C"].notna().all() else columns[0]
 
 
 def _slope(aim: Array, groups: Codes, log_scale: Array, alike: float) -> float:

@@ -14,7 +14,7 @@ from analysis.intervals.interval import Percentiles, Uncertainty, check_level
 from analysis.intervals.noise import Codes
 from analysis.intervals.sampler import Diagnostics, sample
 from analysis.intervals.traced import Traced, bare
-from analysis.intervals.uncertainty import grouping, scaled_residuals
+from analysis.intervals.uncertainty import grouping, noise_sizes, scaled_residuals
 from analysis.laws import LAWS
 from analysis.solver.problem import Problem
 
@@ -83,6 +83,7 @@ def posterior(
         level=level,
         units=int(groups.max()) + 1,
         residuals=scaled_residuals(problem, fit),
+        sizes=noise_sizes(fit, frame),
         ends=Percentiles(),
         details={"diagnostics": asdict(diagnostics)},
     )

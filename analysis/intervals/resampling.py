@@ -17,7 +17,7 @@ from analysis.fitting import Fit, vector
 from analysis.intervals import noise
 from analysis.intervals.interval import Percentiles, Uncertainty, check
 from analysis.intervals.noise import Codes, Noise
-from analysis.intervals.uncertainty import Progress, chunks, grouping, refits, scaled_residuals
+from analysis.intervals.uncertainty import Progress, chunks, grouping, noise_sizes, refits, scaled_residuals
 from analysis.solver import expansion
 from analysis.solver.objective import Likelihood, Objective
 from analysis.solver.polish import MAX_STEPS
@@ -188,7 +188,10 @@ def simulated(
     drawn = (moved(count) for count in chunks(replicates, problem.size))
     law, statuses = refits(problem, fit.law, drawn, replicates, max_steps, progress)
     residuals = scaled_residuals(problem, fit)
-    return Uncertainty(law, fit.columns, method, replicates, statuses, seed, level, units, residuals, ends)
+    of_rows = noise_sizes(fit, frame)
+    return Uncertainty(
+        law, fit.columns, method, replicates, statuses, seed, level, units, residuals, ends, of_rows
+    )
 
 
 def _misfit(problem: Problem, fit: Fit, found: Noise, shape: Array) -> str:

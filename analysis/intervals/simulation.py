@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.intervals.resampling import LEVERAGE
 from analysis.solver import expansion
+from analysis.solver.objective import Likelihood
 from analysis.solver.problem import Problem
 
 Array = NDArray[np.float64]
@@ -43,6 +44,8 @@ class Noise:
     """Of a row's own part, in the mean."""
     between: Between | None = None
     """What the residuals say of the clusters' part; None where every row is a cluster."""
+    shape: Array | float = 1.0
+    """Size of each row's noise where the objective says that it differs, of mean square 1."""
 
     @property
     def shared(self) -> float:
@@ -53,10 +56,10 @@ class Noise:
         """Noise of every row, [n]; of clusters as large as another draw of the residuals might have shown it."""
         rows = self.own * self.rows.draw(rng)
         if self.between is None:
-            return rows
+            return np.asarray(rows * self.shape)
         scale = self.between.shared(self.between.freedom / rng.chisquare(self.between.freedom))
         clusters = scale * rng.choice(self.of_clusters, size=int(self.groups.max()) + 1)
-        return np.asarray(rows + clusters[self.groups])
+        return np.asarray((rows + clusters[self.groups]) * self.shape)
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class Between:
 
 def noise(problem: Problem, parameters: Array, weights: Array, groups: NDArray[np.intp]) -> Noise:
     """The noise about a fit with these parameters [P]; weights [n]: rows of weight 0 have no say.
+    Under `Likelihood` a row's noise is as 1 / sqrt(weight).
 
     The two variances are those at which the sum of squares of the residuals, and that of their cluster sums, are what
     is expected of residuals r = M e of noise e, with M the projection that takes out the P directions in which the
@@ -126,8 +130,9 @@ def noise(problem: Problem, parameters: Array, weights: Array, groups: NDArray[n
     """
     seen = weights > 0
     at = expansion.linearise(problem, parameters[:, None])
-    residual, groups_seen = at.residual[0][seen], _renumbered(groups[seen])
-    followed = _directions(at.jacobian[0][:, seen])
+    shape = _shape(problem, weights, seen)
+    residual, groups_seen = (at.residual[0] / shape)[seen], _renumbered(groups[seen])
+    followed = _directions((at.jacobian[0] / shape)[:, seen])
     total, freedom = float(residual @ residual), len(residual) - followed.shape[1]
     sizes = np.bincount(groups_seen).astype(np.float64)
     if freedom <= 0 or total == 0:
@@ -135,12 +140,19 @@ def noise(problem: Problem, parameters: Array, weights: Array, groups: NDArray[n
     leverage = np.minimum((followed**2).sum(axis=1), LEVERAGE)
     if len(sizes) == len(residual):
         rows = _everywhere(rows_like(residual / np.sqrt(1 - leverage)), seen)
-        return Noise(np.zeros(1), rows, groups, float(np.sqrt(total / freedom)))
+        return Noise(np.zeros(1), rows, groups, float(np.sqrt(total / freedom)), None, shape)
     sums = np.asarray(np.bincount(groups_seen, weights=residual), dtype=np.float64)
     between = _between(total, sums, freedom, sizes, _by_cluster(followed, groups_seen))
     means = sums / sizes
     rows = _everywhere(rows_like((residual - means[groups_seen]) / np.sqrt(1 - leverage)), seen)
-    return Noise(_scaled(means - means.mean()), rows, groups, float(np.sqrt(between.own)), between)
+    return Noise(_scaled(means - means.mean()), rows, groups, float(np.sqrt(between.own)), between, shape)
+
+
+def _shape(problem: Problem, weights: Array, seen: NDArray[np.bool_]) -> Array:
+    """Under `Likelihood`, whose weights are 1 / variance, 1 / sqrt(weight) [n]; ones under any other objective."""
+    if not isinstance(problem.objective, Likelihood):
+        return np.ones(len(weights))
+    return _scaled(1 / np.sqrt(np.where(seen, weights, weights[seen].mean())))
 
 
 def _everywhere(rows: Rows, seen: NDArray[np.bool_]) -> Rows:

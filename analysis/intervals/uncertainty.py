@@ -22,7 +22,9 @@ from analysis.intervals.interval import (
     check_level,
     tails,
 )
+from analysis.intervals.noise import Sizes, sizes
 from analysis.laws import LAWS, Law
+from analysis.solver.objective import Likelihood
 from analysis.solver.polish import MAX_STEPS
 from analysis.solver.problem import Problem
 
@@ -107,6 +109,7 @@ def bootstrap(
         level=level,
         units=units,
         residuals=scaled_residuals(problem, fit),
+        sizes=noise_sizes(fit, frame),
         ends=expanded(method, units, len(fit.params)),
     )
 
@@ -159,6 +162,13 @@ def scaled_residuals(problem: Problem, fit: Fit) -> Array:
     return np.asarray(problem.residual(best[:, None])[0] * spread)
 
 
+def noise_sizes(fit: Fit, frame: pd.DataFrame) -> Sizes | None:
+    """Of the noise of selected rows, as the fit's objective has it; None where it takes rows to be alike."""
+    if not isinstance(fit.objective, Likelihood):
+        return None
+    return sizes(frame, list(fit.columns.values()), fit.weights(frame))
+
+
 def predict(
     boot: Uncertainty,
     fit: Fit,
@@ -169,14 +179,17 @@ def predict(
 ) -> Prediction:
     """Loss at points (a mapping or table with the table's column names), with intervals.
 
-    The law's interval is that of the curves of the draws; a new run's adds to every draw a residual drawn from the
-    fit's, or multiplies it by the exponential of one where residuals are of logarithms. With noise=False both are the
-    law's. Raises InputError for a method without draws, and, with noise, for a jackknife.
+    The law's interval is that of the curves of the draws. A new run's reaches from the value v, in the unit of the
+    residuals, as far as sqrt(h^2 + q^2) on either side: h is the reach of the law's interval there and q that of plain
+    percentiles of `boot.residuals`, which are scaled up already for what the parameters paid for; where rows differ in
+    noise (`Likelihood`), in units of each row's and times the point's (see `noise.Sizes`). It never ends inside the
+    law's. With noise=False both are the law's. Raises InputError for a method without draws, and, with noise, for a
+    jackknife.
     """
     level = boot.level if level is None else level
     check_level(level)
     columns = {name: np.atleast_1d(column) for name, column in fit.arguments(points).items()}
-    curves = boot.law(**columns)
+    value, curves = fit.curve(**columns), boot.law(**columns)
     law_lo, law_hi = boot.ends(curves, level)
     lo, hi = law_lo, law_hi
     if noise:
@@ -184,9 +197,24 @@ def predict(
             raise InputError(
                 "a jackknife tells of the law and not of a new run; use noise=False or a bootstrap"
             )
-        drawn = np.random.default_rng(boot.seed + 1).choice(boot.residuals, size=curves.shape)
-        lo, hi = boot.ends(curves + drawn if fit.objective.raw else curves * np.exp(drawn), level)
-    return Prediction(fit.curve(**columns), law_lo, law_hi, lo, hi, level)
+        units, size = (1.0, 1.0) if boot.sizes is None else (boot.sizes.rows, boot.sizes.at(points))
+        reach = np.multiply.outer(np.quantile(boot.residuals / units, tails(level), method="hazen"), size)
+        lo, hi = _of_new_run(value, law_lo, law_hi, reach, raw=fit.objective.raw)
+    return Prediction(value, law_lo, law_hi, lo, hi, level)
+
+
+def _of_new_run(
+    value: Array, law_lo: Array, law_hi: Array, reach: Array, *, raw: bool
+) -> tuple[Array, Array]:
+    """The ends of `predict` where noise alone reaches from reach[0] to reach[1], about 0."""
+    if raw:
+        below, above = value - law_lo, law_hi - value
+    else:
+        below, above = np.log(value / law_lo), np.log(law_hi / value)
+    below = np.hypot(np.maximum(below, 0.0), np.minimum(reach[0], 0.0))
+    above = np.hypot(np.maximum(above, 0.0), np.maximum(reach[1], 0.0))
+    lo, hi = (value - below, value + above) if raw else (value * np.exp(-below), value * np.exp(above))
+    return np.minimum(lo, law_lo), np.maximum(hi, law_hi)
 
 
 def grouping(frame: pd.DataFrame, clusters: str = "auto") -> tuple[NDArray[np.intp], str]:
