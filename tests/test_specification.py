@@ -210,6 +210,14 @@ def test_a_floor_of_zero_is_kept_and_marked():
     assert len(found.table) == len(found.plan.made)
 
 
+def test_a_default_whose_floor_is_zero_in_every_refit_has_no_ratio_and_says_so(ours):
+    none = ours.table.assign(E=0.0, E_lo=0.0, E_hi=0.0)
+    told = spread(none, "E", 0.9)
+    assert math.isnan(told.ratio)
+    assert "default's floor is 0 in every refit" in told.words("E")
+    assert decompose(none, "E").interactions == 0
+
+
 def additive(laws=("a", "b"), N=("x", "y", "z")):
     """A full factorial in which law moves the value by 6 and N by steps of 1: variances of 9 and 2/3."""
     rows = [(law, name, 6.0 * (law == "b") + N.index(name)) for law in laws for name in N for _ in range(4)]
