@@ -68,7 +68,17 @@ class Spread:
             f"{told} The runs' noise moves it by "
             f"{notation.plain(self.default_hi - self.default_lo, 2)}: the default's {value} lies within {noise} "
             f"({self.level:.0%}). The choices move it {self.ratio:.1f} times as far, and "
-            f"{self.inside:.0%} of the specifications lie in that interval.{marked}"
+            f"{self.inside:.0%} of the specifications lie in that interval.{marked} "
+            f"{self.conclusion}"
+        )
+
+    @property
+    def conclusion(self) -> str:
+        """What the ratio says; it is there."""
+        if self.ratio < 1:
+            return "Below 1 the choices matter less than the noise: the default's interval may stand for the answer."
+        return (
+            "From 1 on the choices matter as much as the noise or more: give their range beside the interval."
         )
 
     def _without_ratio(self) -> str:
