@@ -116,7 +116,7 @@ class Frontier:
             return self._searched(C)
         _E, A, alpha, B, beta = _with_axes(self._powers[0], C.ndim).values()
         rho = self.cost.rho
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # without either term no split is best: NaN
             log = np.log(alpha * A) - np.log(rho * beta * B) + beta * np.log(C / self.cost.kappa)
             return np.asarray(np.exp(log / (alpha + rho * beta)))
 

@@ -60,7 +60,15 @@ def law_named(name: str) -> type[Law]:
 
 
 def law_columns(law: type[Law], x: str = "C") -> dict[str, str]:
-    """Column of the law -> column of the table; a law in any one column takes the table's column `x`."""
+    """Column of the law -> column of the table; a law in any one column takes the table's column `x`.
+
+    Raises InputError where a law in N and D and a further x is given N, D or C for it: its best split of compute and
+    its exponents are those of an x that these do not move.
+    """
+    if {X, "N", "D"} <= set(law.columns) and x in ("N", "D", "C"):
+        raise InputError(
+            f"x is {x}, and in {law.equation} it must be a column other than N, D and C; name one, e.g. --x code_share"
+        )
     return {name: x if name == X else name for name in law.columns}
 
 

@@ -141,6 +141,19 @@ def test_compute_is_six_n_d_where_the_table_has_none(noisy):
     assert len(made.found[PARABOLAS].points) == len(COMPUTES)
 
 
+def test_error_of_a_table_without_columns_does_not_ask_for_compute(noisy):
+    with pytest.raises(InputError, match="takes N, D, L, and the table has no column N, D;"):
+        compare(noisy.rename(columns={"N": "params", "D": "tokens"}).drop(columns="C"))
+
+
+def test_verb_calls_columns_as_the_table_does(noisy, tmp_path, capsys):
+    path = tmp_path / "runs.csv"
+    noisy.rename(columns={"N": "params", "D": "tokens", "L": "loss"}).to_csv(path, index=False)
+    named = ["--columns", "N=params", "D=tokens", "L=loss"]
+    assert main(["compare", str(path), *named, "--replicates", "4"]) == 0
+    assert "N is column params of the table" in capsys.readouterr().out
+
+
 def test_rows_of_one_training_curve_are_resampled_together():
     rng = np.random.default_rng(0)
     rows = []

@@ -1,5 +1,7 @@
 """Approach 1: the lower envelope by runs, on tables and on training curves, and what it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,3 +133,13 @@ def test_change_of_units_moves_only_the_coefficients():
     )
     assert moved.N.slope == pytest.approx(plain.N.slope, rel=1e-9)
     assert float(moved.N.at(1e6)) == pytest.approx(float(plain.N.at(1e21)) / 1e6, rel=1e-8)
+
+
+@pytest.mark.parametrize(("answers", "given"), [(49, False), (50, True)])
+def test_interval_is_given_where_half_the_replicates_have_an_answer(answers, given):
+    found = envelope(curves(), replicates=100)
+    slopes = np.where(np.arange(100) < answers, found.N.slope + 1e-3 * np.arange(100), np.nan)
+    fewer = replace(found, N=replace(found.N, slopes=slopes))
+    assert np.isfinite(fewer.a[1].lo) == np.isfinite(fewer.a[1].hi) == given
+    words = "the intervals are of the others" if given else "no interval is given, which needs 50% of them"
+    assert fewer.told() == (f"{100 - answers} of 100 replicates have no answer; {words}",)

@@ -395,3 +395,9 @@ def test_file_that_is_no_fit_is_refused(tmp_path, text, words):
     (tmp_path / "fit.json").write_text(text)
     with pytest.raises(InputError, match=words):
         record.read(tmp_path / "fit.json")
+
+
+@pytest.mark.parametrize("x", ["N", "D", "C"])
+def test_covariate_is_a_column_that_size_and_tokens_do_not_move(x):
+    with pytest.raises(InputError, match=f"x is {x}, .* a column other than N, D and C"):
+        fit(wide(), "covariate", x=x)

@@ -157,6 +157,11 @@ def test_absent_term_puts_the_optimum_at_the_end(A, B, N):
     assert frontier.L_opt(1e20) == 1.7
 
 
+@pytest.mark.filterwarnings("error")
+def test_law_without_either_term_has_no_best_split_and_warns_of_nothing():
+    assert np.isnan(Frontier(Hoffmann(1.7, 0.0, 0.3, 0.0, 0.3), Cost()).N_opt(1e20))
+
+
 def test_cost_is_read_from_the_rows():
     runs = wide()
     runs = runs.assign(C=9.0 * runs.N**0.97 * runs.D)

@@ -15,6 +15,7 @@ from analysis.choices.choices import FACTORS, OBJECTIVES, Specification
 from analysis.choices.decomposition import decompose
 from analysis.choices.refits import Task, refit
 from analysis.choices.specification_plots import draw_curve
+from analysis.choices.specification_record import sorted_out, text
 from analysis.choices.spread import spread
 from analysis.errors import InputError
 from analysis.fitting import solve_batch
@@ -210,6 +211,14 @@ def test_a_floor_of_zero_is_kept_and_marked():
     assert len(found.table) == len(found.plan.made)
 
 
+def test_a_default_whose_floor_is_zero_in_every_refit_has_no_ratio_and_says_so(ours):
+    none = ours.table.assign(E=0.0, E_lo=0.0, E_hi=0.0)
+    told = spread(none, "E", 0.9)
+    assert math.isnan(told.ratio)
+    assert "default's floor is 0 in every refit" in told.words("E")
+    assert decompose(none, "E").interactions == 0
+
+
 def additive(laws=("a", "b"), N=("x", "y", "z")):
     """A full factorial in which law moves the value by 6 and N by steps of 1: variances of 9 and 2/3."""
     rows = [(law, name, 6.0 * (law == "b") + N.index(name)) for law in laws for name in N for _ in range(4)]
@@ -277,6 +286,23 @@ def test_the_figure_draws_every_specification_and_every_choice(ours):
     assert np.array_equal(np.sort(drawn), np.repeat(np.arange(len(ours.table)), len(varied)))
     diamond = next(line for line in upper.lines if line.get_marker() == "D")
     assert diamond.get_ydata() == ours.default["E"]
+
+
+def test_the_text_counts_what_is_fitted_and_why_the_rest_is_not(ours):
+    told = text(ours)
+    plan = ours.plan
+    total = len(plan.made) + sum(one.count for one in plan.left_out)
+    assert f"{len(plan.made)} of {total} combinations of the choices fitted" in told
+    lines = sorted_out(plan.left_out)
+    assert sum(int(line.split()[0]) for line in lines) == total - len(plan.made)
+    assert "Interactions are" in told and max(map(len, told.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("width", "words"), [(10.0, "Below 1"), (1e-6, "From 1 on")])
+def test_the_ratio_says_what_to_conclude(ours, width, words):
+    E = ours.default["E"]
+    told = spread(ours.table.assign(E_lo=E - width, E_hi=E + width), "E", 0.9)
+    assert words in told.words("E")
 
 
 def test_the_spread_stands_beside_the_interval_in_words(ours):

@@ -20,8 +20,9 @@ Array = NDArray[np.float64]
 class Average:
     """E and the loss at the curve's compute, averaged over the specifications of one convention of N and C.
 
-    E and the loss mean the same under every convention and may be compared, but the amplitudes and exponents of N do
-    not, so no others are averaged, and no two conventions are mixed.
+    E means the same under every convention and may be compared. The loss is that at one number C, which each convention
+    counts in its own way and so spends on a run of its own, and amplitudes and exponents of N are in its own units: no
+    two conventions are mixed.
     """
 
     N: str

@@ -44,8 +44,8 @@ class Decomposition:
 
     @property
     def interactions(self) -> float:
-        """Share of the variance that a sum of main effects does not explain."""
-        return max(1 - sum(part.share for part in self.parts), 0.0)
+        """Share of the variance that a sum of main effects does not explain; 0 of no variance."""
+        return 0.0 if self.variance == 0 else max(1 - sum(part.share for part in self.parts), 0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -18,12 +18,27 @@ from analysis.columns import aligned
 from analysis.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
+    from analysis.choices.choices import LeftOut
     from analysis.choices.specification_curve import Curve
 
 WIDTH = 80
 QUANTITIES = ("E", "L")
+KINDS = {
+    "no column": "have no column in the table for their convention",
+    "the same rows as": "have the same rows as another",
+    "are needed": "have too few rows",
+    "fewer than 3 different": "have too few sizes or numbers of tokens",
+}
+"""What a reason not to fit holds, and the same in words for all that share it."""
+NAMED = ("no column",)
+"""Kinds whose choices are named."""
+INTERACTIONS = (
+    "Interactions are what a choice does only together with another; no sum of single choices explains it."
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +109,7 @@ def text(curve: Curve) -> str:
         + _shares(decompose(table, name), name)
         for name in QUANTITIES
     ]
-    return "\n\n".join([*parts, _averages(curve), _left_out(curve)])
+    return "\n\n".join([*parts, _wrapped(INTERACTIONS), _averages(curve), _left_out(curve)])
 
 
 def _shares(found: Decomposition, quantity: str) -> str:
@@ -122,17 +137,41 @@ def _averages(curve: Curve) -> str:
     ]
     span = f"{curve.level:.0%}"
     table = aligned(("averaged by held-out error", "of", "E", span, "L", span), rows)
-    note = "E and L mean the same under every convention of N; amplitudes and exponents do not, and are not averaged."
+    note = (
+        "E means the same under every convention. L is that at C as the convention counts it, which is not the same "
+        "run: compare it within a convention."
+    )
     return f"{table}\n{_wrapped(note)}" if len(rows) > 1 else table
 
 
 def _left_out(curve: Curve) -> str:
-    left_out = curve.plan.left_out
+    fitted, left_out = len(curve.plan.made), curve.plan.left_out
     if not left_out:
-        return "every combination of the choices was fitted"
-    total = sum(one.count for one in left_out)
-    lines = [_wrapped(f"  {one.choice}: {one.reason} ({one.count})") for one in left_out]
-    return "\n".join([f"{total} combinations were not fitted:", *lines])
+        return f"{fitted} combinations of the choices fitted, which are all"
+    total = fitted + sum(one.count for one in left_out)
+    lines = [f"{fitted} of {total} combinations of the choices fitted; of the others"]
+    lines += [f"  {told}" for told in sorted_out(left_out)]
+    return "\n".join(_wrapped(line) for line in lines)
+
+
+def sorted_out(left_out: Sequence[LeftOut]) -> list[str]:
+    """Why specifications are not fitted, a line a kind of reason; specification.json has every one."""
+    told = []
+    for kind, group in KINDS.items():
+        there = [one for one in left_out if _kind(one.reason) == kind]
+        if not there:
+            continue
+        count, choices = (
+            sum(one.count for one in there),
+            ", ".join(dict.fromkeys(one.choice for one in there)),
+        )
+        told.append(f"{count} {group}" + (f": {choices}" if kind in NAMED else ""))
+    others = [one for one in left_out if not _kind(one.reason)]
+    return told + [f"{one.count} {one.choice}: {one.reason}" for one in others]
+
+
+def _kind(reason: str) -> str:
+    return next((kind for kind in KINDS if kind in reason), "")
 
 
 def _wrapped(line: str) -> str:

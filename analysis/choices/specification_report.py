@@ -76,7 +76,8 @@ def _shares(record: Record) -> Html:
     rows.append(["their interactions", rest[0], "", "", rest[1], ""])
     note = (
         "Shares of the variance over specifications by a main-effects fit, averaged over the orders in which the "
-        "choices can enter it; a choice moves the answer by the difference of its levels' medians."
+        "choices can enter it; a choice moves the answer by the difference of its levels' medians. Interactions are "
+        "what a choice does only together with another."
     )
     return joined([page.table("What each choice does", columns, rows), element("p", note, class_="note")])
 
@@ -98,7 +99,7 @@ def _averages(record: Record) -> Html:
     ]  # fmt: skip
     note = (
         "Averaged over specifications, each counting by the inverse square of its error on larger runs held out. The "
-        "floor and the loss may be compared between conventions of N; amplitudes and exponents may not."
+        "floor may be compared between conventions; the loss is that at C as each counts it, which is not the same run."
     )
     return joined(
         [page.table("Averages by held-out error", columns, rows), element("p", note, class_="note")]
@@ -108,10 +109,10 @@ def _averages(record: Record) -> Html:
 def _left_out(record: Record) -> Html:
     if not record.left_out:
         return element("p", "Every combination of the choices was fitted.", class_="note")
-    total = sum(one["count"] for one in record.left_out)
+    total, fitted = sum(one["count"] for one in record.left_out), len(record.table)
     items = [element("li", f"{one['choice']}: {one['reason']} ({one['count']})") for one in record.left_out]
     return element(
         "details",
-        element("summary", f"{total} combinations were not fitted, with reasons"),
+        element("summary", f"{fitted} of {fitted + total} combinations fitted; why not the others"),
         element("ul", *items),
     )

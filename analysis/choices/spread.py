@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,9 @@ class Spread:
 
     @property
     def ratio(self) -> float:
-        """Width of the spread over that of the default's interval."""
-        return (self.hi - self.lo) / (self.default_hi - self.default_lo)
+        """Width of the spread over that of the default's interval; missing where that is a point."""
+        width = self.default_hi - self.default_lo
+        return (self.hi - self.lo) / width if width > 0 else math.nan
 
     def words(self, name: str) -> str:
         """In a few sentences; name: what the quantity is called."""
@@ -56,12 +58,37 @@ class Spread:
             marked = (
                 f" {self.marked} are at a bound, ill conditioned or without a floor; without these: {rest}."
             )
-        return (
+        told = (
             f"The analyst's choices move {name} by {notation.plain(self.hi - self.lo, 2)}: {self.specifications} "
-            f"specifications say {choices} (5-95\N{NO-BREAK SPACE}%). The runs' noise moves it by "
+            f"specifications say {choices} (5-95\N{NO-BREAK SPACE}%)."
+        )
+        if not math.isfinite(self.ratio):
+            return f"{told} {self._without_ratio()}{marked}"
+        return (
+            f"{told} The runs' noise moves it by "
             f"{notation.plain(self.default_hi - self.default_lo, 2)}: the default's {value} lies within {noise} "
             f"({self.level:.0%}). The choices move it {self.ratio:.1f} times as far, and "
-            f"{self.inside:.0%} of the specifications lie in that interval.{marked}"
+            f"{self.inside:.0%} of the specifications lie in that interval.{marked} "
+            f"{self.conclusion}"
+        )
+
+    @property
+    def conclusion(self) -> str:
+        """What the ratio says; it is there."""
+        if self.ratio < 1:
+            return "Below 1 the choices matter less than the noise: the default's interval may stand for the answer."
+        return (
+            "From 1 on the choices matter as much as the noise or more: give their range beside the interval."
+        )
+
+    def _without_ratio(self) -> str:
+        """Why there is no interval of the default with which to compare."""
+        if not math.isfinite(self.default_hi - self.default_lo):
+            return "The default has no interval, so the choices cannot be compared with the runs' noise."
+        what = "floor" if self.quantity == "E" else "answer"
+        return (
+            f"The default's {what} is {notation.plain(self.default)} in every refit, so the choices cannot be compared "
+            "with the runs' noise."
         )
 
     def as_dict(self) -> dict[str, Any]:

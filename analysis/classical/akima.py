@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.classical.allocation import Allocation, Refused, fitted_line
+from analysis.classical.allocation import VALID_SHARE, Allocation, Refused, fitted_line
 from analysis.classical.budgets import LEAST_SIZES, Budget
-from analysis.classical.isoflop import VALID_SHARE, point, require_budgets
+from analysis.classical.isoflop import point, require_budgets
 from analysis.errors import InputError
 from analysis.frontier import Cost
 from analysis.intervals.uncertainty import tails

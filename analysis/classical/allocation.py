@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+VALID_SHARE = 0.5
+"""Share of replicates that must have an answer, a budget's or an approach's (Porian et al. 2024, arXiv 2406.19146, ask
+it of a budget)."""
 FAILED_SHARE = 0.05
 """Share of replicates without an answer above which a reader is told."""
 
@@ -127,9 +130,11 @@ class Allocation:
         return int(np.isnan(self.N.slopes).sum())
 
     def interval(self, values: Array) -> Interval:
-        """Percentile interval of a function of the replicates, values [R]; NaN where under two have an answer."""
+        """Percentile interval of a function of the replicates, values [R]; NaN where under two or under `VALID_SHARE`
+        of them have an answer, since those that have one are not any."""
         good = values[np.isfinite(values)]
-        lo, hi = np.quantile(good, self.probabilities) if len(good) > 1 else (np.nan, np.nan)
+        enough = len(good) >= max(2, VALID_SHARE * len(values))
+        lo, hi = np.quantile(good, self.probabilities) if enough else (np.nan, np.nan)
         return Interval(float(lo), float(hi), self.level, self.method)
 
     @property
@@ -151,10 +156,13 @@ class Allocation:
         """Warnings, with that of replicates that failed."""
         if self.failed <= FAILED_SHARE * max(self.replicates, 1):
             return self.warnings
-        words = (
-            f"{self.failed} of {self.replicates} replicates have no answer; the intervals are of the others"
+        few = self.replicates - self.failed < VALID_SHARE * self.replicates
+        then = (
+            f"no interval is given, which needs {VALID_SHARE:.0%} of them"
+            if few
+            else "the intervals are of the others"
         )
-        return (*self.warnings, words)
+        return (*self.warnings, f"{self.failed} of {self.replicates} replicates have no answer; {then}")
 
     def as_dict(self, C: float) -> dict[str, Any]:
         """For JSON, with the split at compute C."""

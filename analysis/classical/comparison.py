@@ -119,7 +119,8 @@ def compare(
     """
     _check(at, noise, replicates, level, seed)
     require_powers(law)
-    chosen = selection.select(table, {name: name for name in COLUMNS}, 1, where)
+    needed = COLUMNS if {"N", "D"} <= set(table.columns) else ("N", "D")  # C is 6 N D where there is none
+    chosen = selection.select(table, {name: name for name in needed}, 1, where)
     frame = chosen.frame
     fit = fit_law(table, law, where=where, objective=objective)
     price = cost_of(chosen)
@@ -160,7 +161,7 @@ def told(path: Path, renamed: dict[str, str], *, as_json: bool, out: Path | None
     from scaling.table import read, sha256
 
     source = path / "table.csv" if path.is_dir() else path
-    made = compare(read(source, renamed), **options)
+    made = _as_named(compare(read(source, renamed), **options), renamed)
     written: list[Path] = []
     if out is not None:
         from analysis.classical.classic_figures import write
@@ -171,6 +172,13 @@ def told(path: Path, renamed: dict[str, str], *, as_json: bool, out: Path | None
         return json.dumps(told | {"figures": list(map(str, written))}, indent=2, allow_nan=False)
     lines = [f"wrote {', '.join(path.name for path in written)}\ninto {out}"] if written else []
     return "\n\n".join([text(made), *lines])
+
+
+def _as_named(made: Comparison, renamed: dict[str, str]) -> Comparison:
+    """The comparison whose conventions call renamed columns as the table does."""
+    known = made.rows.conventions
+    theirs = {ours: f"column {name} of the table" for ours, name in renamed.items() if ours in known}
+    return replace(made, rows=replace(made.rows, conventions=known | theirs))
 
 
 def _noise(budgets: list[Budget], fit: Fit) -> float:

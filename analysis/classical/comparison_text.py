@@ -55,7 +55,11 @@ def _split(made: Comparison) -> str:
     for name, found in made.found.items():
         cells = [_title(name, found)]
         for value, interval in found.at(made.C).values():
-            cells += [notation.count(value), f"{notation.count(interval.lo)}–{notation.count(interval.hi)}"]
+            known = math.isfinite(interval.lo)
+            ends = (
+                f"{notation.count(interval.lo)}–{notation.count(interval.hi)}" if known else notation.MISSING
+            )
+            cells += [notation.count(value), ends]
         rows.append(cells)
     level = _level(made)
     head = (f"at C = {made.C:.3g}", "N_opt", level, "D_opt", level)
@@ -108,7 +112,10 @@ def _reliance(made: Comparison) -> str:
         "holds."
     )
     parabolas = made.found.get(PARABOLAS)
-    if parabolas is None or parabolas.bias is None:
+    unknown = any(
+        math.isnan(made.found[name].a[1].lo) for name in (PARABOLAS, PARAMETRIC) if name in made.found
+    )
+    if parabolas is None or parabolas.bias is None or unknown:
         return _wrapped(words)
     return _wrapped(f"{words} {_check(made, parabolas, parabolas.bias)}")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.classical.allocation import Allocation, Line, Point, Refused, expanded, fitted_line
+from analysis.classical.allocation import VALID_SHARE, Allocation, Line, Point, Refused, expanded, fitted_line
 from analysis.classical.budgets import LEAST_SIZES, Budget
 from analysis.errors import InputError
 from analysis.frontier import Cost
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-VALID_SHARE = 0.5
-"""Share of replicates in which a budget must have an optimum (as Porian et al. 2024, arXiv 2406.19146, ask)."""
 OFF_CENTRE = 0.5
 """How far from the middle of the sizes towards their end a minimum may lie before a reader is told."""
 
