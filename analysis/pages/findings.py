@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -93,6 +94,28 @@ def stored_or_made(
     fit, boot, combined = _fit(source, options, say)
     record.write(fit, stored)
     return fit, boot, combined
+
+
+def kept_or_made(
+    source: Source, options: Options, home: Path, *, refit: bool = False, say: Say = print
+) -> tuple[Fit, Bootstrap, Combination | None, Path]:
+    """As `stored_or_made`, with the file that holds the fit, and never over one of another fit, to which predictions
+    may refer: beside a fit.json of other options a new one is fit-HASH.json, by the first 8 digits of its SHA-256."""
+    stored = home / "fit.json"
+    if not stored.is_file():
+        return *stored_or_made(source, options, stored, say=say), stored
+    for path in (stored, *sorted(home.glob("fit-*.json"))):
+        fit = record.read(path)
+        if not refit and fit.table_sha256 == source.table_sha256 and _is_of(fit, source, options):
+            return fit, *again(source, fit, options), path
+    if not refit:
+        _require_same_table(record.read(stored), source, stored)
+    fit, boot, combined = _fit(source, options, say)
+    digest = hashlib.sha256(record.as_text(fit).encode()).hexdigest()
+    path = home / f"fit-{digest[:8]}.json"
+    record.write(fit, path)
+    say(f"{stored} is of other options or another table and is kept: predictions may refer to it")
+    return fit, boot, combined, path
 
 
 def again(source: Source, fit: Fit, options: Options) -> tuple[Bootstrap, Combination | None]:
