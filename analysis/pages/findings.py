@@ -199,8 +199,11 @@ def too_few(source: Source, options: Options) -> str:
 def _chosen(source: Source, options: Options) -> rows.Rows:
     law = rows.law_named(options.law)
     columns, target = rows.law_columns(law, options.x), rows.law_target(law, options.y)
+    rows.require_own_columns(law, columns, target)
     signed = rows.signed_columns(law, columns)
-    return rows.select(source.table, columns, 0, options.where or None, target, signed)
+    return rows.select(
+        source.table, columns, 0, options.where or None, target, signed, options.weights or None
+    )
 
 
 def _require_floor(options: Options) -> None:
