@@ -241,6 +241,15 @@ def test_limit_prints_its_json_alone(runs, capsys):
     assert json.loads(capsys.readouterr().out)["law"] == "hoffmann"
 
 
+def test_limit_tells_its_progress_every_two_seconds_at_most(runs, capsys):
+    start = time.monotonic()
+    assert main(["limit", str(runs), *FAST, "--coverage", "20"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "fitting the law hoffmann to table.csv"  # what is said once is said at once
+    passing = [line for line in told if " of 20 " in line]
+    assert len(passing) <= (time.monotonic() - start) / 2
+
+
 def test_parquet_is_read_like_csv(runs, capsys):
     assert main(["fit", str(runs), *FAST]) == 0
     first = capsys.readouterr().out

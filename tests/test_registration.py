@@ -13,6 +13,7 @@ from analysis import record
 from analysis.__main__ import main
 from analysis.registered import registration, verification
 from analysis.registered.registration import seal
+from scaling.table import TableError
 
 NOISE = 0.003
 FAST = ["--replicates", "60", "--admit", "hoffmann"]
@@ -245,3 +246,18 @@ def test_predicting_by_other_options_leaves_the_fit_of_an_earlier_prediction(tmp
     said = [registration.read(tmp_path / f"{name}.json")["fit"]["fit_sha256"] for name in "abc"]
     assert said == [hashes["fit.json"], hashes[other], hashes[other]]
     assert str(stored[other]) in capsys.readouterr().err
+
+
+def test_a_later_table_may_go_by_our_names_where_the_fitted_one_did_not(tmp_path, came_in):
+    theirs = {"N": "params", "D": "tokens", "L": "loss"}
+    table = tmp_path / "table.csv"
+    ladder().rename(columns=theirs).to_csv(table, index=False)
+    out = tmp_path / "prediction.json"
+    renames = [f"{ours}={name}" for ours, name in theirs.items()]
+    command = ["predict", str(table), "--columns", *renames, "--N", "4e9", "--D", "9.6e12", "--coverage", "0"]
+    assert main([*command, *FAST, "--out", str(out)]) == 0
+    expected = verification.verify(out, came_in(larger().rename(columns=theirs))).outcomes
+    assert verification.verify(out, came_in(larger())).outcomes == expected
+    assert verification.verify(out, came_in(larger().rename(columns={"L": "loss"}))).outcomes == expected
+    with pytest.raises(TableError, match="no column 'loss'"):
+        verification.verify(out, came_in(larger().drop(columns="L")))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis import fitting, holdout, limit, record, rows
 from analysis.errors import InputError
-from analysis.evidence import combination, no_floor, with_evidence
+from analysis.evidence import Progress, combination, no_floor, with_evidence
 from analysis.fitting import Fit
 from analysis.floor.admissible import admitted
 from analysis.floor.combination import Combination
@@ -269,7 +269,7 @@ def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Co
         laws=options.admit,
         truths=options.coverage,
         methods=options.intervals,
-        say=say,
+        say=Progress(say=say),
     )
     return record.from_json(record.to_json(made)), boot, combined
 
