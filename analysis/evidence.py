@@ -204,11 +204,16 @@ def _frontier(table: pd.DataFrame, fit: Fit, boot: Bootstrap, measured: Coverage
     return frontier.Frontier(fit.curve, cost).as_dict() | {"intervals": intervals}
 
 
-class Progress:
-    """Says on stderr what is being done, once it has taken two seconds and then at most every two."""
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
-    def __init__(self, every: float = 2.0) -> None:
+
+class Progress:
+    """Says what is being done, on stderr or by `say`, once it has taken two seconds and then at most every two."""
+
+    def __init__(self, every: float = 2.0, say: Callable[[str], None] = _say) -> None:
         self.every = every
+        self.say = say
         self.last = time.monotonic()
 
     def __call__(self, text: str) -> None:
@@ -216,4 +221,4 @@ class Progress:
         now = time.monotonic()
         if now - self.last >= self.every:
             self.last = now
-            print(text, file=sys.stderr, flush=True)
+            self.say(text)

@@ -109,7 +109,9 @@ class Fit:
     def select(self, table: pd.DataFrame) -> Rows:
         """The rows of the table that this fit used."""
         signed = selection.signed_columns(LAWS[self.law], self.columns)
-        return selection.select(table, self.columns, len(self.params), self.where, self.target, signed)
+        return selection.select(
+            table, self.columns, len(self.params), self.where, self.target, signed, self.weighted_by
+        )
 
     def arguments(self, table: pd.DataFrame | Mapping[str, ArrayLike]) -> dict[str, Array]:
         """The law's columns taken from a table or mapping with the table's names, as float64."""
@@ -148,10 +150,12 @@ def fit(
     kind = selection.law_named(law)
     columns = selection.law_columns(kind, x)
     target = selection.law_target(kind, y)
+    selection.require_own_columns(kind, columns, target)
     signed = selection.signed_columns(kind, columns)
-    chosen = selection.select(table, columns, len(kind.parameters()), where, target, signed)
+    chosen = selection.select(table, columns, len(kind.parameters()), where, target, signed, weights)
     arguments = {name: _numbers(chosen.frame, theirs) for name, theirs in columns.items()}
     aims = _numbers(chosen.frame, target)
+    plausibility.require_change(aims, target)
     weight = _row_weights(chosen.frame, weights, objective, columns, target)
     from_noise = objective is None
     if objective is None:

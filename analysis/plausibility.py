@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.errors import InputError
 from analysis.requirements import named
 
 if TYPE_CHECKING:
@@ -27,18 +28,22 @@ COLLINEAR = 0.999
 
 
 def of_rows(frame: pd.DataFrame, columns: Mapping[str, str], target: str) -> list[str]:
-    """Warnings of selected rows: doubtful units, C that is not 6 N D, a loss that never changes, columns of few values,
+    """Warnings of selected rows: doubtful units, C that is not 6 N D, columns of few values,
     D that is a function of N, several rows of one run."""
     found = [*_units(frame, target), *_compute(frame), *_few_values(frame, [*columns.values()])]
-    if float(np.ptp(_values(frame, target))) == 0 and len(frame) > 1:
-        value = float(_values(frame, target)[0])
-        found.append(
-            f"{target} is {value:g} in every row, so nothing is learnt of how it changes; name another column with "
-            f"--columns {target}=theirs"
-        )
     if {"N", "D"} <= set(columns.values()):
         found += _collinear(frame)
     return found + _curves(frame)
+
+
+def require_change(values: Array, target: str) -> None:
+    """Raise InputError where all values [n] of what is fitted are one."""
+    if float(np.ptp(values)) == 0:
+        which = "losses" if target == "L" else f"values of {target}"
+        raise InputError(
+            f"all {which} are equal: {target} is {float(values[0]):g} in every row, so nothing is learnt of how it "
+            f"changes; name another column with --columns {target}=theirs"
+        )
 
 
 def below_floor(frame: pd.DataFrame, law: Law, target: str) -> list[str]:
@@ -121,16 +126,32 @@ def _collinear(frame: pd.DataFrame) -> list[str]:
 
 
 def _curves(frame: pd.DataFrame) -> list[str]:
-    if "run_id" not in frame:
+    """A warning of rows that are points of one run's curve, unless trunks repeat, by which they are clustered."""
+    if "trunk_id" in frame and frame["trunk_id"].dropna().duplicated().any():
         return []
-    counts = frame["run_id"].value_counts()
-    several = int((counts > 1).sum())
-    if not several:
-        return []
-    return [
-        f"{several} runs have several rows (up to {int(counts.max())}), which share that run's noise; resample whole "
-        "runs with --clusters run_id"
-    ]
+    for column in ("run_id", "run", "name"):
+        if column in frame and _repeats(frame, column):
+            counts = frame[column].value_counts()
+            several, most = int((counts > 1).sum()), int(counts.max())
+            return [
+                f"{several} runs have several rows (up to {most}): points of one curve share that "
+                f"run's noise and are not independent; use --clusters {column}, and mind that points before the decay "
+                "of the rate are no final losses"
+            ]
+    return []
+
+
+def _repeats(frame: pd.DataFrame, column: str) -> bool:
+    """Whether the column names runs that have several rows, of different D or step where it may name a size instead."""
+    if not frame[column].dropna().duplicated().any():
+        return False
+    if column == "run_id":
+        return True
+    by = frame.groupby(column)
+    sizes = [by[name].nunique().max() == 1 for name in ("N",) if name in frame]
+    along = ("D", "step") if column == "run" else ("step",)
+    moves = [by[name].nunique().max() > 1 for name in along if name in frame and name != column]
+    return all(sizes) and any(moves)
 
 
 def _values(frame: pd.DataFrame, column: str) -> Array:

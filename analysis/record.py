@@ -81,13 +81,18 @@ def from_json(found: Any) -> Fit:
     return fit
 
 
+def as_text(fit: Fit) -> str:
+    """The content of fit.json."""
+    return json.dumps(to_json(fit), indent=1, allow_nan=False) + "\n"
+
+
 def write(fit: Fit, path: str | Path) -> None:
     """Write fit.json, whole or not at all."""
     path = Path(path)
     check_target(path)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_text(json.dumps(to_json(fit), indent=1, allow_nan=False) + "\n")
+        temporary.write_text(as_text(fit))
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.errors import InputError
@@ -37,14 +37,21 @@ def named(frame: pd.DataFrame, mask: Any) -> str:
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
-def require_columns(frame: pd.DataFrame, names: Collection[str]) -> None:
-    """Raise InputError with all that the law takes, what is not there and how to name it."""
+def require_columns(frame: pd.DataFrame, names: Collection[str], present: Iterable[Any]) -> None:
+    """Raise InputError with all that the law takes, what is not there and how to name it; present: the columns that
+    the table came with."""
     missing = [name for name in dict.fromkeys(names) if name not in frame.columns]
     if missing:
         told = " ".join(f"{name}=theirs" for name in missing)
+        curves = ""
+        if {"S1", "S2"} & set(missing):
+            curves = (
+                "; S1 and S2 are areas under the rates of training curves, which analysis.annealing.areas makes: "
+                "analysis.annealing.fit_curves(analysis.annealing.read_study(folder, table)) fits a study's"
+            )
         raise InputError(
             f"the law takes {', '.join(dict.fromkeys(names))}, and the table has no column {', '.join(missing)}; name "
-            f"what holds it, e.g. --columns {told} (columns are: {', '.join(map(str, frame.columns))})"
+            f"what holds it, e.g. --columns {told} (columns are: {', '.join(map(str, present))}){curves}"
         )
 
 
@@ -60,32 +67,36 @@ def require_numbers(frame: pd.DataFrame, column: str) -> None:
         )
     numeric = pd.api.types.is_numeric_dtype(frame[column].dtype)
     if not numeric or pd.api.types.is_bool_dtype(frame[column].dtype):
-        raise InputError(f"column {column} holds {frame[column].iloc[0]!r}; a fit needs numbers there")
+        given = frame[column].dropna()
+        bad = given[pd.to_numeric(given, errors="coerce").isna()]
+        held = repr(bad.tolist()[0]) if len(bad) else f"values of type {frame[column].dtype}"
+        raise InputError(f"column {column} holds {held}; a fit needs numbers there")
 
 
-def require_finite(frame: pd.DataFrame, column: str) -> None:
-    """Raise InputError, with the rows, where the column holds NaN or an infinity."""
+def require_unique(frame: pd.DataFrame) -> None:
+    """Raise InputError where two columns have one name."""
+    twice = list(dict.fromkeys(map(str, frame.columns[frame.columns.duplicated()])))
+    if twice:
+        raise InputError(f"the table has two columns {' and '.join(twice)}; rename or drop one")
+
+
+def require_values(frame: pd.DataFrame, columns: Collection[str], signed: Collection[str]) -> None:
+    """Raise InputError, with all columns and rows, where a value is not finite, or not above 0 in a column that is not
+    among `signed`."""
     import numpy as np
 
-    values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = ~np.isfinite(values)
-    if bad.any():
+    told, conditions = [], []
+    for column in columns:
+        values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        bad = ~np.isfinite(values) | ((values <= 0) & (column not in signed))
+        if bad.any():
+            told.append(f"{column} is {values[bad][0]} in {named(frame, bad)}")
+            conditions.append(f"{-1e300 if column in signed else 0:g} < {column} < 1e300")
+    if told:
+        least = "finite" if all(c.startswith("-") for c in conditions) else "finite and above 0"
         raise InputError(
-            f"{column} is {values[bad][0]} in {named(frame, bad)} ({bad.sum()} such rows); it must be finite: correct "
-            f"it, or leave the row out with --where '-1e300 < {column} < 1e300'"
-        )
-
-
-def require_positive(frame: pd.DataFrame, column: str) -> None:
-    """Raise InputError, with the rows, where the column is not finite and above 0."""
-    import numpy as np
-
-    values = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = ~(np.isfinite(values) & (values > 0))
-    if bad.any():
-        raise InputError(
-            f"{column} is {values[bad][0]} in {named(frame, bad)} ({bad.sum()} such rows); it must be finite and above "
-            f"0: correct it, or leave the row out with --where '0 < {column} < 1e300'"
+            f"{'; '.join(told)}: it must be {least}; correct it, or leave such rows out with --where "
+            f"'{' and '.join(conditions)}'"
         )
 
 

@@ -13,11 +13,11 @@ from analysis.requirements import (
     label,
     place,
     require_columns,
-    require_finite,
     require_numbers,
     require_one_corpus,
     require_one_row_a_run,
-    require_positive,
+    require_unique,
+    require_values,
     unit_of,
 )
 from scaling.tuning import outdone
@@ -77,6 +77,24 @@ def law_target(law: type[Law], y: str = "L") -> str:
     return y if law.target == Y else law.target
 
 
+def require_own_columns(law: type[Law], columns: Mapping[str, str], target: str) -> None:
+    """Raise InputError where a law of any column was not given one: it would be fitted to what it takes, or a loss on
+    another corpus would be N, D or C."""
+    if law.target != Y:
+        return
+    name = next(name for name, known in LAWS.items() if known is law)
+    if X in law.columns and columns[X] in ("N", "D", "C"):
+        raise InputError(
+            f"{name} is a loss y against another corpus's loss x, and x is {columns[X]}; name both columns, e.g. --x "
+            "L --y L_other"
+        )
+    if target in columns.values():
+        example = "--x L --y L_other" if X in law.columns else "--y error"
+        raise InputError(
+            f"{name} is of another column than {target}, which it takes; name the column that it is of, e.g. {example}"
+        )
+
+
 def select(
     table: pd.DataFrame,
     columns: Mapping[str, str],
@@ -84,6 +102,7 @@ def select(
     where: str | None = None,
     target: str = "L",
     signed: Collection[str] = (),
+    weights: str | None = None,
 ) -> Rows:
     """The rows to fit: those where `where` is true, that are done, decayed and have a loss, at the best learning rate.
 
@@ -91,19 +110,20 @@ def select(
     `where` is true is kept, with all its seeds: the law is that of tuned runs, and a sweep's bad rates are no part of
     it. The least of several noisy means lies a little below the loss that the rate would have with more seeds.
 
-    A row that is the same in every column as one before it is left out. columns maps the law's columns to the table's;
-    C is made as 6 N D where the table has none. Raises InputError for a column that is missing or not numeric, losses
-    in several units, two losses of one run, a value that is not above 0 (or not finite, in a
-    column among `signed`), and fewer rows than parameters.
+    A row that is the same in every column as one before it is left out, and one of weight 0 in the column `weights`.
+    columns maps the law's columns to the table's; C is made as 6 N D where the table has none. Raises InputError for a
+    column that is missing, there twice or not numeric, losses in several units, two losses of one run, a value that is
+    not above 0 (or not finite, in a column among `signed`), and fewer rows than parameters.
     """
+    names = list(dict.fromkeys((*columns.values(), target)))
+    require_unique(table)
     frame, conventions = _with_compute(table)
-    require_columns(frame, (*columns.values(), target))
-    for column in (*columns.values(), target):
+    require_columns(frame, names, present=table.columns)
+    for column in (*names, *([weights] if weights else [])):
         require_numbers(frame, column)
-    reasons = _reasons(frame, where, target)
+    reasons = _reasons(frame, where, target, weights)
     kept = frame[reasons.isna()]
-    for column in (*columns.values(), target):
-        (require_finite if column in signed else require_positive)(kept, column)
+    require_values(kept, names, signed)
     if len(kept) < parameters:
         raise InputError(_too_few(len(kept), len(frame), parameters, reasons))
     require_one_corpus(kept)
@@ -135,7 +155,7 @@ def signed_columns(law: type[Law], columns: Mapping[str, str]) -> set[str]:
     return {columns[name] for name in law.signed}
 
 
-def _reasons(frame: pd.DataFrame, where: str | None, target: str) -> pd.Series:
+def _reasons(frame: pd.DataFrame, where: str | None, target: str, weights: str | None = None) -> pd.Series:
     """Why a row is not fitted; missing where it is."""
     import pandas as pd
 
@@ -155,6 +175,8 @@ def _reasons(frame: pd.DataFrame, where: str | None, target: str) -> pd.Series:
     if "decayed" in frame.columns:
         decayed = frame["decayed"].astype("string").str.lower()
         give(decayed.isin(["false", "0", "0.0"]), "its learning rate was not decayed")
+    if weights:
+        give((frame[weights] == 0).fillna(False).astype(bool), "weight 0")
     give(frame[target].isna(), "no loss L" if target == "L" else f"no {target}")
     if "L" in frame.columns:
         once = frame[~again]

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -189,7 +190,10 @@ def _parse(path: Path) -> pd.DataFrame:
         raise TableError(f"no table at {path}; name a .csv or .parquet file with one row a run")
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            _require_unique(frame.columns, path)
+            return frame
+        _check_header(path)
         frame = pd.read_csv(
             path, dtype=dict.fromkeys(("run_id", "trunk_id", "population_id", "sweep_id"), "string")
         )
@@ -201,6 +205,31 @@ def _parse(path: Path) -> pd.DataFrame:
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first fields for row names
         raise TableError(f"{path} has rows with more fields than its header; give every column a name")
     return frame
+
+
+def _check_header(path: Path) -> None:
+    """Raise TableError where a CSV has two columns of one name, of which pandas renames the second, or is separated by
+    something else than commas."""
+    import pandas as pd
+
+    first = pd.read_csv(path, header=None, nrows=1, dtype="string", keep_default_na=False)
+    names = [str(name) for name in first.iloc[0]]
+    if len(names) == 1:
+        for separator, called in ((";", "semicolons"), ("\t", "tabs")):
+            if separator in names[0]:
+                raise TableError(
+                    f"{path} is separated by {called}; the separator must be a comma (and numbers have a decimal "
+                    "point): save it so"
+                )
+    _require_unique([name for name in names if name], path)
+
+
+def _require_unique(names: Iterable[Any], path: Path) -> None:
+    """Raise TableError where two columns have one name."""
+    counts = Counter(map(str, names))
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise TableError(f"{path} has several columns {' and '.join(twice)}; rename or drop all but one")
 
 
 def _rename(frame: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.DataFrame:

@@ -243,8 +243,11 @@ def _rates(table: pd.DataFrame, rows: NDArray[np.intp]) -> list[float]:
     numbers = pd.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     bad = np.flatnonzero(~(np.isfinite(numbers) & (numbers > 0)))
     if len(bad):
+        value = given.iloc[bad[0]]
+        shown = repr(value) if isinstance(value, str) else f"{value:g}"
         raise TableError(
-            f"lr is {given.iloc[bad[0]]!r} in row {int(given.index[bad[0]]) + 1}; a learning rate is a number above 0: "
-            "correct it or leave it empty"
+            f"lr is {shown} in row {int(given.index[bad[0]]) + 1}; a learning rate is a number above 0, and lr the "
+            "peak rate of a run, not that of a step of its curve: rename such a column, leave these rows out with "
+            "--where 'lr > 0', or correct the value or leave it empty"
         )
     return [float(f"{number:.{FIGURES}g}") for number in numbers]

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from known import CHINCHILLA_240, TRUTH, chinchilla_ratio, needs_reference_data, reference, wide
 
-from analysis import record
+from analysis import fit, record
 from analysis.__main__ import VERBS, main
 from analysis.equations import EQUATIONS
+from analysis.errors import InputError
 from analysis.laws import LAWS
 from analysis.verbs import renames
 from scaling import table
@@ -126,11 +127,64 @@ def test_malformed_table_is_refused(tmp_path, capsys, text, words):
     assert words in capsys.readouterr().err
 
 
-def test_a_table_of_one_and_the_same_loss_is_fitted_and_judged(tmp_path, capsys):
-    path = tmp_path / "constant.csv"
-    wide().assign(L=2.5).to_csv(path, index=False)
-    assert main(["fit", str(path), *FAST, "--out", str(tmp_path / "fit.json")]) == 0
-    assert "wrote" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("change", "options", "words"),
+    [
+        ({"L": 2.5}, [], "all losses are equal: L is 2.5 in every row"),
+        ({}, ["--law", "loss_to_loss"], "x is C; name both columns, e.g. --x L --y L_other"),
+        (
+            {},
+            ["--law", "loss_to_loss", "--x", "L"],
+            "of another column than L, which it takes; name the column",
+        ),
+        ({}, ["--law", "error_exponential"], "of another column than L, which it takes; name the column"),
+        ({}, ["--law", "error_sigmoid"], "of another column than L, which it takes; name the column"),
+        ({}, ["--law", "annealing"], "analysis.annealing.fit_curves"),
+        ({}, ["--law", "annealing"], "(columns are: N, D, L)"),  # C is no column of the table
+        ({"w": [0.0] * 31 + [1.0] * 4}, ["--weights", "w"], "4 of 35 rows are left (31 weight 0)"),
+        ({"lr": [0.1] * 19 + [0.0] * 16}, [], "lr is 0 in row 20; a learning rate is a number above 0"),
+        ({"lr": [0.1] * 19 + [0.0] * 16}, [], "--where 'lr > 0'"),
+        (
+            {"N": [-1.0] + [1e6] * 34, "L": [0.0] + [2.0] * 34},
+            [],
+            "N is -1.0 in row 1; L is 0.0 in row 1: it must be finite and above 0; correct it, or leave such rows out "
+            "with --where '0 < N < 1e300 and 0 < L < 1e300'",
+        ),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(tmp_path, capsys, change, options, words):
+    path = tmp_path / "table.csv"
+    wide(0.003).assign(**change).to_csv(path, index=False)
+    assert main(["fit", str(path), *options]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_rows_of_weight_0_are_excluded_by_name(runs, capsys):
+    weighted = runs.with_name("weighted.csv")
+    wide(0.003).assign(w=[0.0] + [1.0] * 34).to_csv(weighted, index=False)
+    assert main(["fit", str(weighted), *FAST, "--weights", "w"]) == 0
+    text = capsys.readouterr().out
+    assert "34 rows fitted, 1 excluded" in text
+    assert "1 excluded, weight 0: row 1" in text
+
+
+def test_a_table_in_memory_is_refused_by_its_column(runs):
+    table = pd.read_csv(runs)
+    twice = pd.concat([table, table[["L"]]], axis=1)
+    with pytest.raises(InputError, match="two columns L; rename or drop one"):
+        fit(twice)
+    mixed = table.assign(L=[2.5, "three", *table.L[2:]])
+    with pytest.raises(InputError, match="column L holds 'three'"):
+        fit(mixed)
+
+
+def test_points_of_one_curve_are_warned_of(runs):
+    table = pd.read_csv(runs)
+    curves = table.assign(run=table.N.rank(method="dense"))
+    (words,) = fit(curves).warnings
+    assert words.startswith("7 runs have several rows (up to 5)")
+    assert "--clusters run," in words
+    assert not fit(table.assign(name=table.N.map("{:g}".format))).warnings  # a size has a name, and many runs
 
 
 def test_a_fit_of_renamed_columns_can_be_taken_up_again(tmp_path, capsys):
@@ -185,6 +239,15 @@ def test_fit_and_its_json_are_one(runs, capsys):
 def test_limit_prints_its_json_alone(runs, capsys):
     assert main(["limit", str(runs), *FAST, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["law"] == "hoffmann"
+
+
+def test_limit_tells_its_progress_every_two_seconds_at_most(runs, capsys):
+    start = time.monotonic()
+    assert main(["limit", str(runs), *FAST, "--coverage", "20"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "fitting the law hoffmann to table.csv"  # what is said once is said at once
+    passing = [line for line in told if " of 20 " in line]
+    assert len(passing) <= (time.monotonic() - start) / 2
 
 
 def test_parquet_is_read_like_csv(runs, capsys):

@@ -82,7 +82,6 @@ def test_infinite_and_impossible_values_are_refused_by_row(column, value):
         (lambda: wide(NOISE).assign(D=lambda t: t.D / 1e6), "D is less than a thousandth of N"),
         (lambda: wide(NOISE).assign(L=lambda t: np.exp(t.L)), "if it is perplexity"),
         (lambda: wide(NOISE).assign(C=lambda t: t.N * t.D / 1e9), "times 6 N D in row 1"),
-        (lambda: wide().assign(L=2.5), "L is 2.5 in every row"),
         (lambda: wide(NOISE)[lambda t: t.N < 1e6], "N has two distinct values"),
         (lambda: chinchilla_ratio(NOISE), "D is 20 N in every run"),
         (

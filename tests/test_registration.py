@@ -1,5 +1,6 @@
 """Predictions are sealed before the run and held to it after: nothing can be changed, forgotten or counted twice."""
 
+import hashlib
 import json
 import re
 
@@ -12,6 +13,7 @@ from analysis import record
 from analysis.__main__ import main
 from analysis.registered import registration, verification
 from analysis.registered.registration import seal
+from scaling.table import TableError
 
 NOISE = 0.003
 FAST = ["--replicates", "60", "--admit", "hoffmann"]
@@ -226,3 +228,36 @@ def test_digests_tell_rows_apart_by_any_number():
     assert len(set(found)) == 35
     moved = runs.assign(L=np.nextafter(runs.L, 3))
     assert not set(found) & set(registration.digests(moved, columns, "L"))
+
+
+def test_predicting_by_other_options_leaves_the_fit_of_an_earlier_prediction(tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    ladder().to_csv(table, index=False)
+    points = tmp_path / "points.csv"
+    pd.DataFrame({"N": [4e9], "D": [9.6e12]}).to_csv(points, index=False)
+    command = ["predict", str(table), "--points", str(points), *FAST, "--coverage", "0"]
+    for law, out in (("hoffmann", "a"), ("tied", "b"), ("tied", "c")):
+        assert main([*command, "--law", law, "--out", str(tmp_path / f"{out}.json")]) == 0
+    stored = {path.name: path for path in (tmp_path / "table-report").glob("fit*.json")}
+    other = next(name for name in stored if name != "fit.json")
+    assert len(stored) == 2  # the second prediction by the tied law takes up the fit of the first
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in stored.items()}
+    assert other == f"fit-{hashes[other][:8]}.json"
+    said = [registration.read(tmp_path / f"{name}.json")["fit"]["fit_sha256"] for name in "abc"]
+    assert said == [hashes["fit.json"], hashes[other], hashes[other]]
+    assert str(stored[other]) in capsys.readouterr().err
+
+
+def test_a_later_table_may_go_by_our_names_where_the_fitted_one_did_not(tmp_path, came_in):
+    theirs = {"N": "params", "D": "tokens", "L": "loss"}
+    table = tmp_path / "table.csv"
+    ladder().rename(columns=theirs).to_csv(table, index=False)
+    out = tmp_path / "prediction.json"
+    renames = [f"{ours}={name}" for ours, name in theirs.items()]
+    command = ["predict", str(table), "--columns", *renames, "--N", "4e9", "--D", "9.6e12", "--coverage", "0"]
+    assert main([*command, *FAST, "--out", str(out)]) == 0
+    expected = verification.verify(out, came_in(larger().rename(columns=theirs))).outcomes
+    assert verification.verify(out, came_in(larger())).outcomes == expected
+    assert verification.verify(out, came_in(larger().rename(columns={"L": "loss"}))).outcomes == expected
+    with pytest.raises(TableError, match="no column 'loss'"):
+        verification.verify(out, came_in(larger().drop(columns="L")))

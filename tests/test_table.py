@@ -76,6 +76,8 @@ def test_the_hash_is_of_the_file(tmp_path):
         ("N,D,L\n", {}, "holds no rows"),
         ("N,D,L\n1,2,low\n", {}, r"row 1: L is 'low', not a number"),
         ("N,D,L\n1,2,3\n1,2,3,4,5\n", {}, "cannot be read as a table"),
+        ("N,D,L,L\n1,2,3,4\n", {}, "several columns L; rename or drop all but one"),
+        ("N;D;L\n1,5;2;3\n", {}, "separated by semicolons; the separator must be a comma"),
         ("a,b\n1,2\n", {"N": "params"}, r"no column 'params' \(asked for as N\); its columns are: a, b"),
     ],
 )
@@ -95,4 +97,14 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 def test_bytes_that_are_no_parquet_are_refused(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"not parquet")
     with pytest.raises(TableError, match="cannot be read as a table"):
+        read(tmp_path / "t.parquet")
+
+
+def test_a_parquet_file_with_two_columns_of_one_name_is_refused(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = [pyarrow.array([1.0, 2.0])] * 4
+    pyarrow.parquet.write_table(pyarrow.table(columns, names=["N", "D", "L", "L"]), tmp_path / "t.parquet")
+    with pytest.raises(TableError, match=r"several columns L|cannot be read as a table .*L"):
         read(tmp_path / "t.parquet")

@@ -20,7 +20,7 @@ Entry = Mapping[str, Any]
 def told(coverage: Entry) -> str:
     """What share of simulated truths each interval caught, and the calibrated intervals, in 80 columns."""
     if not coverage:
-        return f"{NOT_MEASURED}: intervals are as claimed; --coverage 100 measures it"
+        return textwrap.fill(f"{NOT_MEASURED}: intervals are as claimed; --coverage 100 measures it", WIDTH)
     level = f"{coverage['level']:.0%}"
     rows = [
         (name, _ends(one["plain"]), _caught(one), _ends(one["interval"]), _at(one))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis import fitting, holdout, limit, record, rows
 from analysis.errors import InputError
-from analysis.evidence import combination, no_floor, with_evidence
+from analysis.evidence import Progress, combination, no_floor, with_evidence
 from analysis.fitting import Fit
 from analysis.floor.admissible import admitted
 from analysis.floor.combination import Combination
@@ -93,6 +94,28 @@ def stored_or_made(
     fit, boot, combined = _fit(source, options, say)
     record.write(fit, stored)
     return fit, boot, combined
+
+
+def kept_or_made(
+    source: Source, options: Options, home: Path, *, refit: bool = False, say: Say = print
+) -> tuple[Fit, Bootstrap, Combination | None, Path]:
+    """As `stored_or_made`, with the file that holds the fit, and never over one of another fit, to which predictions
+    may refer: beside a fit.json of other options a new one is fit-HASH.json, by the first 8 digits of its SHA-256."""
+    stored = home / "fit.json"
+    if not stored.is_file():
+        return *stored_or_made(source, options, stored, say=say), stored
+    for path in (stored, *sorted(home.glob("fit-*.json"))):
+        fit = record.read(path)
+        if not refit and fit.table_sha256 == source.table_sha256 and _is_of(fit, source, options):
+            return fit, *again(source, fit, options), path
+    if not refit:
+        _require_same_table(record.read(stored), source, stored)
+    fit, boot, combined = _fit(source, options, say)
+    digest = hashlib.sha256(record.as_text(fit).encode()).hexdigest()
+    path = home / f"fit-{digest[:8]}.json"
+    record.write(fit, path)
+    say(f"{stored} is of other options or another table and is kept: predictions may refer to it")
+    return fit, boot, combined, path
 
 
 def again(source: Source, fit: Fit, options: Options) -> tuple[Bootstrap, Combination | None]:
@@ -176,8 +199,11 @@ def too_few(source: Source, options: Options) -> str:
 def _chosen(source: Source, options: Options) -> rows.Rows:
     law = rows.law_named(options.law)
     columns, target = rows.law_columns(law, options.x), rows.law_target(law, options.y)
+    rows.require_own_columns(law, columns, target)
     signed = rows.signed_columns(law, columns)
-    return rows.select(source.table, columns, 0, options.where or None, target, signed)
+    return rows.select(
+        source.table, columns, 0, options.where or None, target, signed, options.weights or None
+    )
 
 
 def _require_floor(options: Options) -> None:
@@ -243,7 +269,7 @@ def _fit(source: Source, options: Options, say: Say) -> tuple[Fit, Bootstrap, Co
         laws=options.admit,
         truths=options.coverage,
         methods=options.intervals,
-        say=say,
+        say=Progress(say=say),
     )
     return record.from_json(record.to_json(made)), boot, combined
 

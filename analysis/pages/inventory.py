@@ -72,7 +72,8 @@ def conventions(source: Source, found: Findings | None) -> Html:
     given = dict(found.fit.conventions) if found else {}
     pairs: list[tuple[str, object]] = []
     for name, title in MEANINGS.items():
-        meaning = COLUMNS[name] if ours else given.get(name, f"column {name} of the table, as it came")
+        theirs = found.fit.renamed.get(name, name) if found else name
+        meaning = COLUMNS[name] if ours else given.get(name, f"column {theirs} of the table, as it came")
         if name == "C" and not ours:
             meaning += ", FLOPs"
         if name == "L":

@@ -22,7 +22,7 @@ from analysis.errors import InputError
 from analysis.holdout import naive_forecasts
 from analysis.intervals.uncertainty import predict
 from analysis.options import Options
-from analysis.pages.findings import again, stored_or_made
+from analysis.pages.findings import again, kept_or_made
 from analysis.registered.future import Future
 from analysis.source import Source, of_stored_fit, open_source
 from analysis.verbs import renames
@@ -56,7 +56,8 @@ def write_prediction(
 ) -> tuple[dict[str, Any], Path]:
     """Predict the runs and write what is said, once: a file that is there is never written over.
 
-    path is a fit.json, whose table lies beside it, or a table or study folder, which is fitted as `limit` does it.
+    path is a fit.json, whose table lies beside it, or a table or study folder, which is fitted as `limit` does it,
+    though never over the fit.json of other options (`kept_or_made`).
     Returns the content and where it is. Raises InputError for a run that cannot be, and where the file is there.
     """
     taken_up = path.suffix == ".json"
@@ -69,9 +70,9 @@ def write_prediction(
         stored = path
         fit, boot, combined = _again(source, path, options)
     else:
-        stored = home / "fit.json"
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        fit, boot, combined = stored_or_made(source, options, stored, refit=refit, say=say)
+        home.mkdir(parents=True, exist_ok=True)
+        fit, boot, combined, stored = kept_or_made(source, options, home, refit=refit, say=say)
+    say(f"the fit is {stored}")
     rows = fit.select(source.table).frame
     points = future.frame(fit, rows)
     out = out or home / f"prediction-{_slug(points['name'])}.json"

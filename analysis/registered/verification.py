@@ -105,7 +105,8 @@ def verify(
     within: float = WITHIN,
     sha256: str = "",
 ) -> Verification:
-    """Hold a prediction file to a table with the runs, read with the renames of the fit unless `columns` are given.
+    """Hold a prediction file to a table with the runs, read with the renames of the fit unless `columns` are given; a
+    column that the table has by our name alone is that.
 
     A run is found by `where`, or by a run_id or name equal to the prediction's, or by its columns, each within a share
     `within`; it must be done, decayed, and of the fitted corpus, as for a fit. With sha256, the file must be the one
@@ -121,7 +122,7 @@ def verify(
             f"{path} predicts {len(content['runs'])} runs, and --where {where!r} finds one; leave it out, or verify "
             "them by run_id"
         )
-    frame = open_source(table, columns or content["fit"]["renamed"]).table
+    frame = open_source(table, columns or _names(table, content["fit"]["renamed"])).table
     usable, reasons = _usable(frame, content)
     outcomes: list[Outcome] = []
     awaited: list[str] = []
@@ -137,6 +138,19 @@ def verify(
             "widen --within"
         )
     return Verification(str(path), content, tuple(outcomes), tuple(awaited))
+
+
+def _names(table: Path, renamed: Mapping[str, str]) -> dict[str, str]:
+    """The renames of the fit, but of columns that go by our names in this table and not by the fit's."""
+    from analysis.source import open_source
+    from scaling.table import TableError
+
+    try:
+        open_source(table, renamed)
+    except TableError:
+        present = open_source(table).table.columns
+        return {ours: name for ours, name in renamed.items() if name in present or ours not in present}
+    return dict(renamed)
 
 
 def _usable(frame: pd.DataFrame, content: Mapping[str, Any]) -> tuple[pd.Series, pd.Series]:
