@@ -6,16 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from known import wide
 
 from analysis.errors import InputError
-from analysis.floor.admissible import admitted, combine
+from analysis.fitting import fit
+from analysis.floor.admissible import _held_out, admitted, combine
 from analysis.floor.combination import weighted_quantiles
 from analysis.floor.identify import Verdict
 from analysis.floor.judgement import judge
 from analysis.intervals.uncertainty import Interval
 from analysis.known.extrapolation import METHODS
 from analysis.laws import Coupled, Hoffmann, Power
+<<<<<<< HEAD
 from analysis.options import IN_N_AND_D, Options
+=======
+from analysis.options import IN_N_AND_D
+from analysis.origin import within
+>>>>>>> fixpredict
 
 
 def hoffmann(N, D):
@@ -149,6 +156,14 @@ def test_new_larger_runs_lie_inside_their_intervals(combined):
         middle, lo, hi = combined[name].predict(points)
         truth = TRUTHS[name](N, D)
         assert ((lo <= truth) & (truth <= hi)).all() and ((lo <= middle) & (middle <= hi)).all()
+
+
+def test_losses_beyond_a_cut_do_not_move_what_is_foretold_of_them():
+    runs = wide(0.002)
+    runs = runs.assign(C=6 * runs.N * runs.D)
+    moved = runs.assign(L=np.where(within(runs.C.to_numpy(), runs.C.max() / 10), runs.L, 2 * runs.L))
+    missed, more = (_held_out(table, fit(table))[10.0] for table in (runs, moved))
+    np.testing.assert_allclose(more - missed, np.log(2), rtol=1e-9)  # rounding
 
 
 def test_runs_that_cannot_be_held_out_identify_nothing():

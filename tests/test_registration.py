@@ -12,6 +12,7 @@ from known import TRUTH, wide
 from analysis import record
 from analysis.__main__ import main
 from analysis.registered import registration, verification
+from analysis.registered.foretold import predicted
 from analysis.registered.registration import seal
 from scaling.table import TableError
 
@@ -63,6 +64,14 @@ def test_prediction_says_what_the_fit_says(study):
     assert run["run"]["lo"] < run["law"]["lo"] < run["value"] < run["law"]["hi"] < run["run"]["hi"]
     assert set(run["baselines"]) == {"last value", "power of C", "power of N and D"}
     assert run["baselines"]["last value"] == ladder().L.min()
+
+
+def test_prediction_says_that_its_run_interval_is_not_widened(study):
+    content = registration.read(study / "prediction.json")
+    assert "not widened" in content["methods"]["run"]
+    said = predicted(content)
+    assert "not widened by what the law missed" in " ".join(said.split())
+    assert max(map(len, said.splitlines())) <= 80
 
 
 def test_extrapolation_is_counted_from_the_largest_run(study):

@@ -12,6 +12,10 @@ from analysis.registered.registration import INTERVALS
 from analysis.registered.verification import Outcome, Verification, mean_errors
 
 WIDTH = 80
+NOT_WIDENED = (
+    "The interval of one run by this law is not widened by what the law missed of held-out larger runs: beyond the "
+    "fitted runs it is likely too narrow."
+)
 NAMES = {"law": "the law's curve", "run": "one run, by this law", "all_laws": "one run, by all laws"}
 
 
@@ -20,6 +24,7 @@ def predicted(content: Mapping[str, Any]) -> str:
     fit, level = content["fit"], notation.percent(content["level"])
     parts = [_block(run, fit["target"], content["methods"], level) for run in content["runs"]]
     lines = [
+        NOT_WIDENED,
         f"by {fit['law']}, fitted to {fit['rows']} rows of {fit['table']}",
         f"fit.json has SHA-256 {fit['fit_sha256']}",
         f"registered {content['date']}; SHA-256 {content['sha256']}",

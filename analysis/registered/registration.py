@@ -38,7 +38,7 @@ Array = NDArray[np.float64]
 
 INTERVALS = {
     "law": "percentiles of the law's own bootstrap: where the law's curve lies",
-    "run": "the same with the noise of one run: where its loss lies, if this law holds",
+    "run": "the same with the noise of one run: where its loss lies, if this law holds; not widened by held-out errors",
     "all_laws": "quantiles of all admissible laws together, each blurred by its errors on held-out larger runs",
 }
 """The intervals of a prediction; the last that it has is the one by which it is judged."""
