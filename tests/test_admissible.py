@@ -17,12 +17,8 @@ from analysis.floor.judgement import judge
 from analysis.intervals.uncertainty import Interval
 from analysis.known.extrapolation import METHODS
 from analysis.laws import Coupled, Hoffmann, Power
-<<<<<<< HEAD
 from analysis.options import IN_N_AND_D, Options
-=======
-from analysis.options import IN_N_AND_D
 from analysis.origin import within
->>>>>>> fixpredict
 
 
 def hoffmann(N, D):
