@@ -288,6 +288,18 @@ def test_the_figure_draws_every_specification_and_every_choice(ours):
     assert diamond.get_ydata() == ours.default["E"]
 
 
+def test_an_interval_that_goes_on_beyond_the_axis_ends_in_an_arrow(ours):
+    longest = int(np.argmin(ours.table["E_lo"]))
+    table = ours.table.assign(
+        E_lo=np.where(np.arange(len(ours.table)) == longest, -100.0, ours.table["E_lo"])
+    )
+    upper = draw_curve(table, spread(table, "E", 0.9), decompose(table, "E"), "E (nats per token)").axes[0]
+    arrows = [line for line in upper.lines if line.get_marker() in ("v", "^")]
+    low, high = upper.get_ylim()
+    cut = (table["E_lo"] < low).sum() + (table["E_hi"] > high).sum()
+    assert low > -100 and sum(len(line.get_xdata()) for line in arrows) == cut
+
+
 def test_the_text_counts_what_is_fitted_and_why_the_rest_is_not(ours):
     told = text(ours)
     plan = ours.plan

@@ -75,11 +75,13 @@ def plot_estimates(ax: Axes, table: pd.DataFrame, spread: Spread, name: str) -> 
         _segments(ax, rank[chosen], lo[chosen], hi[chosen], color=colour, linewidth=0.6 * room, alpha=0.28)
         size = max(1.2 * room, 2.4)
         ax.plot(rank[chosen], value[chosen], "o", color=colour, markersize=size, markeredgewidth=0, zorder=3)
+    _cut(ax, rank[hi > high], high, "^")
+    _cut(ax, rank[lo < low], low, "v")
     place = float(np.flatnonzero(np.asarray(table["default"]))[0])
     _segments(ax, np.array([place]), low, spread.default, color=INK, linewidth=0.8)
     ax.plot(place, spread.default, "D", color=INK, markersize=6, markeredgecolor="white", zorder=4)
     _name_default(ax, place, spread)
-    _key(ax, marked)
+    _key(ax, marked, bool((hi > high).any() or (lo < low).any()))
     ax.grid(True, axis="y", color=GRID, linewidth=0.7)
     ax.set_ylabel(name)
     ax.yaxis.set_major_formatter(lambda tick, _: loss(tick))
@@ -170,12 +172,14 @@ def _name_default(ax: Axes, place: float, spread: Spread) -> None:
     )  # fmt: skip
 
 
-def _key(ax: Axes, marked: NDArray[np.bool_]) -> None:
+def _key(ax: Axes, marked: NDArray[np.bool_], cut: bool) -> None:
     """What colours mean, above the axes."""
     told = [(BLUE, f"converged ({int((~marked).sum())})")]
     if marked.any():
         told.append((ORANGE, f"at a bound, ill conditioned or E at 0 ({int(marked.sum())})"))
     told.append((MUTED, "bars: intervals; grey band: the default's"))
+    if cut:
+        told.append((MUTED, "arrows: intervals that end beyond the axis"))
     for line, (colour, text) in enumerate(reversed(told)):
         ax.annotate(
             text, (0, 1), xycoords="axes fraction", xytext=(0, 5 + 12.5 * line), fontsize=9, va="bottom",
@@ -196,6 +200,15 @@ def _window(value: Array, lo: Array, hi: Array) -> tuple[float, float]:
     high = max(np.nanmax(value), np.quantile(hi[finite], SHOWN[1]) if finite.any() else -np.inf)
     pad = 0.04 * max(high - low, 1e-9)
     return float(low - pad), float(high + pad)
+
+
+def _cut(ax: Axes, rank: Array, end: float, arrow: str) -> None:
+    """An arrow at the end of the axis over each interval that goes on beyond it."""
+    if len(rank):
+        heads = ax.plot(
+            rank, np.full_like(rank, end), arrow, color=INK, markersize=4.5, markeredgewidth=0, zorder=5
+        )
+        heads[0].set(clip_on=False, in_layout=False)
 
 
 def _segments(ax: Axes, x: Array, lo: Array | float, hi: Array | float, **style: Any) -> None:

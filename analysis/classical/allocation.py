@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 VALID_SHARE = 0.5
-"""Share of replicates that must have an answer, a budget's or an approach's (Porian et al. 2024, arXiv 2406.19146, ask
-it of a budget)."""
+"""Share of replicates that need an answer (Porian et al. 2024, arXiv 2406.19146, ask it of a budget)."""
 FAILED_SHARE = 0.05
 """Share of replicates without an answer above which a reader is told."""
 
@@ -157,11 +156,8 @@ class Allocation:
         if self.failed <= FAILED_SHARE * max(self.replicates, 1):
             return self.warnings
         few = self.replicates - self.failed < VALID_SHARE * self.replicates
-        then = (
-            f"no interval is given, which needs {VALID_SHARE:.0%} of them"
-            if few
-            else "the intervals are of the others"
-        )
+        none = f"no interval is given, which needs {VALID_SHARE:.0%} of them"
+        then = none if few else "the intervals are of the others"
         return (*self.warnings, f"{self.failed} of {self.replicates} replicates have no answer; {then}")
 
     def as_dict(self, C: float) -> dict[str, Any]:

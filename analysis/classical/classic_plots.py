@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+LOG_LOSS = f"{LOSS.removesuffix(')')}; log scale)"
 MOST_BUDGETS = 10
 """Budgets that are labelled one by one; more of them get a scale of shades."""
 COLOURS = {"envelope": GREEN, "parabolas": BLUE, "splines": "#a0528a", "parametric": INK}
@@ -67,7 +68,7 @@ def plot_isoflop(
     words += [f"{above} rows lie above"] if above else []
     ax.text(0.02, 0.02, "\n".join(words), transform=ax.transAxes, va="bottom", fontsize=9, color=INK)
     ax.set_xlabel("Parameters N (count)")
-    ax.set_ylabel(LOSS)
+    ax.set_ylabel(LOG_LOSS)
 
 
 def plot_envelope(ax: Axes, table: pd.DataFrame, found: Allocation, best: tuple[Array, Array]) -> None:
@@ -95,7 +96,7 @@ def plot_envelope(ax: Axes, table: pd.DataFrame, found: Allocation, best: tuple[
     ]
     ax.text(0.02, 0.02, "\n".join(words), transform=ax.transAxes, va="bottom", fontsize=9)
     ax.set_xlabel(COMPUTE)
-    ax.set_ylabel(LOSS)
+    ax.set_ylabel(LOG_LOSS)
 
 
 def plot_lines(ax: Axes, found: dict[str, Allocation], largest: float, C: float, which: str) -> None:
@@ -103,7 +104,7 @@ def plot_lines(ax: Axes, found: dict[str, Allocation], largest: float, C: float,
     beyond the largest run is on grey. which is "N" or "D"."""
     starts = [point.C for item in found.values() for point in item.points]
     span = np.geomspace(min(starts, default=largest / 1e3), max(C, largest), 100)
-    low, high = axes.padded(span, 0.03, 0.43)
+    low, high = axes.padded(span, 0.03, 0.09)
     ends, entries, letter = [], [], {"N": "a", "D": "b"}[which]
     for rank, (name, item) in enumerate(found.items()):
         line, colour = getattr(item, which), COLOURS[name]
@@ -131,7 +132,7 @@ def plot_lines(ax: Axes, found: dict[str, Allocation], largest: float, C: float,
         ax, "y", *axes.padded([end for end in ends if np.isfinite(end)], 0.05, 0.05), notation.count
     )
     ax.axvspan(largest, high, color=MUTED, alpha=0.09, linewidth=0)
-    axes.labels_beside(ax, span[-1] * (span[-1] / span[0]) ** 0.06, entries)
+    _name_approaches(ax, entries)
     level = next(iter(found.values())).level
     words = [
         f"{letter}: exponent of C, the slope",
@@ -140,7 +141,7 @@ def plot_lines(ax: Axes, found: dict[str, Allocation], largest: float, C: float,
     ]
     ax.text(0.02, 0.98, "\n".join(words), transform=ax.transAxes, va="top", fontsize=9)
     ax.set_xlabel(COMPUTE)
-    ax.set_ylabel("Best parameters N_opt (count)" if which == "N" else "Best tokens D_opt (count)")
+    ax.set_ylabel(f"Best {'parameters N_opt' if which == 'N' else 'tokens D_opt'} (count; log scale)")
 
 
 def _loss_axis(ax: Axes, losses: Array, least: Sequence[float]) -> int:
@@ -152,7 +153,8 @@ def _loss_axis(ax: Axes, losses: Array, least: Sequence[float]) -> int:
 
 
 def _name_budgets(ax: Axes, shades: Shades, curves: Sequence[Parabola]) -> None:
-    """Each budget's compute where its parabola ends or leaves the axes, or a scale of shades for many."""
+    """Each budget's compute where its parabola ends or leaves the axes; of many the first's and the last's, and a scale
+    of shades."""
     if not curves:
         return
     if not shades.few:
@@ -160,17 +162,34 @@ def _name_budgets(ax: Axes, shades: Shades, curves: Sequence[Parabola]) -> None:
             [0.63, 1.0], 0.89, 1.0, transform=ax.transAxes, color="white", alpha=0.8, linewidth=0, zorder=4.5
         )
         axes.colour_scale(ax, "compute C (FLOPs)", *(axes.compute(v) for v in shades.values[[0, -1]]))
+        for curve, above in ((curves[0], True), (curves[-1], False)):
+            end = curve.budget.N[-1:]
+            ax.annotate(
+                f"C = {axes.compute(curve.budget.C)}", (end[0], curve.loss(end)[0]),
+                xytext=(0, 5) if above else (6, -9), textcoords="offset points", ha="right" if above else "center",
+                va="bottom" if above else "top", fontsize=8.5, color=INK,
+            )  # fmt: skip
         return
-    top = ax.get_ylim()[1]
     for rank, curve in enumerate(curves):
-        sizes = np.geomspace(curve.N_opt, curve.budget.N[-1], 400)
-        shown = sizes[curve.loss(sizes) <= top]
-        leaves = len(shown) < len(sizes)
-        name = f"{'C = ' if not rank else ''}{axes.compute(curve.budget.C)}"
-        ax.annotate(
-            name, (shown[-1], float(curve.loss(shown[-1:])[0])), xytext=(0, 5) if leaves else (5, 0),
-            textcoords="offset points", ha="center" if leaves else "left", va="bottom" if leaves else "center",
-            fontsize=8.5, color=shades(curve.budget.C), annotation_clip=False,
+        _name_budget(ax, shades, curve, first=rank == 0)
+
+
+def _name_budget(ax: Axes, shades: Shades, curve: Parabola, first: bool) -> None:
+    sizes = np.geomspace(curve.N_opt, curve.budget.N[-1], 400)
+    shown = sizes[curve.loss(sizes) <= ax.get_ylim()[1]]
+    leaves = len(shown) < len(sizes)
+    ax.annotate(
+        f"{'C = ' if first else ''}{axes.compute(curve.budget.C)}", (shown[-1], float(curve.loss(shown[-1:])[0])),
+        xytext=(0, 5) if leaves else (5, 0), textcoords="offset points", ha="center" if leaves else "left",
+        va="bottom" if leaves else "center", fontsize=8.5, color=shades(curve.budget.C), annotation_clip=False,
+    )  # fmt: skip
+
+
+def _name_approaches(ax: Axes, entries: Sequence[tuple[float, str, str]]) -> None:
+    """Entries (value, text, colour) in the lower right, which rising lines leave free, the highest value first."""
+    for rank, (_, text, colour) in enumerate(sorted(entries)):
+        ax.text(
+            0.985, 0.02 + 0.045 * rank, text, ha="right", va="bottom", transform=ax.transAxes, fontsize=9, color=colour,
         )  # fmt: skip
 
 
