@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,10 +19,10 @@ from test_page import read
 from analysis import record
 from analysis.errors import InputError
 from analysis.options import Options
-from analysis.pages import answer, report
+from analysis.pages import answer, inventory, report
 from analysis.pages.findings import find
 from analysis.pages.report import write_limit, write_report
-from analysis.source import open_source
+from analysis.source import Source, open_source
 from scaling import table as tables
 
 HOSTILE = "<script>alert('gotcha')</script>\"><img src=x onerror=alert(1)> $x^2$"
@@ -298,3 +300,12 @@ def test_in_a_browser_figures_fit_tables_sort_and_nothing_overflows(made, tmp_pa
 def hash_of(element):
     content = element.removeprefix("<script>").removesuffix("</script>")
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def test_conventions_name_the_column_that_the_table_has():
+    fit = SimpleNamespace(
+        conventions={"N": "column params of the table"}, renamed={"N": "params", "D": "tokens"}
+    )
+    found = SimpleNamespace(fit=fit, forecast=SimpleNamespace(track=SimpleNamespace(cost=None)))
+    html = inventory.conventions(Source(Path("table.csv"), pd.DataFrame(), ""), found)
+    assert "column tokens of the table, as it came" in html
