@@ -216,7 +216,11 @@ def _horizons(fit: Fit) -> list[str]:
             tried = sum(cell["of"] for cell in cells if "calibrated" in cell)
             reach = f"up to {name}x" if name != "more" else "further"
             told.append(f"{reach} {claimed} of {of}" + (f" ({widened} of {tried} widened)" if tried else ""))
-    return [_wrapped(f"inside by compute beyond the cut: {', '.join(told)}")] if told else []
+    return (
+        [_wrapped(f"inside by compute beyond the cut: {', '.join(told)}; a run counts once a cut")]
+        if told
+        else []
+    )
 
 
 def _share(share: float | None) -> str:
