@@ -284,7 +284,8 @@ def test_condition_number_of_an_idle_term_is_infinite():
 @pytest.mark.parametrize(("delta", "share"), [(1.0, 0.0), (1e-9, 1.0)])
 def test_share_of_the_linear_zone_shows_a_delta_that_never_or_always_acts(delta, share):
     # an absolute fit passes through as many rows as it has parameters
-    assert fit(wide(0.01), objective=LogHuber(delta)).linear_share == pytest.approx(share, abs=5.01 / 35)
+    found = round(35 * fit(wide(0.01), objective=LogHuber(delta)).linear_share)
+    assert abs(found - 35 * share) <= 5
 
 
 def test_float32_is_refused():
