@@ -26,7 +26,7 @@ known: $(STAMP) ## train the ladders of known entropy and score every way to ext
 	$(BIN)/python -m scaling run experiments/known_entropy.py
 	$(BIN)/python -m analysis known runs/known_entropy
 
-test: $(STAMP) ## the tests, about 10 minutes on two cores
+test: $(STAMP) ## the tests, about a quarter of an hour on two cores
 	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
 
 test-all: $(STAMP) ## the slow tests too
