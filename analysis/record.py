@@ -32,6 +32,9 @@ PLAIN = (
 )
 """Fields written as they are; the others have an entry of their own in `to_json`."""
 
+EARLIER = {"target": "L", "noise": math.nan, "delta_from_noise": False}
+"""What files of earlier versions do not say."""
+
 
 def to_json(fit: Fit) -> dict[str, Any]:
     """A dictionary of JSON values; numbers unrounded, what is not known (NaN, infinite) as null."""
@@ -54,6 +57,7 @@ def to_json(fit: Fit) -> dict[str, Any]:
 def from_json(found: Any) -> Fit:
     """The Fit that `to_json` wrote; null in the sections of evidence stays None. Raises InputError if it is none."""
     try:
+        found = EARLIER | found
         fit = Fit(
             **{name: found[name] for name in PLAIN},
             objective=objective_named(found["objective"]["name"], found["objective"]["delta"]),

@@ -381,6 +381,14 @@ def test_fit_survives_its_json_bit_for_bit(tmp_path):
     assert record.read(tmp_path / "fit.json") == found
 
 
+def test_a_fit_of_an_earlier_version_is_read():
+    found = record.to_json(fit(wide(0.01)))
+    earlier = {name: value for name, value in found.items() if name not in record.EARLIER}
+    read = record.from_json(earlier)
+    assert (read.target, read.delta_from_noise, np.isnan(read.noise)) == ("L", False, True)
+    assert read.params == found["params"]
+
+
 def test_what_is_not_known_is_null_in_json():
     found = replace(fit(wide(0.01)), condition_number=np.inf, holdout=({"bias": np.nan},))
     text = json.dumps(record.to_json(found), allow_nan=False)
