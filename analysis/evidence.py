@@ -69,12 +69,7 @@ def with_evidence(
     )
     if truths is None:
         truths = default_truths(LAWS[fit.law], fit.rows, replicates)
-    measured = None
-    if truths:
-        measured = coverage(
-            table, fit, boot, truths=truths, seed=seed,
-            progress=lambda done, total: say(f"coverage: {done} of {total} simulated tables"),
-        )  # fmt: skip
+    measured = _measured(table, fit, boot, truths, seed, say)
     found, combined = fit, None
     if reason := no_floor(fit):
         found = replace(fit, identification={"verdict": NO_FLOOR, "reason": reason})
@@ -107,6 +102,19 @@ def with_evidence(
         tuning=rate_words.as_dict(transfer.series(table, fit.where, level), fit.select(table).frame),
     )
     return found, boot, combined
+
+
+def _measured(
+    table: pd.DataFrame, fit: Fit, boot: Bootstrap, truths: int, seed: int, say: Callable[[str], None]
+) -> Coverage | None:
+    """Coverage of the bootstrap's intervals on so many simulated tables; None where none are asked for."""
+    if not truths:
+        return None
+
+    def told(done: int, total: int) -> None:
+        say(f"coverage: {done} of {total} simulated tables")
+
+    return coverage(table, fit, boot, truths=truths, seed=seed, progress=told)
 
 
 def _others(

@@ -111,7 +111,7 @@ def test_kaplans_own_law_is_the_coupled_one_without_a_floor():
 
 
 def test_farseers_own_parameters_come_back():
-    # signs and sizes as in arXiv 2506.10972; losses there are bits per character
+    # signs and sizes recalled from arXiv 2506.10972 and not checked against it: constants of no published claim here
     paper = dict(a1=-0.124, b1=0.424, alpha=0.123, a2=88.01, b2=-6.287, beta=-0.1, a3=-0.021, b3=-0.091)
     law = Farseer.published(**paper, gamma=0.169)
     N, D = COLUMNS["N"], COLUMNS["D"]
