@@ -16,7 +16,7 @@ Range = tuple[float, ...]
 """One number that is certain, or the two ends (lo, hi) of a 90 % interval."""
 
 REPEATS = 15.387756
-"""R*_D of Muennighoff et al. 2023 (arXiv 2305.16264, section 5): repeats after which one more is worth 1/e of fresh
+"""R*_D of Muennighoff et al. 2023 (arXiv 2305.16264): repeats after which one more is worth 1/e of fresh
 text."""
 YEARS = 20.0
 """How far a scenario looks where no horizon is given."""
