@@ -14,9 +14,10 @@ from typing import Literal
 from scaling.plan import Recipe, product
 from scaling.spec import Data, Model, Optim, Run, Study
 
-Arm = Literal["base", "sgd", "masked"]
+Arm = Literal["base", "sgd", "linear", "masked"]
 
-RATES: dict[str, tuple[float, float]] = {"base": (0.01, 1.0), "sgd": (0.3, 0.0), "masked": (0.01, 1.0)}
+WIDTHS, ORDERS = (8, 16, 24, 40, 64), (1, 2, 4, 8, 16)
+RATES: dict[str, tuple[float, float]] = {"base": (0.01, 1.0), "sgd": (0.3, 0.0), "linear": (0.03, 0.0), "masked": (0.01, 1.0)}
 """Peak learning rate at width 32, and the power of 32 / width by which it goes."""
 
 
@@ -28,8 +29,8 @@ class Experiment:
     """Which recipe: `base`, or what differs from it."""
     name: str = ""
     """Of the study; recipes_<arm> when empty."""
-    sizes: tuple[int, ...] = (8, 16, 24, 40, 64)
-    """Widths."""
+    sizes: tuple[int, ...] = ()
+    """Widths, of the linear model its orders; the ladder's own when empty."""
     depth: int = 2
     """Blocks of every Transformer."""
     heads: int = 2
@@ -53,7 +54,7 @@ class Experiment:
         """Every size at every budget, and where rates are to be tried at every rate."""
         data = Data(context=self.context, eval_tokens=self.eval_tokens)
         runs: list[Run] = []
-        for size in self.sizes:
+        for size in self.sizes or ORDERS if self.arm == "linear" else self.sizes or WIDTHS:
             for rate in self.rates or (tuned(self.arm, size),):
                 recipe = Recipe(data=data, optim=self._optim(rate))
                 runs += product([self._model(size)], self.budgets, recipe, range(self.seeds))
@@ -68,6 +69,8 @@ class Experiment:
         return Optim(name=name, lr=rate, weight_decay=self.weight_decay, batch_tokens=self.batch_tokens)
 
     def _model(self, size: int) -> Model:
+        if self.arm == "linear":
+            return Model(kind="linear", order=size, context=self.context)
         objective: Literal["causal", "masked"] = "masked" if self.arm == "masked" else "causal"
         return Model(
             width=size, depth=self.depth, heads=self.heads, context=self.context, objective=objective
@@ -76,5 +79,5 @@ class Experiment:
 
 def tuned(arm: Arm, size: int) -> float:
     """Peak learning rate of an arm at a size."""
-    at_32, power = RATES[arm]
-    return float(f"{at_32 * (32 / size) ** power:.3g}")
+    at_first, power = RATES[arm]
+    return float(f"{at_first * ((1 if arm == 'linear' else 32) / size) ** power:.3g}")
