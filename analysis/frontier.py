@@ -132,7 +132,8 @@ class Frontier:
 
     def _loss(self, C: Array, N: Array) -> Array:
         """Loss at compute C spent on models of N parameters, [R, *C.shape] as N."""
-        return self._at(N, self.cost.tokens(C, N), self._trailing(C))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return self._at(N, self.cost.tokens(C, N), self._trailing(C))
 
     def _trailing(self, C: Array) -> int:
         """How many axes of C follow those of the law."""

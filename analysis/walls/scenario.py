@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,10 @@ class Scenario:
                 f"the budget of {_shown(self.budget)} FLOPs is no more than the {_shown(self.compute)} FLOPs at the "
                 "start; give a larger budget, or a smaller compute to start from"
             )
+
+    def without_stock(self) -> Scenario:
+        """The same, with nothing said of a stock."""
+        return replace(self, stock=None)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: a number where it is certain, [lo, hi] where it is a range, null where nothing is said."""
