@@ -42,7 +42,7 @@ class Experiment:
     """Attention heads of every Transformer."""
     context: int = 64
     """Tokens that a model is given."""
-    budgets: tuple[float, ...] = (0.1e6, 0.2e6, 0.4e6, 0.8e6, 1.6e6)
+    budgets: tuple[float, ...] = (0.05e6, 0.1e6, 0.2e6, 0.4e6, 0.8e6)
     """Training tokens, a decay branch each."""
     seeds: int = 2
     """Seeds of every size and budget."""
