@@ -30,7 +30,7 @@ NAMES = {
     "ELMo": "ELMo",
     "GPT": "GPT-1",
     "BERT-Large": "BERT-Large",
-    "Mesh-TensorFlow Transformer 4.9B": "Mesh-TensorFlow Transformer 4.9B (language)",
+    "Mesh-TensorFlow Transformer": "Mesh-TensorFlow Transformer 4.9B (language)",
     "Transformer-XL (large)": "Transformer-XL (257M)",
     "GPT-2": "GPT-2 (1.5B)",
     "XLNet-Large": "XLNet",
