@@ -81,6 +81,23 @@ class Forecast:
             return "quantiles of all admissible laws together"
         return "bootstrap percentiles, widened to the fits at every floor that the profile allows"
 
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """Draws of every admissible law, each a law with a leading axis; of the one law where that stands alone."""
+        if self.combined is None:
+            return (self.replicates,)
+        return tuple(candidate.boot.law for candidate in self.combined.candidates)
+
+    def weighed(
+        self, given: Sequence[Array], noise: bool = True, of: float | None = None
+    ) -> tuple[Array, Array]:
+        """Values [n, ...] of a quantity under all draws of `laws`, from those [R, ...] of each, and weights [n] that
+        sum to 1. With noise they are moved by the errors with which laws foretold larger runs (see
+        `Combination.blurred`); one law that stands alone has no such test, and its replicates count the same."""
+        if self.combined is not None:
+            return self.combined.blurred(given, noise, of)
+        return given[0], np.full(len(given[0]), 1 / len(given[0]))
+
     def loss(self, x: Array) -> tuple[Array, Array, Array]:
         """Loss at x [k] with the ends of its interval."""
         if self.combined is not None:
