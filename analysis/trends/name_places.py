@@ -74,9 +74,14 @@ def _covers(box: tuple[float, float, float, float], marks: Array, reach: float) 
 
 
 def _write(ax: Axes, at: tuple[float, float], name: str, side: tuple[int, int], colour: Any) -> None:
+    from matplotlib.patheffects import withStroke
+
     h, v = side
     reach = GAP if 0 in side else 0.7 * GAP
+    halo = [
+        withStroke(linewidth=2.2, foreground="white")
+    ]  # a line that crosses the name leaves it to be read
     ax.annotate(
-        name, at, xytext=(h * reach, v * reach), textcoords="offset points", fontsize=SIZE, color=colour,
-        ha=("center", "left", "right")[h], va=("center", "bottom", "top")[v],
+        name, at, xytext=(h * reach, v * reach), textcoords="offset points", fontsize=SIZE, color=colour, zorder=6,
+        ha=("center", "left", "right")[h], va=("center", "bottom", "top")[v], path_effects=halo,
     )  # fmt: skip

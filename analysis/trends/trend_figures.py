@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 
 from analysis.pages.axes import BLUE, GREEN, MUTED, ORANGE
@@ -48,7 +47,8 @@ def _doublings(found: Study) -> Figure:
     }
     caption = (
         f"Months in which each quantity doubles, by version of the trend, with {found.asked.sampling.level:.0%} "
-        "intervals. An arrow means that the interval has no upper end: no growth at all is compatible with the models."
+        "intervals. Green are the segments between breaks that the test found, grey further windows. An arrow means "
+        "that the interval has no upper end: no growth at all is compatible with the models."
     )
     if claimed:
         caption += " " + " ".join(words.claim_line(one) for one in found.judged)
@@ -60,10 +60,10 @@ def _bars(one: Quantity) -> list[Bar]:
     group = QUANTITIES[one.name].capitalize()
     made = [_bar(group, trend, _colour(one, trend)) for trend in (*one.versions, *one.windows)]
     found = one.breaks.found
-    for place, part in enumerate(found.segments if found else ()):
+    for part in found.segments if found else ():
         when = f"{dates.month(part.begin)} to {dates.month(part.end)}"
-        made.append(Bar(group, f"segment {place + 1}, {when}", *part.doubling, GREEN))
-    return [bar for bar in made if math.isfinite(bar.lo)]
+        made.append(Bar(group, when, *part.doubling, GREEN))
+    return made
 
 
 def _bar(group: str, trend: Trend, colour: str) -> Bar:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from analysis import notation
 from analysis.pages import axes
 from analysis.pages.axes import BAND, BLUE, GREEN, INK, MUTED, ORANGE
+from analysis.trends import dates
 from analysis.trends.breaks import broken_line
 from analysis.trends.calendar import Calendar
+from analysis.trends.leaders import leaders
 from analysis.trends.name_places import draw_names
 from analysis.trends.study import Quantity
 from analysis.trends.words import months
@@ -31,6 +33,8 @@ LABELS = {
 WIDE = 6.0
 """Inches of axes from which on there is room for many names."""
 NAMES_WIDE, NAMES_NARROW = 26, 9
+LARGEST = 4
+"""Models that are named first after the records: those that were so many largest at their date."""
 DASHES = (0, (5, 3))
 
 
@@ -55,7 +59,7 @@ def plot_quantity(ax: Axes, one: Quantity, horizon: float) -> None:
     _date_axis(ax, float(years[0]), horizon)
     form = axes.compute if one.name == "compute" else notation.count
     values = 10.0**series.logs
-    low, high = axes.padded(np.concatenate([values, above]), 0.03, 0.06)
+    low, high = axes.padded(np.concatenate([values, above]), 0.05, 0.06)
     axes.log_axis(ax, "y", low, high, form, spacious=one.name == "compute")
     ax.set_ylabel(LABELS[one.name])
     _grey(ax, trend.last, horizon)
@@ -63,12 +67,13 @@ def plot_quantity(ax: Axes, one: Quantity, horizon: float) -> None:
     ax.fill_between(years, lo, hi, color=BLUE, alpha=BAND + 0.08, linewidth=0, zorder=1)
     _line(ax, years, value, trend.last, BLUE)
     leading = _leading(one)
-    others, edge = ~leading, {"edgecolor": "white", "linewidth": 0.5}
+    others = ~leading
+    edge: Any = {"edgecolor": "white", "linewidth": 0.5}
     ax.scatter(series.years[others], values[others], s=20, color=BLUE, alpha=0.75, zorder=4, **edge)
     ax.scatter(series.years[leading], values[leading], s=30, color=ORANGE, zorder=5, **edge)
     _extra_lines(ax, one)
-    _names(ax, one, leading)
     _legend(ax, one, leading)
+    _names(ax, one, leading)
 
 
 def _extra_lines(ax: Axes, one: Quantity) -> None:
@@ -80,27 +85,25 @@ def _extra_lines(ax: Axes, one: Quantity) -> None:
     if found is not None:
         series = one.headline.series
         at = np.array([series.years.min(), *found.dates, series.years.max()])
-        ax.plot(
-            at, 10.0 ** broken_line(series, found, at), color=GREEN, linewidth=1.5, linestyle=DASHES, zorder=3
-        )
+        ax.plot(at, 10.0 ** broken_line(series, found, at), color=GREEN, linewidth=1.5, zorder=3)
 
 
 def _legend(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
-    """What the colours are, with the doubling times, in the lower right, where growth leaves room."""
+    """What the colours are, with the doubling times, above the axes, where no model lies."""
     trend, record, found = one.headline, one.record, one.breaks.found
     lines = [(f"all models: doubling {_short(trend.doubling)}", BLUE)]
     if record is not None:
-        lines.append((f"{record.version}: doubling {_short(record.doubling)}", ORANGE))
+        until = dates.month(record.last)
+        lines.append((f"{record.version} (to {until}): doubling {_short(record.doubling)}", ORANGE))
     elif leading.any():
         lines.append(("record models", ORANGE))
     if found is not None:
         lines.append((f"with {'its break' if len(found.dates) == 1 else 'its two breaks'}", GREEN))
-    lines.append(("bands: the trend; a new model", MUTED))
+    lines.append((f"bands ({trend.level:.0%}): inner of the trend, outer of a new model", MUTED))
     for rank, (words, colour) in enumerate(reversed(lines)):
         ax.annotate(
-            words, (1.0, 0.0), xycoords="axes fraction", xytext=(-6, 6 + 12.5 * rank), textcoords="offset points",
-            ha="right", va="bottom", fontsize=8.8, color=colour, zorder=7,
-            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.8},
+            words, (0.0, 1.0), xycoords="axes fraction", xytext=(0, 5 + 13 * rank), textcoords="offset points",
+            ha="left", va="bottom", fontsize=9, color=colour,
         )  # fmt: skip
 
 
@@ -108,21 +111,19 @@ def _short(doubling: tuple[float, float, float]) -> str:
     return months(*doubling).replace(" months", " mo")
 
 
-def _leading(one: Quantity) -> NDArray[np.bool_]:
+def _leading(one: Quantity, top: int = 1) -> NDArray[np.bool_]:
     """[n] which of the headline's models are records, whether or not these have a trend."""
-    from analysis.trends.leaders import leaders
-
     past = one.series
-    lead = leaders(past.logs, np.ones((1, len(past)), dtype=bool))[0]
+    lead = leaders(past.logs, np.ones((1, len(past)), dtype=bool), top)[0]
     return np.asarray(lead[past.within(one.headline.window)])
 
 
 def _names(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
-    """Records first, then those farthest from the line, the latest before the earlier of equals."""
+    """Records first, then those among the largest of their date, then those farthest from the line."""
     series = one.headline.series
     width = ax.get_window_extent().width / float(ax.get_figure(root=True).dpi)  # type: ignore[union-attr]
     away = np.abs(one.headline.residuals)
-    order = np.lexsort((-away, ~leading)).tolist()
+    order = np.lexsort((-away, ~_leading(one, LARGEST), ~leading)).tolist()
     colours = [ORANGE if lead else INK for lead in leading]
     most = NAMES_WIDE if width > WIDE else NAMES_NARROW
     draw_names(ax, series.years, 10.0**series.logs, series.models, order, colours, most)
@@ -134,8 +135,9 @@ def plot_doublings(ax: Axes, bars: Sequence[Bar], claimed: dict[str, tuple[float
     finite += [v for ends in claimed.values() for v in ends if np.isfinite(v) and v > 0]
     lo, hi = float(min(finite)) / 1.15, float(min(max(finite), 1200.0)) * 1.25
     axes.log_axis(ax, "x", lo, hi, lambda value: notation.plain(value, 2))
-    places = _places(bars)
-    ax.set_ylim(max(places) + 0.7, -0.9)
+    ax.grid(False, axis="y")
+    places = _places(bars, claimed)
+    ax.set_ylim(max(places) + (1.1 if claimed else 0.7), -0.9)
     ax.set_yticks(places, [bar.label for bar in bars], fontsize=8.8)
     ax.tick_params(axis="y", length=0)
     for place, bar in zip(places, bars, strict=True):
@@ -152,22 +154,29 @@ def plot_doublings(ax: Axes, bars: Sequence[Bar], claimed: dict[str, tuple[float
                 [mine[0] - 0.35, mine[-1] + 0.4], begin, end, color=GREEN, alpha=BAND, linewidth=0
             )
             ax.annotate(
-                "claimed", (np.sqrt(begin * end), mine[0] - 0.62), ha="center", va="center", color=GREEN, fontsize=8.8
+                "claimed", (np.sqrt(begin * end), mine[-1] + 0.7), ha="center", va="center", color=GREEN, fontsize=8.8
             )  # fmt: skip
     ax.set_xlabel("Doubling time (months)")
 
 
-def _places(bars: Sequence[Bar]) -> list[float]:
-    """A row a bar, with room for a heading before each group."""
+def _places(bars: Sequence[Bar], claimed: Collection[str]) -> list[float]:
+    """A row a bar, with room for a heading before each group, and for a word under one that is claimed of."""
     found, at = [], 0.0
-    for rank, bar in enumerate(bars):
-        at += 1.0 if rank == 0 or bar.group == bars[rank - 1].group else 2.0
+    for before, bar in zip([None, *bars], bars, strict=False):
+        new = before is not None and bar.group != before.group
+        at += (2.7 if before and before.group in claimed else 2.0) if new else 1.0
         found.append(at)
     return [place - 0.6 for place in found]
 
 
 def _bar(ax: Axes, place: float, bar: Bar, right: float) -> None:
     """A dot and its interval; an arrow at the edge where it has no end, which is where there may be no growth."""
+    if not np.isfinite(bar.lo):
+        ax.annotate(
+            "no growth", (right, place), xytext=(-4, 0), textcoords="offset points", ha="right", va="center",
+            color=bar.colour, fontsize=8.8,
+        )  # fmt: skip
+        return
     begin, end = (min(v, right) for v in (bar.lo, bar.hi))
     ax.plot([begin, end], [place, place], color=bar.colour, linewidth=1.6, zorder=3)
     if not np.isfinite(bar.hi) or bar.hi > right:
@@ -212,8 +221,8 @@ def _grey(ax: Axes, begin: float, end: float) -> None:
         return
     ax.axvspan(begin, end, color=MUTED, alpha=0.09, linewidth=0, zorder=0)
     ax.annotate(
-        "extrapolated", ((begin + end) / 2, 1.0), xycoords=ax.get_xaxis_transform(), xytext=(0, -4),
-        textcoords="offset points", ha="center", va="top", fontsize=8.5, color=MUTED,
+        "extrapolated", (end, 1.0), xycoords=ax.get_xaxis_transform(), xytext=(-3, -4),
+        textcoords="offset points", ha="right", va="top", fontsize=8.5, color=MUTED,
     )  # fmt: skip
 
 
