@@ -17,6 +17,7 @@ from analysis import verbs  # noqa: E402
 from analysis.choices.specify import specify  # noqa: E402
 from analysis.errors import InputError  # noqa: E402
 from analysis.serving.serve import serve  # noqa: E402
+from analysis.trends.verb import trends  # noqa: E402
 
 VERBS: dict[str, Callable[..., int | None]] = {
     "fit": verbs.fit,
@@ -28,6 +29,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "specify": specify,
     "known": verbs.known,
     "serve": serve,
+    "trends": trends,
 }
 
 

@@ -1,4 +1,4 @@
-"""A trend: the line of a quantity's logarithm on the date, with replicates over organisations, and what it foretells."""
+"""A trend: the line of a quantity's logarithm on the date, with replicates over organisations, and its forecasts."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Trend:
         return self.line.at(years)[0], lo, hi
 
     def new_model(self, years: Array) -> tuple[Array, Array]:
-        """The interval of log10 of a new model at years [k]: the replicates' lines with the residuals about the line."""
+        """The interval of log10 of a new model at years [k]: the lines of the replicates and the residuals."""
         places = (np.arange(DRAWS) + 0.5) / DRAWS
         residuals = np.quantile(self.residuals, places)
         drawn = self.widened.at(years)
