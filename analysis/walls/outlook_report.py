@@ -63,7 +63,7 @@ def _needed(limit: Mapping[str, Any], needed: list[tuple[str, Mapping[str, Any]]
             _cell(claim["extrapolation"], notation.times),
         ]
         for name in ("N_opt", "D_opt") if split else ():
-            ends = {"value": claim[name], "lo": claim[f"{name}_lo"], "hi": claim[f"{name}_hi"]}
+            ends = words.split_of(claim, name)
             known = any(value is not None for value in ends.values())
             shown = words.span(ends, "value", notation.count) if known else notation.MISSING
             row.append(Cell(shown, ends["value"]))

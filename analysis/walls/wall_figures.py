@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,6 +91,7 @@ def plot_fan(ax: Axes, found: Mapping[str, Any], floor: Mapping[str, Any] | None
     for band in found["bands"]:
         ax.fill_between(x, band["lo"], band["hi"], color=BLUE, alpha=STRENGTH, linewidth=0, zorder=1)
     ax.plot(x, found["L"], color=BLUE, linewidth=1.6, zorder=3)
+    _name_bands(ax, float(x[-1]), [(band["level"], band["hi"][-1]) for band in found["bands"]])
     if floor:
         ax.axhspan(floor["lo"], floor["hi"], color=GREEN, alpha=STRENGTH, linewidth=0)
         ax.axhline(floor["value"], color=GREEN, linewidth=1.1)
@@ -110,18 +111,35 @@ def plot_by_date(ax: Axes, found: Mapping[str, Any]) -> None:
         lo, hi = (np.array([entry["bands"][rank][end] for entry in entries]) for end in ("lo", "hi"))
         ax.fill_between(dates, lo, hi, color=BLUE, alpha=STRENGTH, linewidth=0, zorder=1)
     ax.plot(dates, [entry["loss"]["value"] for entry in entries], color=BLUE, linewidth=1.6, zorder=3)
-    ax.set_xlim(dates[0], dates[-1])
     lowest = min(entry["bands"][-1]["lo"] for entry in entries)
     highest = max(entry["bands"][-1]["hi"] for entry in entries)
     events = [(name, date) for name, date in found["dates"].items() if date["never"] < 0.995]
-    room = (highest - lowest) * (0.08 + 0.11 * len(events))
+    room = (highest - lowest) * (0.1 + 0.14 * len(events))
     ax.set_ylim(lowest - room, highest + 0.06 * (highest - lowest))
+    _years(ax, dates, lowest)
     _shade(ax, found, dates)
     for rank, (name, date) in enumerate(events, start=1):
-        _bar(ax, name, date, lowest - room * rank / (len(events) + 0.6), dates)
-    ax.grid(True, color=axes.GRID, linewidth=0.7)
+        _bar(ax, name, date, lowest - room * (rank + 0.3) / (len(events) + 0.6), dates)
+    _name_bands(ax, float(dates[-1]), [(band["level"], band["hi"]) for band in entries[-1]["bands"]])
     ax.set_xlabel("Date")
     ax.set_ylabel(LOSS)
+
+
+def _years(ax: Axes, dates: np.ndarray, lowest: float) -> None:
+    """Whole years below, and losses beside the losses alone, above the bars."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set_xlim(dates[0], dates[-1])
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    ax.xaxis.set_major_formatter(lambda year, _: f"{year:.0f}")
+    ax.set_yticks([tick for tick in ax.get_yticks() if lowest <= tick <= ax.get_ylim()[1]])
+    ax.yaxis.set_major_formatter(lambda value, _: axes.loss(value))
+    ax.grid(True, color=axes.GRID, linewidth=0.7)
+
+
+def _name_bands(ax: Axes, x: float, ends: Sequence[tuple[float, float]]) -> None:
+    """The level of each band beside its upper end."""
+    axes.labels_beside(ax, x, [(hi, notation.percent(level), BLUE) for level, hi in ends])
 
 
 def _shade(ax: Axes, found: Mapping[str, Any], dates: np.ndarray) -> None:
@@ -142,8 +160,8 @@ def _bar(ax: Axes, name: str, date: Mapping[str, Any], y: float, dates: np.ndarr
         ax.plot([last], [y], marker=">", color=colour, markersize=6, clip_on=False, zorder=5)
     if date["value"] is not None:
         ax.plot([date["value"]], [y], marker="o", color=colour, markersize=5, zorder=5)
-    ahead = lo - dates[0] > 0.3 * (last - dates[0])
+    ahead = (lo + hi) / 2 > (dates[0] + last) / 2
     ax.annotate(
-        NAMES[name], (lo if ahead else hi, y), xytext=(-5 if ahead else 7, 0), textcoords="offset points",
-        ha="right" if ahead else "left", va="center", color=colour, fontsize=9,
+        NAMES[name], (hi if ahead else lo, y), xytext=(0, 3), textcoords="offset points",
+        ha="right" if ahead else "left", va="bottom", color=colour, fontsize=9,
     )  # fmt: skip

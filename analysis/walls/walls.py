@@ -255,7 +255,7 @@ def _calendar(line: Timeline, level: float) -> list[dict[str, Any]]:
                 "loss": interval(line.loss[:, rank], line.weights, level),
                 "bands": _bands(line, rank, [*BANDS, level]),
                 "gains": gains,
-                "binding": {name: float(min(share[rank], 1.0)) for name, share in shares.items()},
+                "binding": {name: min(float(share[rank]), 1.0) for name, share in shares.items()},
             }
         )
     return told
@@ -270,7 +270,7 @@ def _bands(line: Timeline, rank: int, levels: Iterable[float]) -> list[dict[str,
 
 
 def _share(weights: Array, chosen: NDArray[np.bool_]) -> float:
-    return float(min(weights @ chosen, 1.0))
+    return min(float(weights @ chosen), 1.0)
 
 
 def _ratio(value: float | None, largest: float) -> float | None:

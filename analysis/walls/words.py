@@ -60,9 +60,13 @@ def needed_line(what: str, claim: Mapping[str, Any], x: str) -> str:
     text = f"{what}: {notation.times(claim['extrapolation'])} the largest run, {x} = {span(claim, x, form)}"
     for name in ("N_opt", "D_opt"):
         if claim.get(name) is not None:
-            ends = {"value": claim[name], "lo": claim[f"{name}_lo"], "hi": claim[f"{name}_hi"]}
-            text += f", {name} = {span(ends, 'value', notation.count)}"
+            text += f", {name} = {span(split_of(claim, name), 'value', notation.count)}"
     return text
+
+
+def split_of(claim: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """N_opt or D_opt of a claim with the ends of its interval."""
+    return {"value": claim[name], "lo": claim[f"{name}_lo"], "hi": claim[f"{name}_hi"]}
 
 
 def probability(claim: Mapping[str, Any], x: str) -> str:
