@@ -30,6 +30,11 @@ Array = NDArray[np.float64]
 
 FACTORS = (10.0, 100.0, 1000.0)
 """Multiples of the largest run at which a loss is given where no compute is asked for."""
+NO_FLOOR = (
+    "The runs do not identify a floor, so losses far beyond them differ from law to law: read the intervals, not what "
+    "lies in their middle."
+)
+"""What is said of walls where there is no floor to name the last one."""
 REACHES = 181
 """Multiples of the largest run, six a decade, between which a distance is interpolated where it has no closed form."""
 FLOORS = 24
@@ -325,4 +330,6 @@ def _walls(fit: Fit, made: Forecast, scenario: Scenario | None) -> dict[str, Any
         seed=fit.bootstrap.get("seed", 0),
     )
     used = fit.data_span.get("D", (0.0, 0.0))[1]
-    return found | {"tokens_used": used or None}
+    identified = fit.identification["verdict"] == "identified"
+    caution = "" if identified else NO_FLOOR
+    return found | {"tokens_used": used or None, "caution": caution}
