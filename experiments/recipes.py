@@ -17,7 +17,7 @@ from scaling.spec import Data, Model, Optim, Run, Study
 Arm = Literal["base", "sgd", "linear", "masked"]
 
 WIDTHS, ORDERS = (8, 16, 24, 40, 64), (1, 2, 4, 8, 16)
-RATES: dict[str, tuple[float, float]] = {"base": (0.01, 1.0), "sgd": (0.3, 0.0), "linear": (0.03, 0.0), "masked": (0.01, 1.0)}
+RATES: dict[str, tuple[float, float]] = {"base": (0.0105, 1.1), "sgd": (0.3, 0.0), "linear": (0.0178, 0.25), "masked": (0.0079, 1.13)}
 """Peak learning rate at width 32, and the power of 32 / width by which it goes."""
 
 
