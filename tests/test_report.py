@@ -19,7 +19,7 @@ from test_page import read
 from analysis import record
 from analysis.errors import InputError
 from analysis.options import Options
-from analysis.pages import answer, inventory, report
+from analysis.pages import answer, methods, report, to_html
 from analysis.pages.findings import find
 from analysis.pages.report import write_limit, write_report
 from analysis.source import Source, open_source
@@ -131,7 +131,7 @@ def test_the_page_loads_nothing(made):
         assert tag not in ("img", "iframe", "object", "embed", "audio", "video", "base")
         assert "src" not in attributes
         link = attributes.get("href", "#")
-        assert link.startswith("#") or link == "data:,"
+        assert link.startswith(("#", "figures/", "data:,")), "what is linked lies beside the page"
     assert len(text) < 5_000_000
 
 
@@ -265,8 +265,8 @@ def test_the_command_line_reports_and_refuses(copied):
 PROBE = """<script>
 addEventListener("load", () => {
   const shown = [...document.querySelectorAll(".sheet svg")].filter((s) => s.getBoundingClientRect().width > 0);
-  document.querySelectorAll(".runs thead button")[1].click();
-  const sizes = [...document.querySelectorAll(".runs tbody tr")].map((r) => Number(r.children[1].dataset.key));
+  document.querySelectorAll(".tall thead button")[1].click();
+  const sizes = [...document.querySelectorAll(".tall tbody tr")].map((r) => Number(r.children[1].dataset.key));
   document.title = JSON.stringify({
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     figures: shown.length, shapes: [...new Set(shown.map((s) => s.parentNode.className))],
@@ -307,5 +307,5 @@ def test_conventions_name_the_column_that_the_table_has():
         conventions={"N": "column params of the table"}, renamed={"N": "params", "D": "tokens"}
     )
     found = SimpleNamespace(fit=fit, forecast=SimpleNamespace(track=SimpleNamespace(cost=None)))
-    html = inventory.conventions(Source(Path("table.csv"), pd.DataFrame(), ""), found)
+    html = to_html.part(methods.conventions(Source(Path("table.csv"), pd.DataFrame(), ""), found))
     assert "column tokens of the table, as it came" in html
