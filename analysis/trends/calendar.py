@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import evidence, limit, record
+from analysis import evidence, limit, notation, record
 from analysis.errors import InputError
 from analysis.intervals.interval import tails
 from analysis.limit import Forecast
@@ -17,6 +19,9 @@ from analysis.source import of_stored_fit, open_source
 from analysis.trends import dates
 from analysis.trends.trend import Trend
 from analysis.verbs import renames
+
+if TYPE_CHECKING:
+    from analysis.walls.scenario import Scenario
 
 Array = NDArray[np.float64]
 
@@ -37,6 +42,18 @@ class Law:
 
 
 @dataclass(frozen=True)
+class Wall:
+    """Something that a scenario says happens: the year in the middle, the ends of its interval (infinite: not before
+    the last date looked at), and the probability that it happens before that."""
+
+    name: str
+    value: float
+    lo: float
+    hi: float
+    probability: float
+
+
+@dataclass(frozen=True)
 class Calendar:
     """Compute and loss at dates [k], with intervals that hold the trend's uncertainty and the law's."""
 
@@ -48,6 +65,11 @@ class Calendar:
     loss: Array
     """[3, k] nats per token: value, lo, hi."""
     level: float
+    walls: tuple[Wall, ...] = ()
+    """In the order of the scenario's events; empty without a scenario."""
+    binding: Mapping[str, Array] = field(default_factory=dict)
+    """[k] probability that ten times more of a resource is worth more than of the others; empty without a scenario."""
+    scenario: Scenario | None = None
 
     @property
     def reach(self) -> Array:
@@ -90,12 +112,47 @@ def law(path: Path) -> Law:
 
 def calendar(law: Law, trend: Trend, until: float) -> Calendar:
     """Loss at the start of every year of the trend, and at its last model, and on to `until`."""
-    first = int(np.ceil(trend.series.years.min()))
-    years = np.array(sorted({*map(float, range(first, int(until) + 1)), trend.last, until}))
-    value, lo, hi = trend.at(years)
+    years = _years(trend, until)
     return Calendar(
-        law, trend, years, 10.0 ** np.stack([value, lo, hi]), losses(law.forecast, trend, years), trend.level
+        law, trend, years, _compute(trend, years), losses(law.forecast, trend, years), trend.level
     )
+
+
+def walled(law: Law, trend: Trend, until: float, scenario: Scenario, seed: int) -> Calendar:
+    """As `calendar`, with the scenario's stock of tokens and progress of recipes, and when a wall binds.
+
+    Compute is the trend's; the scenario's own compute, growth and budget are not used.
+    """
+    from analysis.walls.timeline import when
+
+    years = _years(trend, until)
+    line = when(law.forecast, scenario, years, 10.0 ** trend.widened.at(years), seed)
+    probabilities = [0.5, *tails(trend.level)]
+    walls = []
+    for name, found in line.events.items():
+        value, lo, hi = (float(at) for at in line.quantiles(found, probabilities))
+        walls.append(Wall(name, value, lo, hi, float(line.weights @ np.isfinite(found))))
+    loss = line.quantiles(np.maximum(line.loss, 0.0), probabilities)
+    return Calendar(
+        law,
+        trend,
+        years,
+        _compute(trend, years),
+        loss,
+        trend.level,
+        tuple(walls),
+        dict(line.binding),
+        scenario,
+    )
+
+
+def _years(trend: Trend, until: float) -> Array:
+    first = int(np.ceil(trend.series.years.min()))
+    return np.array(sorted({*map(float, range(first, int(until) + 1)), trend.last, until}))
+
+
+def _compute(trend: Trend, years: Array) -> Array:
+    return 10.0 ** np.stack(trend.at(years))
 
 
 def losses(made: Forecast, trend: Trend, years: Array) -> Array:
@@ -108,9 +165,10 @@ def losses(made: Forecast, trend: Trend, years: Array) -> Array:
     drawn = 10.0 ** np.quantile(trend.widened.at(years), places, axis=0)  # [DRAWS, k]
     probabilities = [0.5, *tails(trend.level)]
     if made.combined is not None:
-        return made.combined.quantiles(
+        combined = made.combined.quantiles(
             lambda candidate: _followed(made, candidate.boot.law, drawn), probabilities
         )
+        return np.maximum(combined, 0.0)  # the blur of their errors may reach below 0, which no loss does
     found = np.concatenate([_followed(made, one, drawn) for one in (made.replicates, made.floors)])
     return np.asarray(np.quantile(found, probabilities, axis=0))
 
@@ -122,11 +180,36 @@ def _followed(made: Forecast, law: limit.Law, drawn: Array) -> Array:
 
 
 def words(found: Calendar) -> str:
-    """What the loss is of: whose law, whose compute."""
+    """What the loss is of: whose law, whose compute, how far beyond both."""
     largest = found.law.forecast.largest
     last = dates.date(found.years[-1]).isoformat()
     return (
         f"the loss that the law {found.law.name} of {found.law.table} gives for the compute of the trend of "
-        f"{found.trend.version} ({found.trend.method}), spent by that study's recipe on that study's text; its largest "
-        f"run took {largest:.2g} FLOPs, so {last} is an extrapolation of {found.reach[-1]:.1e} times"
+        f"{found.trend.version} ({found.trend.method}), spent by that study's recipe on that study's text. Its largest "
+        f"run took {notation.power(largest, 2)} FLOPs, so {last} is an extrapolation of "
+        f"{notation.power(float(found.reach[-1]), 2)} times, and the trend's last model is of "
+        f"{dates.date(found.trend.last).isoformat()}; the verdict on the law's floor is {found.law.verdict}"
     )
+
+
+EVENTS = {
+    "stock_passed": "the best split of compute asks for more tokens than the stock holds",
+    "repetition_exhausted": "the stock is repeated until one more pass is worth little",
+    "data_worth_most": "ten times more text is worth more than ten times more compute",
+}
+
+
+def wall_words(found: Calendar) -> list[str]:
+    """When each wall of the scenario is met, a sentence each."""
+    last = dates.date(found.years[-1]).isoformat()
+    told = []
+    for one in found.walls:
+        middle, lo, hi = (_when(at, last) for at in (one.value, one.lo, one.hi))
+        told.append(
+            f"{EVENTS.get(one.name, one.name)}: {middle} [{lo}, {hi}], with probability {one.probability:.2f} by {last}"
+        )
+    return told
+
+
+def _when(year: float, last: str) -> str:
+    return dates.month(year) if np.isfinite(year) else f"not by {last}"

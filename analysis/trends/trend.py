@@ -99,6 +99,11 @@ class Trend:
         """Date of the last model of the line, as a year."""
         return float(self.series.years.max())
 
+    @property
+    def at_last(self) -> float:
+        """log10 of the trend at its last model."""
+        return float(self.line.at(np.array([self.last]))[0, 0])
+
     def probability(self, lo: float, hi: float) -> float:
         """That the slope lies between lo and hi, by the replicates widened as the interval's percentiles are."""
         return self._below(hi) - self._below(lo)

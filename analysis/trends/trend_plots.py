@@ -98,13 +98,28 @@ def _legend(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
     elif leading.any():
         lines.append(("record models", ORANGE))
     if found is not None:
-        lines.append((f"with {'its break' if len(found.dates) == 1 else 'its two breaks'}", GREEN))
+        parts = ", ".join(_bare(part.doubling[0]) for part in found.segments)
+        lines.append(
+            (f"with {'a break' if len(found.dates) == 1 else 'two breaks'}: doubling {parts}", GREEN)
+        )
     lines.append((f"bands ({trend.level:.0%}): inner of the trend, outer of a new model", MUTED))
-    for rank, (words, colour) in enumerate(reversed(lines)):
+    columns = 2 if _inches(ax) > WIDE else 1
+    deep = -(-len(lines) // columns)
+    for rank, (words, colour) in enumerate(lines):
         ax.annotate(
-            words, (0.0, 1.0), xycoords="axes fraction", xytext=(0, 5 + 13 * rank), textcoords="offset points",
-            ha="left", va="bottom", fontsize=9, color=colour,
+            words, (rank // deep / columns, 1.0), xycoords="axes fraction", textcoords="offset points",
+            xytext=(0, 5 + 13 * (deep - 1 - rank % deep)), ha="left", va="bottom", fontsize=9, color=colour,
         )  # fmt: skip
+
+
+def _bare(months: float) -> str:
+    """'4.3 mo', or 'none' where it does not grow."""
+    return f"{months:.1f} mo" if np.isfinite(months) else "none"
+
+
+def _inches(ax: Axes) -> float:
+    """Width of the axes."""
+    return float(ax.get_window_extent().width / ax.get_figure(root=True).dpi)  # type: ignore[union-attr]
 
 
 def _short(doubling: tuple[float, float, float]) -> str:
@@ -121,11 +136,10 @@ def _leading(one: Quantity, top: int = 1) -> NDArray[np.bool_]:
 def _names(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
     """Records first, then those among the largest of their date, then those farthest from the line."""
     series = one.headline.series
-    width = ax.get_window_extent().width / float(ax.get_figure(root=True).dpi)  # type: ignore[union-attr]
     away = np.abs(one.headline.residuals)
     order = np.lexsort((-away, ~_leading(one, LARGEST), ~leading)).tolist()
     colours = [ORANGE if lead else INK for lead in leading]
-    most = NAMES_WIDE if width > WIDE else NAMES_NARROW
+    most = NAMES_WIDE if _inches(ax) > WIDE else NAMES_NARROW
     draw_names(ax, series.years, 10.0**series.logs, series.models, order, colours, most)
 
 
@@ -207,7 +221,7 @@ def plot_calendar(ax: Axes, found: Calendar) -> None:
 def _date_axis(ax: Axes, begin: float, end: float) -> None:
     pad = 0.02 * (end - begin)
     ax.set_xlim(begin - pad, end + (0 if end - begin else 0.1))
-    width = ax.get_window_extent().width / float(ax.get_figure(root=True).dpi)  # type: ignore[union-attr]
+    width = _inches(ax)
     step = next(s for s in (1, 2, 5, 10, 20, 50) if (end - begin) / s <= max(width / 0.55, 2) or s == 50)
     first = int(np.ceil(begin / step) * step)
     ticks = list(range(first, int(np.floor(end)) + 1, step))

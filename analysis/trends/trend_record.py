@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -131,6 +130,11 @@ def _calendar(found: Calendar) -> dict[str, Any]:
         "largest_run": found.law.forecast.largest,
         "trend": f"{found.trend.version}, {found.trend.method}",
         "level": found.level,
+        "scenario": found.scenario.as_dict() if found.scenario else None,
+        "walls": {
+            one.name: _three((one.value, one.lo, one.hi)) | {"probability": one.probability}
+            for one in found.walls
+        },
         "years": [
             {
                 "date": dates.date(year).isoformat(),
@@ -138,6 +142,7 @@ def _calendar(found: Calendar) -> dict[str, Any]:
                 "L": _three(found.loss[:, i]),
                 "extrapolation": float(found.reach[i]),
                 "after_last_model": bool(found.beyond[i]),
+                "worth_most": {name: float(weight[i]) for name, weight in found.binding.items()},
             }
             for i, year in enumerate(found.years.tolist())
         ],
@@ -148,6 +153,6 @@ def _missing(one: Missing) -> dict[str, str]:
     return {"quantity": one.quantity, "version": one.version, "method": one.method, "reason": one.reason}
 
 
-def _three(values: Any) -> Mapping[str, float | None]:
+def _three(values: Any) -> dict[str, float | None]:
     value, lo, hi = (float(number) if math.isfinite(number) else None for number in values)
     return {"value": value, "lo": lo, "hi": hi}

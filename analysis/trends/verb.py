@@ -17,6 +17,7 @@ from analysis.errors import InputError
 if TYPE_CHECKING:
     from analysis.trends.calendar import Calendar
     from analysis.trends.study import Study
+    from analysis.walls.scenario import Scenario
 
 SHIPPED = Path(__file__).parent.parent / "data" / "landmark_models.csv"
 
@@ -33,6 +34,8 @@ def trends(
     horizon: str = "",
     fit: Path | None = None,
     follow: str = "records",
+    scenario: Path | None = None,
+    stock: tuple[float, ...] = (),
     replicates: int = 1000,
     seed: int = 0,
     level: float = 0.9,
@@ -57,6 +60,9 @@ def trends(
         horizon: date to which the trends are carried on; without it two years after the last model
         fit: a study folder with a fit.json, or a fit.json: its law turns the trend of compute into a loss by year
         follow: whose compute that loss is for: "records" or "all"
+        scenario: JSON file with what is assumed of text and recipes, as `limit` reads it; with --fit it tells when a
+            wall binds, and the loss is that under it. Compute is the trend's
+        stock: unique tokens there are to train on, one number or the two ends of a 90 % interval
         replicates: resamplings of the organisations
         seed: seed of the resampling
         level: level of all intervals
@@ -72,7 +78,7 @@ def trends(
         source, columns, where, (since, until), windows, claim, top, (replicates, seed, level), today
     )
     end = _horizon(found, horizon)
-    calendar = _calendar(found, fit, follow, end)
+    calendar = _calendar(found, fit, follow, end, (scenario, stock))
     content = as_dict(found, end, calendar) | _provenance(source)
     page = _write(out, content, found, end, calendar, source)
     print(
@@ -126,14 +132,18 @@ def _horizon(found: Study, horizon: str) -> float:
     return end
 
 
-def _calendar(found: Study, fit: Path | None, follow: str, end: float) -> Calendar | None:
-    from analysis.trends.calendar import calendar, law
+def _calendar(
+    found: Study, fit: Path | None, follow: str, end: float, walls: tuple[Path | None, tuple[float, ...]]
+) -> Calendar | None:
+    from analysis.trends.calendar import calendar, law, walled
 
     if follow not in ("records", "all"):
         raise InputError(
             f"--follow is {follow!r}; it is the compute of the records or of all models: records, all"
         )
     if fit is None:
+        if any(walls):
+            raise InputError("a scenario is put to a fitted law, and none is given; name one with --fit")
         return None
     compute = found.of("compute")
     if compute is None:
@@ -144,7 +154,24 @@ def _calendar(found: Study, fit: Path | None, follow: str, end: float) -> Calend
     if follow == "records" and record is None:
         raise InputError("the records of compute give no trend to follow; use --follow all, or --top 5")
     trend = compute.headline if follow == "all" or record is None else record
-    return calendar(law(fit), trend, end)
+    given = _scenario(walls, trend.last, float(10.0**trend.at_last), end)
+    joined = law(fit)
+    if given is None:
+        return calendar(joined, trend, end)
+    return walled(joined, trend, end, given, found.asked.sampling.seed)
+
+
+def _scenario(
+    walls: tuple[Path | None, tuple[float, ...]], start: float, compute: float, end: float
+) -> Scenario | None:
+    """The scenario of a file and a stock; its recipes better from the trend's last model on unless it says else."""
+    from analysis.walls.scenario import read, scenario
+
+    path, stock = walls
+    given = (read(path) if path else {}) | ({"stock": list(stock)} if stock else {})
+    if not given:
+        return None
+    return scenario({"start": start, "horizon": max(end, start + 1.0)} | given, compute=compute, today=start)
 
 
 def _provenance(source: Path) -> dict[str, str]:

@@ -8,12 +8,14 @@ from analysis import notation
 from analysis.columns import aligned
 from analysis.trends import dates
 from analysis.trends.breaks import Break
-from analysis.trends.calendar import Calendar
+from analysis.trends.calendar import Calendar, wall_words, words
 from analysis.trends.claims import RULE, UNDECIDED, Answer, Judged
 from analysis.trends.models import QUANTITIES, UNITS
 from analysis.trends.study import Quantity, Study
 from analysis.trends.trend import FEW_ORGANIZATIONS, RECORDS, Trend
 
+IDLE = 0.75
+"""Years without a record that are told."""
 SLOW = 48.0
 """Months from which on a doubling time is told in years."""
 
@@ -87,7 +89,11 @@ def record_line(one: Quantity) -> str:
         why = next((m.reason for m in one.missing if m.version != one.headline.version), "")
         return f"Its records alone give no trend: {why}." if why else ""
     which = "record models" if record.version == RECORDS else f"models of the {record.version}"
-    return f"The {len(record.series)} {which} alone give {months(*record.doubling)}."
+    text = f"The {len(record.series)} {which} alone give {months(*record.doubling)}"
+    idle = one.headline.last - record.last
+    if idle > IDLE:
+        text += f"; none was set in the {idle:.1f} years from {dates.month(record.last)} on, which their line ignores"
+    return f"{text}."
 
 
 def break_line(one: Quantity) -> str:
@@ -234,14 +240,10 @@ def text(found: Study, horizon: float, calendar: Calendar | None = None) -> str:
         lines = [headline(one), record_line(one), break_line(one), foretold(one, horizon)]
         parts.append("\n".join(line for line in lines if line) + f"\n{versions_table(one, level)}")
     if calendar is not None:
-        parts.append(f"Loss by year: {_calendar_words(calendar)}.\n{calendar_table(calendar)}")
+        parts.append(
+            "\n".join([f"Loss by year: {words(calendar)}.", *wall_words(calendar), calendar_table(calendar)])
+        )
     parts.append(
         f"Intervals are {percent(level)}; organisations are resampled {found.asked.sampling.replicates} times."
     )
     return "\n\n".join([*parts, *notes(found), CAVEAT])
-
-
-def _calendar_words(found: Calendar) -> str:
-    from analysis.trends.calendar import words
-
-    return words(found)
