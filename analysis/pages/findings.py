@@ -22,6 +22,7 @@ from analysis.intervals.coverage import default_truths
 from analysis.intervals.uncertainty import Bootstrap, bootstrap, grouping, predict
 from analysis.limit import Forecast
 from analysis.options import Options
+from analysis.pages import run_words
 from analysis.pages.predictions import Predictions
 from analysis.source import Source
 from analysis.verbs import renames, version
@@ -315,7 +316,10 @@ def _predictions(fit: Fit, boot: Bootstrap, frame: pd.DataFrame) -> Predictions:
     if cut is None:
         made = predict(boot, fit, frame)
         nothing = np.zeros(len(frame), dtype=bool)
-        return Predictions(compute, observed, made.value, made.lo, made.hi, nothing, math.inf, made.level)
+        told = run_words.predicted(frame, made.value, made.lo, made.hi)
+        return Predictions(
+            compute, observed, made.value, made.lo, made.hi, nothing, math.inf, made.level, told
+        )
     seen = frame[compute <= cut["cut"]]
     refit = holdout.refitted(seen, fit)
     clusters = boot.method.removeprefix("cluster:")
@@ -330,4 +334,5 @@ def _predictions(fit: Fit, boot: Bootstrap, frame: pd.DataFrame) -> Predictions:
     ):  # apart, so that the held-out intervals are those of the rolling origin
         made = predict(small, refit, frame[part])
         value[part], lo[part], hi[part] = made.value, made.lo, made.hi
-    return Predictions(compute, observed, value, lo, hi, held_out, cut["cut"], boot.level)
+    told = run_words.predicted(frame, value, lo, hi)
+    return Predictions(compute, observed, value, lo, hi, held_out, cut["cut"], boot.level, told)
