@@ -99,8 +99,8 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> str:
     losses, larger = ("loss", "one") if cut["held_out"] == 1 else ("losses", "ones")
     text = (
         f"Put to the test: fitted to the {cut['fitted']} smaller runs alone, the law predicted the {losses} of "
-        f"the {cut['held_out']} larger {larger}, of up to {notation.times(cut['factor'])} the compute, with a mean error "
-        f"of {notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
+        f"the {cut['held_out']} larger {larger}, of up to {notation.times(cut['factor'])} the compute, with a mean "
+        f"error of {notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
         f"{cut['held_out']} fell inside their {notation.percent(cut['level'])} prediction intervals."
     )
     widened = cut.get("calibrated")
