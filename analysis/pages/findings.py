@@ -26,6 +26,7 @@ from analysis.pages.stored import kept_or_made as kept_or_made
 from analysis.pages.stored import stored_or_made
 from analysis.pages.stored import too_few as too_few
 from analysis.source import Source
+from analysis.walls.asked import Asked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,14 +84,17 @@ def conclude(
     combined: Combination,
     *,
     at: tuple[float, ...] = (),
+    asked: Asked | None = None,
     fit_sha256: str = "",
     say: Say = print,
 ) -> Findings:
-    """Everything that a report shows of a fit."""
+    """Everything that a report shows of a fit; `asked` is what else is asked of what lies beyond the data."""
     chosen = fit.select(source.table)
     say("looking beyond the data")
     made = limit.forecast(source.table, fit, boot, combined)
-    content = limit.limit(fit, made, at, fit_sha256)
+    more = asked or Asked()
+    scenario = more.made(made.largest)
+    content = limit.limit(fit, made, at, fit_sha256, below=more.below, scenario=scenario)
     return Findings(
         fit,
         boot,

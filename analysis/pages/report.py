@@ -34,6 +34,7 @@ from analysis.rates import rate_report, rate_words, transfer
 from analysis.rates.transfer import Series
 from analysis.source import Source, of_stored_fit, open_source
 from analysis.verbs import renames
+from analysis.walls.asked import Asked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,11 +52,13 @@ class Job:
     at: tuple[float, ...]
     refit: bool
     say: Say
+    asked: Asked = Asked()
+    """What else is asked of what lies beyond the data."""
 
 
 def write_report(
     path: Path, options: Options, *, out: Path | None = None, at: Sequence[float] = (), refit: bool = False,
-    say: Say = print,
+    asked: Asked | None = None, say: Say = print,
 ) -> Path:  # fmt: skip
     """Write fit.json, limit.json and report/ for a study folder or a table, into `out` or where they belong.
 
@@ -63,7 +66,7 @@ def write_report(
     rows than the law has parameters gets a page without a fit that says so. Raises InputError for a table that was
     edited after its fit (unless `refit`), and for what cannot be read, fitted or written.
     """
-    job = _job(path, options, out, at, refit, say)
+    job = _job(path, options, out, at, refit, say, asked or Asked())
     target = job.home / "report" / "index.html"
     try:
         (target.parent / "figures").mkdir(parents=True, exist_ok=True)
@@ -76,10 +79,10 @@ def write_report(
 
 def write_limit(
     path: Path, options: Options, *, out: Path | None = None, at: Sequence[float] = (), refit: bool = False,
-    say: Say = print,
+    asked: Asked | None = None, say: Say = print,
 ) -> tuple[Findings, Path]:  # fmt: skip
     """Write fit.json and limit.json; what was found, and where limit.json is. Raises InputError as `write_report`."""
-    job = _job(path, options, out, at, refit, say)
+    job = _job(path, options, out, at, refit, say, asked or Asked())
     reason = too_few(job.source, options)
     if reason:
         raise InputError(f"{reason}; add runs, or use a law with fewer parameters")
@@ -91,18 +94,23 @@ def write_limit(
         raise InputError(f"{reason}; choose another folder with --out") from None
 
 
-def _job(path: Path, options: Options, out: Path | None, at: Sequence[float], refit: bool, say: Say) -> Job:
+def _job(
+    path: Path, options: Options, out: Path | None, at: Sequence[float], refit: bool, say: Say, asked: Asked
+) -> Job:
     if path.suffix == ".json":
         path, out, options = of_stored_fit(path, out, options)
+    asked.check(options.law, options.x)
     source = open_source(path, renames(options.columns))
-    return Job(source, options, out or source.home, tuple(at), refit, say)
+    return Job(source, options, out or source.home, tuple(at), refit, say, asked)
 
 
 def _found(job: Job) -> Findings:
     stored = job.home / "fit.json"
     fit, boot, combined = find(job.source, job.options, stored, refit=job.refit, say=job.say)
     digest = hashlib.sha256(stored.read_bytes()).hexdigest()
-    found = conclude(job.source, fit, boot, combined, at=job.at, fit_sha256=digest, say=job.say)
+    found = conclude(
+        job.source, fit, boot, combined, at=job.at, asked=job.asked, fit_sha256=digest, say=job.say
+    )
     limit.write(found.limit, job.home / "limit.json")
     return found
 

@@ -24,7 +24,9 @@ AXES = ("width", "depth", "N")
 """What may stand for the size of a model: the first of these in which the sweeps differ."""
 DERIVED = {"N", "N_total", "corpus_sha256", "sweep_id"}
 """Columns that follow from others, and name no series."""
-BY_VALUE = {"corpus", "tokenizer", "objective", "parametrization", "optimizer", "decay_shape"}
+BY_VALUE = {
+    *("corpus", "tokenizer", "architecture", "objective", "parametrization", "optimizer", "decay_shape")
+}
 """Columns whose values say by themselves what they are."""
 STEADY = 2.0
 """The best rate stays put when, over the sizes tried, its interval keeps it within this factor."""
