@@ -9,7 +9,7 @@ from analysis.columns import aligned
 from analysis.trends import dates
 from analysis.trends.breaks import Break
 from analysis.trends.calendar import Calendar, wall_words, words
-from analysis.trends.claims import RULE, UNDECIDED, Answer, Judged
+from analysis.trends.claims import RULE, UNDECIDED, Judged
 from analysis.trends.models import QUANTITIES, UNITS
 from analysis.trends.study import Quantity, Study
 from analysis.trends.trend import FEW_ORGANIZATIONS, RECORDS, Trend
@@ -107,7 +107,12 @@ def break_line(one: Quantity) -> str:
             f"No break in the trend: the best place for one, {dates.month(best.dates[0])}, is no better than chance "
             f"finds (p = {best.p:.2g}, the search included)."
         )
-    return f"The trend breaks {_places(found)} (p = {found.p:.2g}, the search included): {_slopes(found)}."
+    text = f"One rate does not describe it: the trend breaks {_places(found)} (p = {found.p:.2g}, the search included): {_slopes(found)}."
+    if found.at_edge:
+        text += (
+            f" That is where a segment holds the fewest models allowed, {found.side}: it may lie farther out."
+        )
+    return text
 
 
 def _places(found: Break) -> str:
@@ -128,26 +133,37 @@ def _slopes(found: Break) -> str:
 
 
 def claim_line(one: Judged) -> str:
-    """The verdict on a claim in a sentence, with what other versions say."""
+    """The verdict on a claim in a sentence, what other versions say, and what the segments between breaks say."""
     main = one.headline
     text = (
-        f'Claim "{one.claim.text}": {main.verdict.upper()}. The probability that it holds is {chance(main)} by all '
-        f"models, {main.trend.method} ({months(*main.trend.doubling)})."
+        f'Claim "{one.claim.text}": {main.verdict.upper()}. The probability that it holds is '
+        f"{chance(main.probability)} by all models, {main.trend.method} ({months(*main.trend.doubling)})."
     )
-    if not one.dissenting:
-        return f"{text} All versions agree."
-    others = "; ".join(
-        f"{a.trend.version}, {a.trend.method}: {a.verdict}, {chance(a)}" for a in one.dissenting
-    )
-    return f"{text} Not all versions agree: {others}."
+    if one.dissenting:
+        others = "; ".join(f"{label(a.trend)}: {a.verdict}, {chance(a.probability)}" for a in one.dissenting)
+        text += f" Not all versions agree: {others}."
+    else:
+        text += " All versions agree."
+    if one.stretches:
+        told = ", ".join(
+            f"{dates.month(s.segment.begin)} to {dates.month(s.segment.end)} {s.verdict} ({chance(s.probability)})"
+            for s in one.stretches
+        )
+        text += (
+            f" Between the breaks that the test found, which were chosen after the data were seen: {told}."
+        )
+    return text
 
 
-def chance(answer: Answer) -> str:
+def chance(probability: float) -> str:
     """A probability: '0.46', 'below 0.001'."""
-    p = answer.probability
-    return (
-        "below 0.001" if p < 0.001 else "above 0.999" if p > 0.999 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
-    )
+    if probability < 0.001:
+        return "below 0.001"
+    if probability > 0.999:
+        return "above 0.999"
+    if probability < 0.1:
+        return f"{probability:.2g}"
+    return f"{probability:.3f}" if probability > 0.99 else f"{probability:.2f}"
 
 
 def notes(found: Study) -> list[str]:
