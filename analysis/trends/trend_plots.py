@@ -206,8 +206,8 @@ def plot_calendar(ax: Axes, found: Calendar) -> None:
     axes.log_axis(ax, "y", *axes.padded(found.loss[np.isfinite(found.loss)], 0.08, 0.12), axes.loss)
     beyond = found.years[found.reach > 1]
     if len(beyond):
-        _grey(ax, float(beyond[0]), float(found.years[-1]), "beyond the largest run")
-    _grey(ax, found.trend.last, float(found.years[-1]), "and after the last model", down=1)
+        _grey(ax, float(beyond[0]), float(found.years[-1]), "beyond the largest run", "left")
+    _grey(ax, found.trend.last, float(found.years[-1]), "after the last model")
     ax.fill_between(found.years, lo, hi, color=BLUE, alpha=BAND, linewidth=0)
     _line(ax, found.years, value, found.trend.last, BLUE)
     ax.plot(found.years, value, linestyle="none", marker="o", markersize=4, color=BLUE)
@@ -232,14 +232,15 @@ def _date_axis(ax: Axes, begin: float, end: float) -> None:
     ax.grid(True, axis="x", color=axes.GRID, linewidth=0.7)
 
 
-def _grey(ax: Axes, begin: float, end: float, words: str = "extrapolated", down: int = 0) -> None:
-    """Shade dates at which nothing was measured, and say why; `down` lines below the top."""
+def _grey(ax: Axes, begin: float, end: float, words: str = "extrapolated", side: str = "right") -> None:
+    """Shade dates at which nothing was measured, and say why; at their left end a line lower, for what begins there."""
     if end <= begin:
         return
     ax.axvspan(begin, end, color=MUTED, alpha=0.09, linewidth=0, zorder=0)
+    left = side == "left"
     ax.annotate(
-        words, (end, 1.0), xycoords=ax.get_xaxis_transform(), xytext=(-3, -4 - 12 * down),
-        textcoords="offset points", ha="right", va="top", fontsize=8.5, color=MUTED,
+        words, (begin if left else end, 1.0), xycoords=ax.get_xaxis_transform(),
+        xytext=(3, -16) if left else (-3, -4), textcoords="offset points", ha=side, va="top", fontsize=8.5, color=MUTED,
     )  # fmt: skip
 
 

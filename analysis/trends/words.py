@@ -89,7 +89,9 @@ def record_line(one: Quantity) -> str:
         why = next((m.reason for m in one.missing if m.version != one.headline.version), "")
         return f"Its records alone give no trend: {why}." if why else ""
     which = "record models" if record.version == RECORDS else f"models of the {record.version}"
-    text = f"The {len(record.series)} {which} alone give {months(*record.doubling)}"
+    if not math.isfinite(record.doubling[0]):
+        return f"Its {len(record.series)} {which} alone show {months(*record.doubling)}."
+    text = f"By its {len(record.series)} {which} alone it doubles in {months(*record.doubling)}"
     idle = one.headline.last - record.last
     if idle > IDLE:
         text += f"; none was set in the {idle:.1f} years from {dates.month(record.last)} on, which their line ignores"
@@ -107,7 +109,10 @@ def break_line(one: Quantity) -> str:
             f"No break in the trend: the best place for one, {dates.month(best.dates[0])}, is no better than chance "
             f"finds (p = {best.p:.2g}, the search included)."
         )
-    text = f"One rate does not describe it: the trend breaks {_places(found)} (p = {found.p:.2g}, the search included): {_slopes(found)}."
+    text = (
+        f"One rate does not describe it: the trend breaks {_places(found)} (p = {found.p:.2g}, the search included): "
+        f"{_slopes(found)}."
+    )
     if found.at_edge:
         text += (
             f" That is where a segment holds the fewest models allowed, {found.side}: it may lie farther out."
@@ -133,25 +138,26 @@ def _slopes(found: Break) -> str:
 
 
 def claim_line(one: Judged) -> str:
-    """The verdict on a claim in a sentence, what other versions say, and what the segments between breaks say."""
+    """The verdict on a claim in a sentence."""
     main = one.headline
-    text = (
+    return (
         f'Claim "{one.claim.text}": {main.verdict.upper()}. The probability that it holds is '
         f"{chance(main.probability)} by all models, {main.trend.method} ({months(*main.trend.doubling)})."
     )
+
+
+def claim_rest(one: Judged) -> str:
+    """What other versions and windows say of a claim, and the segments between breaks."""
+    text = "All versions agree."
     if one.dissenting:
         others = "; ".join(f"{label(a.trend)}: {a.verdict}, {chance(a.probability)}" for a in one.dissenting)
-        text += f" Not all versions agree: {others}."
-    else:
-        text += " All versions agree."
+        text = f"Not all versions agree: {others}."
     if one.stretches:
         told = ", ".join(
             f"{dates.month(s.segment.begin)} to {dates.month(s.segment.end)} {s.verdict} ({chance(s.probability)})"
             for s in one.stretches
         )
-        text += (
-            f" Between the breaks that the test found, which were chosen after the data were seen: {told}."
-        )
+        text += f" Between the breaks that the test found, chosen after the data were seen: {told}."
     return text
 
 
@@ -249,7 +255,7 @@ def calendar_table(found: Calendar) -> str:
 def text(found: Study, horizon: float, calendar: Calendar | None = None) -> str:
     """The whole answer for a terminal: claims first, then each quantity, tables, notes."""
     level = found.asked.sampling.level
-    parts = [claim_line(one) for one in found.judged]
+    parts = [f"{claim_line(one)} {claim_rest(one)}" for one in found.judged]
     if found.judged:
         parts.append(f"({RULE}; {UNDECIDED} is no evidence either way)")
     for one in found.quantities:
