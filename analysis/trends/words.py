@@ -10,7 +10,7 @@ from analysis.trends import dates
 from analysis.trends.breaks import Break
 from analysis.trends.calendar import Calendar, wall_words, words
 from analysis.trends.claims import RULE, UNDECIDED, Judged
-from analysis.trends.models import QUANTITIES, UNITS
+from analysis.trends.models import ORGANIZATION, QUANTITIES, UNITS
 from analysis.trends.study import Quantity, Study
 from analysis.trends.trend import FEW_ORGANIZATIONS, RECORDS, Trend
 
@@ -61,19 +61,14 @@ def headline(one: Quantity) -> str:
     trend = one.headline
     name = QUANTITIES[one.name]
     began, ended = dates.month(trend.series.years.min()), dates.month(trend.last)
-    doubles = (
-        f"doubles in {months(*trend.doubling)}"
-        if math.isfinite(trend.doubling[0])
-        else f"does not grow ({months(*trend.doubling)})"
-    )
-    verb = (
-        doubles
-        if one.name == "compute"
-        else doubles.replace("doubles", "double").replace("does not", "do not")
-    )
+    grows = math.isfinite(trend.doubling[0])
+    if one.name == "compute":
+        verb = "doubles in " if grows else "does not double, "
+    else:
+        verb = "double in " if grows else "do not double, "
     return (
-        f"{name[0].upper()}{name[1:]} {verb}, {factor(*trend.growth)}, from {began} to {ended} "
-        f"({len(trend.series)} models of {counted(trend.series.units)})."
+        f"{name[0].upper()}{name[1:]} {verb}{months(*trend.doubling)}, {factor(*trend.growth)}, from {began} to "
+        f"{ended} ({len(trend.series)} models of {counted(trend.series.units)})."
     )
 
 
@@ -88,10 +83,9 @@ def record_line(one: Quantity) -> str:
     if record is None:
         why = next((m.reason for m in one.missing if m.version != one.headline.version), "")
         return f"Its records alone give no trend: {why}." if why else ""
-    which = "record models" if record.version == RECORDS else f"models of the {record.version}"
-    if not math.isfinite(record.doubling[0]):
-        return f"Its {len(record.series)} {which} alone show {months(*record.doubling)}."
-    text = f"By its {len(record.series)} {which} alone it doubles in {months(*record.doubling)}"
+    which = "Record models" if record.version == RECORDS else f"Models of the {record.version}"
+    kind = "doubling in " if math.isfinite(record.doubling[0]) else ""
+    text = f"{which} alone ({len(record.series)}): {kind}{months(*record.doubling)}"
     idle = one.headline.last - record.last
     if idle > IDLE:
         text += f"; none was set in the {idle:.1f} years from {dates.month(record.last)} on, which their line ignores"
@@ -193,6 +187,10 @@ def notes(found: Study) -> list[str]:
     told += [f"{one.quantity}: no trend ({one.reason})." for one in found.absent]
     if found.table.missing:
         told.append(f"The table has no column {' or '.join(found.table.missing)}; name it by --columns.")
+    if ORGANIZATION in found.table.missing:
+        told.append(
+            "Without organisations each model counts as independent, and the intervals are likely too narrow."
+        )
     return told
 
 
