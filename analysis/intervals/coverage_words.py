@@ -69,6 +69,16 @@ def section(coverage: Entry) -> list[Part]:
     return [Paragraph(note), Table("Coverage of each interval", columns, rows)]
 
 
+def brief(coverage: Entry) -> str:
+    """In a line: what share of the truths intervals caught, before and after they were calibrated."""
+    if not coverage:
+        return "not measured: intervals are as the bootstrap claims"
+    shares = [one["caught"] / one["of"] for one in coverage["quantities"].values()]
+    lo, hi = notation.percent(min(shares)), notation.percent(max(shares))
+    claimed = f"intervals claiming {notation.percent(coverage['level'])} caught {lo if lo == hi else f'{lo} to {hi}'}"
+    return f"measured on {coverage['truths']} simulated tables: {claimed} of the truths; those shown are calibrated"
+
+
 def _rows(coverage: Entry) -> list[tuple[str, Entry]]:
     """What was counted, by name, the floor by its profile last."""
     profile = coverage.get("profile")

@@ -97,23 +97,24 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> str:
         return f"No run could be held out to test the law's predictions{reason}, so it is untested beyond the data."
     cut = made[0]
     inside = round(cut["coverage"] * cut["held_out"])
-    losses = "loss" if cut["held_out"] == 1 else "losses"
+    losses, larger = ("loss", "one") if cut["held_out"] == 1 else ("losses", "ones")
     text = (
-        f"Put to the test: fitted to the {cut['fitted']} smaller runs alone, the law predicted the {cut['held_out']} "
-        f"larger {losses}, up to {notation.times(cut['factor'])} the compute, with a mean error of "
-        f"{notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
+        f"Put to the test: fitted to the {cut['fitted']} smaller runs alone, the law predicted the {losses} of "
+        f"the {cut['held_out']} larger {larger}, of up to {notation.times(cut['factor'])} the compute, with a mean "
+        f"error of {notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
         f"{cut['held_out']} fell inside their {notation.percent(cut['level'])} prediction intervals."
     )
     widened = cut.get("calibrated")
     if widened is not None and math.isfinite(widened):
         text += (
-            f" Widened by what such intervals missed among the smaller runs, they held "
-            f"{round(widened * cut['held_out'])}."
+            " Intervals widened by as much as such predictions missed among the smaller runs hold "
+            f"{round(widened * cut['held_out'])} of {cut['held_out']}."
         )
     if cut.get("shared"):
+        share = "share a trunk" if cut["shared"] > 1 else "shares a trunk"
         text += (
-            f" {cut['shared']} of those share a trunk with a fitted run, which makes the test milder than it would be "
-            "with new trunks."
+            f" Of the larger runs, {cut['shared']} {share} with a fitted run, which makes the test milder than new "
+            "trunks would."
         )
     narrow = max(made, key=_surprise)
     if _surprise(narrow) > 2:

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.pages import hover
 from analysis.pages.axes import STYLE
 
 if TYPE_CHECKING:
@@ -42,11 +43,16 @@ def draw(figure: Figure, shape: str) -> Canvas:
 
 def keep(name: str, wide: Canvas, narrow: Canvas, folder: Path) -> tuple[str, str]:
     """Save the wide shape as NAME.png and NAME.svg in the folder; the SVG of both shapes."""
-    svgs = [rendered(canvas, "svg", metadata={"Date": None}) for canvas in (wide, narrow)]
+    svgs = [_svg(canvas).encode() for canvas in (wide, narrow)]
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / f"{name}.svg", svgs[0])
     write_whole(folder / f"{name}.png", rendered(wide, "png", dpi=PNG_DPI))
     return svgs[0].decode(), svgs[1].decode()
+
+
+def _svg(canvas: Canvas) -> str:
+    """A drawn figure whose points tell their values."""
+    return hover.overlaid(rendered(canvas, "svg", metadata={"Date": None}).decode(), canvas)
 
 
 def rendered(canvas: Canvas, kind: str, **options: Any) -> bytes:

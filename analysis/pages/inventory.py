@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from analysis import notation
 from analysis.pages.document import Facts, Table
 from analysis.pages.page import Cell, Column, number
+from analysis.pages.run_words import labels
 from analysis.requirements import label
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analysis.pages.findings import Findings
     from analysis.source import Source
 
@@ -59,20 +58,6 @@ def cost(source: Source) -> Facts:
     else:
         pairs.append(("Device time", "not recorded in the table"))
     return Facts("Cost", pairs)
-
-
-def labels(frame: pd.DataFrame) -> list[str]:
-    """What a row is called: its name, else its run_id, else its number in the file."""
-    labels = [f"row {place}" for place in range(1, len(frame) + 1)]
-    for column in ("run_id", "name"):
-        if column in frame.columns:
-            given = frame[column].astype("string")
-            labels = [old if new is None else new for old, new in zip(labels, _given(given), strict=True)]
-    return labels
-
-
-def _given(values: pd.Series) -> list[str | None]:
-    return [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
 
 
 def _measured(row: Any, name: str) -> Cell:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from analysis import notation
 from analysis.laws import LAWS
 from analysis.notation import MISSING
-from analysis.pages.answer import STATUSES, VERDICTS
-from analysis.pages.document import Facts, Part, Table
+from analysis.pages.answer import VERDICTS
+from analysis.pages.document import Paragraph, Part, Table
 from analysis.pages.page import Column, number, span
 from analysis.pages.phrase import Phrase, phrase, raised
 
@@ -21,29 +21,7 @@ FLOOR = "loss that neither parameters, tokens nor compute remove, by this law al
 
 
 def law(found: Findings) -> list[Part]:
-    """The law, how it was fitted, and its parameters with intervals."""
-    fit, boot = found.fit, found.bootstrap
-    statuses = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in boot.statuses.items())
-    groups = f"whole groups of one {boot.method.split(':')[-1]}, since their runs share noise: {boot.units} of them"
-    clusters = "single runs" if boot.method == "pairs" else groups
-    delta = notation.plain(fit.objective.delta)
-    pairs: list[tuple[str, object]] = [
-        ("Law", equation(fit.law)),
-        ("Objective", f"{fit.value:.4g}, the Huber loss of log residuals summed over rows, δ = {delta}"),
-        (
-            "Beyond δ",
-            f"{notation.percent(fit.linear_share)} of the rows, where that loss is linear: outliers pull less",
-        ),
-        ("Status", f"{fit.status.replace('_', ' ')}. {STATUSES[fit.status]}".strip()),
-        ("Restarts", f"{fit.restarts.reached} of {fit.restarts.tried} starts reached the best objective"),
-        (
-            "Rows",
-            f"{fit.rows} fitted, {len(fit.excluded)} left out"
-            + (f" (kept: {fit.where})" if fit.where else ""),
-        ),
-        ("Intervals", f"percentiles of {boot.replicates} refits, each searched globally ({statuses})"),
-        ("Resampled", clusters),
-    ]
+    """The law and its parameters with intervals."""
     columns = [
         Column("Parameter", "label"),
         Column("Value"),
@@ -51,8 +29,8 @@ def law(found: Findings) -> list[Part]:
         Column("Level"),
         Column("What it is", "words"),
     ]
-    rows = [_parameter(found, name) for name in fit.params]
-    return [Table("Parameters", columns, rows), Facts("How the law was fitted", pairs)]
+    rows = [_parameter(found, name) for name in found.fit.params]
+    return [Paragraph(equation(found.fit.law)), Table("Parameters", columns, rows)]
 
 
 def equation(name: str) -> Phrase:

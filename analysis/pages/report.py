@@ -15,6 +15,7 @@ from analysis.intervals import coverage_words
 from analysis.options import Options
 from analysis.pages import (
     conclusions,
+    downloads,
     figures,
     inventory,
     lead,
@@ -128,11 +129,11 @@ def _document(job: Job) -> Document:
     rates = transfer.series(source.table, job.options.where, job.options.level)
     if transfer.swept(rates):
         write_whole(job.home / "report" / "rates.csv", rate_report.as_csv(rates).encode())
-    kind = "Scaling study" if source.folder else "Scaling laws of the table"
+    above = f"Scaling study {source.name}" if source.folder else f"Scaling laws of {source.table_path.name}"
     asked = source.question or "How does loss fall with parameters, tokens and compute, and has it a floor?"
     return Document(
         title=f"{source.name}: {source.question}" if source.question else source.name,
-        above=f"{kind} {source.name}",
+        above=above,
         heading=asked,
         lead=lead.found_answer(source, found, rates) if found else lead.no_answer(source, reason, rates),
         sections=[
@@ -165,7 +166,7 @@ def _figures(job: Job, found: Findings | None, rates: Sequence[Series]) -> list[
 
 def _sections(job: Job, found: Findings | None, rates: Sequence[Series]) -> list[Section]:
     source, report = job.source, job.home / "report"
-    made = methods.provenance(source, found, _commands(job))
+    made = methods.section(source, found, _commands(job), downloads.files(source, job.home))
     tried = rate_report.section(rates, rate_words.warnings(rates)) if rates else []
     choices = specification_report.content(
         job.home / "specification.json", source.table_sha256, report / "figures"
@@ -176,8 +177,7 @@ def _sections(job: Job, found: Findings | None, rates: Sequence[Series]) -> list
         *([Section("rates", "learning rates", "Learning rates", tried)] if rates else []),
         Section("runs", "runs", "Runs", [inventory.runs(source, found)]),
         Section("cost", "cost", "Cost", [inventory.cost(source)]),
-        Section("conventions", "conventions", "Conventions", [methods.conventions(source, found)]),
-        Section("provenance", "provenance", "Provenance", made),
+        Section("methods", "methods and data", "Methods and data", made),
     ]
 
 

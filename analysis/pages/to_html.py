@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from analysis import notation
 from analysis.pages import document as doc
 from analysis.pages import page
 from analysis.pages.page import Html, element, joined
+
+MOST_ROWS = 20
+"""Of a table shown whole; longer ones scroll under their headings."""
 
 
 def document(made: doc.Document) -> str:
@@ -68,7 +72,7 @@ def _table(made: doc.Table) -> Html:
         made.columns,
         made.rows,
         sortable=len(made.rows) > 1,
-        classes=("tall",) if made.tall else (),
+        classes=("tall",) if made.tall or len(made.rows) > MOST_ROWS else (),
         row_classes=["out" if dim else None for dim in made.dim],
     )
 
@@ -80,7 +84,7 @@ def _drawing(made: doc.Drawing) -> Html:
 
 def _download(file: doc.Download) -> Html:
     if file.content is None:
-        link = element("a", file.name, href=file.beside)
+        link = element("a", file.name, href=quote(file.beside))
         said = f"{file.what}, {notation.size(file.size)}, beside this page; SHA-256 "
     else:
         data = f"data:{file.kind};base64,{base64.b64encode(file.content).decode()}"

@@ -20,7 +20,7 @@ _PLAIN_CODE = re.compile(r"[\w ./:=,+-]+")
 def document(made: doc.Document) -> str:
     """The whole text; it ends with a line break."""
     contents = " · ".join(f"[{inline(part.short)}](#{_anchor(part.heading)})" for part in made.sections)
-    blocks = [inline(made.above), f"# {inline(made.heading)}", parts(made.lead), contents]
+    blocks = [block(made.above), f"# {inline(made.heading)}", parts(made.lead), contents]
     return "\n\n".join([*blocks, *map(section, made.sections)]) + "\n"
 
 
@@ -58,7 +58,7 @@ def part(one: doc.Part) -> str:
         case doc.Details(summary, inner):
             return f"<details><summary>{html.escape(summary)}</summary>\n\n{parts(inner)}\n\n</details>"
         case doc.Tiles(pairs):
-            return "\n".join(f"- {inline(name)}: **{inline(value)}**" for name, value in pairs)
+            return "\n".join(f"- {block(name)}: **{block(value)}**" for name, value in pairs)
         case doc.Answer(_, inner):
             return parts(inner)
         case doc.Downloads(files):

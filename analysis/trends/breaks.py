@@ -29,6 +29,8 @@ GRID = 40
 """Dates at which a first break is sought, and half as many for a pair."""
 ALPHA = 0.05
 """A break is told of where its p-value is below this."""
+EXACT = 1e-12
+"""Share of the sum of squares below which what a line leaves is rounding, in which no break is sought."""
 _WEBB = np.sqrt([0.5, 1.0, 1.5])
 
 
@@ -154,7 +156,10 @@ def _tested(series: Series, fewer: _Search, more: _Search, signs: Array, level: 
     """The best candidate of `more`, tested against the best of `fewer`."""
     y = series.logs[None, :] - series.logs.mean()
     free = len(series) - more.bases[0].shape[1] - len(more.dates[0])  # the dates were fitted too
-    chosen = int(fewer.best(y)[0][0])
+    place, left = fewer.best(y)
+    if left[0] <= EXACT * (y**2).sum():
+        return _described(series, more, y, signs, 0.0, 1.0, level)
+    chosen = int(place[0])
     under = _projected(y, fewer.bases[chosen])
     null = under + signs * (y - under)
     F = _gain(y, fewer, more, free)[0]

@@ -88,11 +88,9 @@ class Judged:
 def parse(text: str) -> Claim:
     """The claim of a text; raises InputError with the grammar where there is none in it."""
     claim = " ".join(text.split())
-    for kind, form in (("doubling", _DOUBLING), ("growth", _GROWTH)):
-        found = form.fullmatch(claim)
-        if found:
-            break
-    else:
+    doubles, grows = _DOUBLING.fullmatch(claim), _GROWTH.fullmatch(claim)
+    found, kind = doubles or grows, "doubling" if doubles else "growth"
+    if found is None:
         if _SINGLE.fullmatch(claim) and ".." not in claim:
             raise InputError(
                 f"--claim {text!r} names one value, which no trend has exactly; give a range: {GRAMMAR}"
@@ -101,7 +99,7 @@ def parse(text: str) -> Claim:
     name, lo, hi = found[1].lower(), float(found[2]), float(found[3])
     if name not in QUANTITY:
         raise InputError(f"--claim {text!r} is of {found[1]!r}, which is no quantity here; write {GRAMMAR}")
-    scale = 12.0 if kind == "doubling" and found[4].lower().startswith("year") else 1.0
+    scale = 12.0 if doubles and doubles[4].lower().startswith("year") else 1.0
     if not 0 < lo < hi:
         raise InputError(
             f"--claim {text!r} has no range from a smaller to a larger number above 0; write {GRAMMAR}"

@@ -26,7 +26,7 @@ QUANTITIES = {"parameters": "parameters", "tokens": "training tokens", "compute"
 UNITS = {"parameters": "parameters", "tokens": "tokens", "compute": "FLOPs"}
 FEWEST = 5
 """Models below which a line has no residual spread worth an interval."""
-_PARTNERS = re.compile(r"\s*[,;/&]\s*")
+_PARTNERS = re.compile(r"\s*[,;/&]\s*|\s+and\s+")
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,7 @@ def _values(frame: pd.DataFrame, column: str) -> tuple[Array, int]:
     import pandas as pd
 
     text = frame[column].astype("string").str.strip()
-    numbers = (
-        pd.to_numeric(text, errors="coerce").astype("float64").to_numpy(dtype=np.float64, na_value=np.nan)
-    )
+    numbers: Array = np.asarray(pd.to_numeric(text, errors="coerce").astype("float64"), dtype=np.float64)
     unread = np.isnan(numbers) & (text.fillna("").str.lower().isin(["", "nan"]).to_numpy() == 0)
     wrong = ~np.isnan(numbers) & ~((numbers > 0) & np.isfinite(numbers))
     if wrong.any():
