@@ -18,6 +18,7 @@ from analysis.choices.specify import specify  # noqa: E402
 from analysis.errors import InputError  # noqa: E402
 from analysis.recipes.gain import gain  # noqa: E402
 from analysis.serving.serve import serve  # noqa: E402
+from analysis.trends.verb import trends  # noqa: E402
 
 VERBS: dict[str, Callable[..., int | None]] = {
     "fit": verbs.fit,
@@ -30,6 +31,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "known": verbs.known,
     "gain": gain,
     "serve": serve,
+    "trends": trends,
 }
 
 

@@ -97,7 +97,8 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
     folder = _folder(spec, options, made.study)
     execution = on_this_machine(options.execution)
     pending = pending_populations(made, folder, execution)
-    pace = measured_pace(folder, made.study.runs) or probed_pace()
+    products = all(run.model.kind != "linear" for run in made.study.runs)
+    pace = measured_pace(folder, made.study.runs) or (probed_pace() if products else None)
     keep_compiled_programs(options.data_folder / "compiled")
     with shown() as progress:
         memory = memory_of_runs(pending, execution, progress)

@@ -6,6 +6,11 @@ The optimiser's dozen operations per parameter and step are left out. N counts w
 blocks' matrices and the output head, neither the input embedding table (a lookup) nor the norms' scales. Under the
 objective `masked` the head works at the hidden tokens alone, which the exact count follows and the other conventions do
 not; what rematerialisation computes again is no part of any.
+
+A linear model is counted for what it is: N is its whole matrix, [order x vocab, vocab], of which a token chooses
+`order` rows. Its sums and their gradient are additions, not products, so C is exact and far below 6 N D, and the
+conventions that count a product for every parameter refuse it. The optimiser, left out here as everywhere, steps
+through the whole matrix whatever the batch: at small batches it is most of the work that a linear model takes.
 """
 
 from __future__ import annotations
@@ -58,6 +63,8 @@ class Flops:
 
 def parameters(model: Model) -> Parameters:
     """Parameters by component; their total equals the size of the real pytree."""
+    if model.kind == "linear":
+        return Parameters(embedding=0, attention=0, mlp=0, norms=0, head=model.order * model.vocab**2)
     return Parameters(
         embedding=(model.input_rows - (model.vocab if model.tied else 0)) * model.width,
         attention=model.depth * 4 * model.width**2,
@@ -69,6 +76,8 @@ def parameters(model: Model) -> Parameters:
 
 def flops_per_token(model: Model) -> Flops:
     """Exact training FLOPs per token, counted operation by operation from the model's source."""
+    if model.kind == "linear":
+        return _linear_flops(model)
     p = parameters(model)
     return Flops(
         attention_projections=6 * p.attention,
@@ -120,10 +129,29 @@ CONVENTIONS: dict[str, Callable[[Model], float]] = {
 
 
 def training_flops(model: Model, tokens: float, convention: str = "exact") -> float:
-    """C: training FLOPs of `tokens` tokens under a convention; raises UserError for a name not in CONVENTIONS."""
+    """C: training FLOPs of `tokens` tokens under a convention; raises UserError for a name not in CONVENTIONS, and for
+    any but `exact` of a linear model."""
     if convention not in CONVENTIONS:
         raise UserError(f"no FLOP convention {convention!r}; use one of {', '.join(CONVENTIONS)}")
+    if model.kind == "linear" and convention != "exact":
+        raise UserError(
+            f"the FLOP convention {convention!r} counts a matrix product for every parameter, and a linear model makes "
+            "none: use 'exact'"
+        )
     return CONVENTIONS[convention](model) * tokens
+
+
+def _linear_flops(model: Model) -> Flops:
+    """Forward, `order` rows of `vocab` numbers are masked where their token is missing, and added up; backward, the
+    gradient of the logits is added to each of them. The softmax is 3 `vocab` forward and 2 backward."""
+    rows = model.order * model.vocab
+    return Flops(
+        attention_projections=0,
+        attention_context=0,
+        mlp=0,
+        head=rows + (rows - model.vocab) + rows,
+        elementwise=5 * model.vocab,
+    )
 
 
 def _mlp_matrices(model: Model) -> int:

@@ -48,6 +48,7 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
     `C_spent` is what this row added to the study: its decay branch and the stretch of trunk since `previous` left it.
     """
     model, tokens = run.model, run.tokens
+    blocks = model.kind != "linear"
     size, flops = parameters(model), flops_per_token(model)
     stretch = run.decay_start - (previous.decay_start if previous else 0)
     spent = stretch + run.decay_steps
@@ -66,9 +67,10 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "N_head": size.head,
         "D": tokens,
         "C": flops.total * tokens,
-        "C_6ND": 6 * size.N * tokens,
+        "C_6ND": 6 * size.N * tokens if blocks else None,
         "C_spent": flops.total * spent * run.optim.batch_tokens,
         **{f"C_{part}": value * tokens for part, value in dataclasses.asdict(flops).items()},
+        "architecture": model.kind,
         "objective": model.objective,
         "parametrization": model.parametrization,
         "base_width": model.base_width if model.parametrization != "standard" else None,
@@ -82,9 +84,10 @@ def row(run: Run, result: dict[str, Any], previous: Run | None) -> dict[str, Any
         "weight_decay_kind": run.optim.weight_decay_kind,
         "batch_tokens": run.optim.batch_tokens,
         "steps": run.steps,
-        "depth": model.depth,
-        "width": model.width,
-        "heads": model.heads,
+        "depth": model.depth if blocks else None,
+        "width": model.width if blocks else None,
+        "heads": model.heads if blocks else None,
+        "order": None if blocks else model.order,
         "context": model.context,
         "vocab": model.vocab,
         "corpus": run.data.corpus,

@@ -45,12 +45,14 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A decoder-only Transformer: the shapes that its parameters and FLOPs follow from.
+    """The shapes that a model's parameters and FLOPs follow from: of a decoder-only Transformer, or of another kind.
 
-    Raises SpecError when a size is not positive, or `width` is not a whole number of even-sized heads.
+    Raises SpecError when a size is not positive, `width` is not a whole number of even-sized heads, or a field that the
+    kind does not read is not at its default.
     """
 
     kind: str = "transformer"
+    """`transformer`, or `linear`: softmax regression on the last `order` tokens, one matrix and no layer."""
     vocab: int = 257
     context: int = 256
     """Tokens that the model sees, at most the `context` of the data's rows."""
@@ -74,11 +76,23 @@ class Model:
     """Under `mup` and `completep`, the width at which they agree with `standard`."""
     base_depth: int = later(2)
     """Under `completep`, the depth at which it agrees with `standard`."""
+    order: int = later(1)
+    """Of a linear model, how many of the last tokens it reads: its size. Nothing else of it can be chosen."""
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("vocab", "context", "depth", "width", "heads", "base_width", "base_depth"):
+        for name in ("vocab", "context", "depth", "width", "heads", "base_width", "base_depth", "order"):
             require_positive("Model", name, getattr(self, name))
+        for name in UNREAD.get(self.kind, ()):
+            value, default = getattr(self, name), getattr(type(self), name)
+            require(
+                value == default,
+                f"Model.{name}",
+                value,
+                f"a {self.kind} model has no use for it: leave it at {default!r}",
+            )
+        beyond = f"the model sees context={self.context} tokens: use at most as many, or a longer context"
+        require(self.order <= self.context, "Model.order", self.order, beyond)
         require(self.mlp_width >= 0, "Model.mlp_width", self.mlp_width, "use 0 for the default, or a width")
         require(0 <= self.dropout < 1, "Model.dropout", self.dropout, "use a share in [0, 1)")
         divides = f"use a width that is a multiple of heads={self.heads}, or other heads"
@@ -126,6 +140,16 @@ class Model:
         heads and adds heads, as is recommended, needs no other factor.
         """
         return self.head_dim**-0.5
+
+
+UNREAD = {
+    "transformer": ("order",),
+    "linear": (
+        *("depth", "width", "heads", "mlp", "mlp_width", "tied", "dropout", "objective"),
+        *("parametrization", "base_width", "base_depth"),
+    ),
+}
+"""Fields of Model that a kind does not read: two specs must not differ where their runs do not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +218,11 @@ UNUSED = {"sgd": ("beta2", "eps"), "lion": ("eps",), "adafactor": ("beta1", "bet
 
 
 def check_transfer(model: Model, optim: Optim) -> None:
-    """Raise SpecError where no rule is known for an optimiser's rates and decay under a model's parametrisation."""
+    """Raise SpecError where no rule is known for an optimiser's rates and decay under a model's parametrisation, or an
+    optimiser has nothing of its own to do in a model of that kind."""
     kind = model.parametrization
+    hidden = "muon is for matrices between width and width, and a linear model has none: use 'adamw', which it would be"
+    require(not (model.kind == "linear" and optim.name == "muon"), "Optim.name", optim.name, hidden)
     deep = (
         "its rates are for optimisers that are free of the gradient's size: use adamw, or 'mup' at one depth"
     )
@@ -300,8 +327,8 @@ class Run:
 
     @property
     def trunk_name(self) -> str:
-        """The trunk in words: width, depth, rate and seed, and what is not the default of corpus, objective, optimiser,
-        weight decay's kind, parametrisation, initial scale and order."""
+        """The trunk in words: width and depth or a linear model's order, rate and seed, and what is not the default of
+        corpus, objective, optimiser, weight decay's kind, parametrisation, initial scale and order of the data."""
         short = re.sub(r"[^A-Za-z0-9.]+", "_", re.sub(r":.*/", ":", self.data.corpus))  # of a path, its end
         model, optim = self.model, self.optim
         unusual = (
@@ -313,7 +340,12 @@ class Run:
             (self.data_seed, Run.data_seed, f"order{self.data_seed}"),
         )
         corpus = [] if self.data.corpus == Data.corpus else [short]
-        usual = [f"w{model.width}", f"d{model.depth}", f"lr{optim.lr:g}", f"s{self.seed}"]
+        size = (
+            ["linear", f"n{model.order}"]
+            if model.kind == "linear"
+            else [f"w{model.width}", f"d{model.depth}"]
+        )
+        usual = [*size, f"lr{optim.lr:g}", f"s{self.seed}"]
         return "-".join(corpus + usual + [word for value, default, word in unusual if value != default])
 
     @property

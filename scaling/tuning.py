@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-SIZE = ("N", "N_total", "depth", "width", "heads", "mlp_width")
+SIZE = ("N", "N_total", "depth", "width", "heads", "mlp_width", "order")
 RECIPE = (
     *(
         "corpus",
@@ -31,6 +31,7 @@ RECIPE = (
         "tokenizer",
         "vocab",
         "context",
+        "architecture",
         "objective",
         "parametrization",
         "base_width",

@@ -18,9 +18,10 @@ from scaling.training.metrics import read
 
 
 def print_plan(
-    plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace, memory: Mapping[Run, str]
+    plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace | None, memory: Mapping[Run, str]
 ) -> None:
-    """A line a run, then what all of it costs, then what is doubtful; `memory` is what a device has to hold."""
+    """A line a run, then what all of it costs, then what is doubtful; `memory` is what a device has to hold, and `pace`
+    None where nothing tells it."""
     table = _table("run", "N", "D", "D/N", "C (FLOPs)", "steps", "memory", "state")
     for job in plan.jobs:
         for run in job.runs:
@@ -41,7 +42,11 @@ def print_plan(
     print(
         f"cost: {plan.flops:.3g} FLOPs, where every run from scratch would cost {plan.flops_from_scratch:.3g}"
     )
-    print(f"time on this machine: about {duration(pace.seconds(left, shapes))} left, from {pace.source}")
+    unknown = (
+        "not known before a run is done, as no probe of matrix products tells how fast a linear model is"
+    )
+    known = pace and f"about {duration(pace.seconds(left, shapes))} left, from {pace.source}"
+    print(f"time on this machine: {known or unknown}")
     for warning in warnings:
         print(f"warning: {warning}")
 

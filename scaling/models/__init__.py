@@ -13,21 +13,27 @@ if TYPE_CHECKING:
     import flax.linen as nn
     from jax.sharding import Mesh
 
-KINDS = ("transformer",)
+KINDS = ("transformer", "linear")
 
 
 def build(model: Model, **how: Any) -> nn.Module:
     """The module of `model.kind`, with `how` it computes: raises SpecError for a kind that is not in KINDS."""
     check_kind(model)
+    from scaling.models.linear import Linear
     from scaling.models.transformer import Transformer
 
-    constructors: dict[str, Callable[..., nn.Module]] = {"transformer": Transformer}
+    constructors: dict[str, Callable[..., nn.Module]] = {"transformer": Transformer, "linear": Linear}
     return constructors[model.kind](model, **how)
 
 
 def module_of(model: Model, execution: Execution, mesh: Mesh | None = None) -> nn.Module:
     """The module of a model as `execution` wants it computed on the devices of this process, in a program that is
-    partitioned over `mesh`; raises UserError for a kernel that they do not have."""
+    partitioned over `mesh`; raises UserError for a kernel that they do not have.
+
+    A linear model has neither products nor attention to choose for: it is float32 everywhere.
+    """
+    if model.kind == "linear":
+        return build(model)
     import jax
     import jax.numpy as jnp
 

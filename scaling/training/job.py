@@ -249,6 +249,8 @@ class Training:
             ]
 
     def _mfu(self, run: Run, tokens_per_second: float, devices: float) -> float | None:
+        if run.model.kind == "linear":  # PaLM counts matrix products, and it has none
+            return None
         device = self.program.mesh.devices.flat[0]
         peak = peak_of(device.device_kind)
         return mfu(palm(run.model), tokens_per_second, devices, peak, self.program.precision)

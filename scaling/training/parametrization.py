@@ -64,7 +64,7 @@ AXES: tuple[tuple[str, Axes], ...] = (
     ("blocks/attention/qkv", Axes((-4,), (-2, -1))),  # [L d 3 h k]
     ("blocks/attention/out", Axes((-3, -2), (-1,))),  # [L h k d]
     ("blocks/mlp/(up|gate|down)", Axes((-2,), (-1,))),  # [L d f] or [L f d]
-    ("head", Axes((-2,), (-1,))),  # [d v]
+    ("head", Axes((-2,), (-1,))),  # [d v], or [n v, v] of a linear model
     (".*scale", Axes((), (-1,))),  # [L d] or [d]
 )
 """Path of a parameter, as a pattern, to its axes; the first that matches holds."""
@@ -106,6 +106,8 @@ def multipliers(model: Model, optim: Optim) -> Multipliers:
 
 def base_model(model: Model) -> Model:
     """The model of the same kind at which every factor is 1; it exists as shapes only."""
+    if model.kind == "linear":  # `standard` always
+        return model
     depth = model.base_depth if model.parametrization == "completep" else model.depth
     mlp_width = max(1, round(model.mlp_width * model.base_width / model.width)) if model.mlp_width else 0
     # one head, because shapes need no more: heads x head_dim is the width in any case

@@ -31,7 +31,7 @@ RULES: tuple[tuple[str, PartitionSpec], ...] = (
     ("blocks/attention/out", P(None, "model", None, "data")),  # [L h k d]
     ("blocks/mlp/(up|gate)", P(None, "data", "model")),  # [L d f]
     ("blocks/mlp/down", P(None, "model", "data")),  # [L f d]
-    ("head", P("data", "model")),  # [d v]
+    ("head", P("data", "model")),  # [d v], or [n v, v] of a linear model
     (".*", P()),
 )
 """Path of a parameter, as a pattern, to the mesh axis that each of its axes is split over; the first match holds.
@@ -94,10 +94,8 @@ def check_layout(run: Run, mesh: Mesh, execution: Execution = DEFAULT) -> None:
     """Raise UserError unless heads and hidden units divide over `model`, and the rows of a batch over `data` and the
     microbatches."""
     parts = mesh.shape["model"]
-    for what, number, remedy in (
-        ("heads", run.model.heads, "Model.heads"),
-        ("hidden units", run.model.hidden, "Model.mlp_width"),
-    ):
+    split = (("heads", run.model.heads, "Model.heads"), ("hidden units", run.model.hidden, "Model.mlp_width"))
+    for what, number, remedy in () if run.model.kind == "linear" else split:
         if number % parts:
             raise UserError(
                 f"--model-devices {parts} does not divide the {number} {what} of {run.name}: "
