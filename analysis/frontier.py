@@ -114,7 +114,7 @@ class Frontier:
         C = np.asarray(C, dtype=np.float64)
         if not self.closed:
             return self._searched(C)
-        _E, A, alpha, B, beta = _with_axes(self._powers[0], C.ndim).values()
+        _E, A, alpha, B, beta = _with_axes(self._powers[0], self._trailing(C)).values()
         rho = self.cost.rho
         with np.errstate(divide="ignore", invalid="ignore"):  # without either term no split is best: NaN
             log = np.log(alpha * A) - np.log(rho * beta * B) + beta * np.log(C / self.cost.kappa)
@@ -131,12 +131,21 @@ class Frontier:
         return self._loss(C, self.N_opt(C))
 
     def _loss(self, C: Array, N: Array) -> Array:
-        """Loss at compute C spent on models of N parameters, [R, *C.shape] as N; a term of amplitude 0 is 0."""
+        """Loss at compute C spent on models of N parameters, [R, *C.shape] as N."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return self._at(N, self.cost.tokens(C, N), self._trailing(C))
+
+    def _trailing(self, C: Array) -> int:
+        """How many axes of C follow those of the law."""
+        return C.ndim
+
+    def _at(self, N: Array, D: Array, trailing: int) -> Array:
+        """Loss of models of N parameters and D tokens; a term of amplitude 0 is 0."""
         if missing := [name for name in self.law.columns if name not in ("N", "D", *self.given)]:
             raise InputError(f"this law takes {missing[0]} beside N and D; give its value to the frontier")
-        values = _with_axes(self.law, C.ndim)
+        values = _with_axes(self.law, trailing)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            columns = {"N": N, "D": self.cost.tokens(C, N)}
+            columns = {"N": N, "D": D}
             columns |= {name: np.asarray(value, dtype=np.float64) for name, value in self.given.items()}
             terms = self.law.log_basis(values, columns)
             amplitudes = (values[name] for name in self.law.amplitudes)
@@ -181,6 +190,19 @@ class Frontier:
             "D_exponent": float(self.D_exponent),
             "L_exponent": float(self.L_exponent),
         }
+
+
+@dataclass(frozen=True)
+class Paired(Frontier):
+    """The frontier of draws [R] of a law, each at computes of its own: C is [R, T], and so is what it gives."""
+
+    def loss(self, N: Array, D: Array) -> Array:
+        """Loss [R, T] of models of N parameters and D tokens, both [R, T]; either may be infinite."""
+        return self._at(N, D, N.ndim - 1)
+
+    def _trailing(self, C: Array) -> int:
+        """The first axis of C is the law's."""
+        return C.ndim - 1
 
 
 def _with_axes(law: Law, axes: int) -> dict[str, Array]:

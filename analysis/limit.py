@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,23 +12,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import rows
+from analysis import claims, rows
 from analysis.errors import InputError
 from analysis.fitting import Fit, solve_batch
 from analysis.floor.combination import Combination
 from analysis.frontier import Cost, Frontier, cost
 from analysis.intervals.uncertainty import Bootstrap, tails
-from analysis.laws import LAWS, Law
+from analysis.laws import LAWS, Law, Power
+from analysis.walls import walls
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from analysis.walls.scenario import Scenario
 
 Array = NDArray[np.float64]
 
 FACTORS = (10.0, 100.0, 1000.0)
 """Multiples of the largest run at which a loss is given where no compute is asked for."""
-SHARES = (0.05, 0.01, 0.001)
-"""Distances to the floor, as shares of it."""
+NO_FLOOR = (
+    "The runs do not identify a floor, so losses far beyond them differ from law to law: read the intervals, not what "
+    "lies in their middle."
+)
+"""What is said of walls where there is no floor to name the last one."""
 REACHES = 181
 """Multiples of the largest run, six a decade, between which a distance is interpolated where it has no closed form."""
 FLOORS = 24
@@ -81,6 +87,23 @@ class Forecast:
             return "quantiles of all admissible laws together"
         return "bootstrap percentiles, widened to the fits at every floor that the profile allows"
 
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """Draws of every admissible law, each a law with a leading axis; of the one law where that stands alone."""
+        if self.combined is None:
+            return (self.replicates,)
+        return tuple(candidate.boot.law for candidate in self.combined.candidates)
+
+    def weighed(
+        self, given: Sequence[Array], noise: bool = True, of: float | None = None
+    ) -> tuple[Array, Array]:
+        """Values [n, ...] of a quantity under all draws of `laws`, from those [R, ...] of each, and weights [n] that
+        sum to 1. With noise they are moved by the errors with which laws foretold larger runs (see
+        `Combination.blurred`); one law that stands alone has no such test, and its replicates count the same."""
+        if self.combined is not None:
+            return self.combined.blurred(given, noise, of)
+        return given[0], np.full(len(given[0]), 1 / len(given[0]))
+
     def loss(self, x: Array) -> tuple[Array, Array, Array]:
         """Loss at x [k] with the ends of its interval."""
         if self.combined is not None:
@@ -93,43 +116,62 @@ class Forecast:
 
     def reach(self, share: float) -> tuple[float, float, float]:
         """The x at which the loss is within `share` of the floor, with its interval; infinite where that is never."""
+        return self.quantity(lambda law: self._reach(law, share))
+
+    def quantity(
+        self, values: Callable[[Law], Array], noise: bool = False, of: float | None = None
+    ) -> tuple[float, float, float]:
+        """A number of a law, from `values` [R] of its draws, with the ends of its interval; they may be infinite."""
         if self.combined is not None:
             probabilities = [0.5, *tails(self.level)]
-            found = self.combined.quantiles(
-                lambda c: self._reach(c.boot.law, share), probabilities, noise=False
-            )
+            found = self.combined.quantiles(lambda c: values(c.boot.law), probabilities, noise=noise, of=of)
             return float(found[0]), float(found[1]), float(found[2])
-        value = float(self._reach(self.best, share)[0])
-        lo, hi = np.quantile(self._reach(self.replicates, share), self.tails, method="nearest")
-        spanned = self._reach(self.floors, share)
+        value = float(np.atleast_1d(values(self.best))[0])
+        lo, hi = np.quantile(values(self.replicates), self.tails, method="nearest")
+        spanned = values(self.floors)
         return value, float(min(lo, spanned.min())), float(max(hi, spanned.max()))
 
     def _reach(self, law: Law, share: float) -> Array:
         """x [R] at which the loss lies `share` of E above E."""
+        return self.reached(law, lambda E, _left: share * E)
+
+    def left(self, law: Law) -> Array:
+        """Reducible loss [R] at the largest run, L - E in nats per token."""
         E = np.atleast_1d(np.asarray(law.as_dict()["E"], dtype=np.float64))
-        straight = self.track.cost is None or Frontier(law, self.track.cost).closed
+        return self.track.loss(law, np.array([self.largest])).reshape(len(E)) - E
+
+    def reached(self, law: Law, target: Callable[[Array, Array], Array]) -> Array:
+        """x [R] at which the loss lies so many nats above the floor: a function of E [R] and of what is `left` [R]."""
+        E = np.atleast_1d(np.asarray(law.as_dict()["E"], dtype=np.float64))
+        aims = target(E, self.left(law))
+        straight = _is_power(law) if self.track.cost is None else Frontier(law, self.track.cost).closed
         points = self.largest * (np.array([1.0, 10.0]) if straight else np.geomspace(1e-6, 1e24, REACHES))
         above = self.track.loss(law, points).reshape(len(E), -1) - E[:, None]
         if straight:
-            return _straight_reach(points, above, E, share)
+            return _straight_reach(points, above, aims)
         with np.errstate(divide="ignore"):
-            target = np.log(share * E)
             logs = np.log(np.maximum(above, 0.0))[:, ::-1]
+            wanted = np.log(aims)
         found = [
             np.interp(t, line, np.log(points)[::-1], right=-np.inf, left=np.inf)
-            for t, line in zip(target, logs, strict=True)
+            for t, line in zip(wanted, logs, strict=True)
         ]
         return np.exp(np.array(found))
 
 
-def _straight_reach(points: Array, above: Array, E: Array, share: float) -> Array:
-    """x [R] from two points [R, 2]: the loss above E is a power of x, for a law of one column and for L_opt of one
+def _is_power(law: Law) -> bool:
+    """Whether a law of one column falls as a power of it at every x."""
+    return isinstance(law, Power)
+
+
+def _straight_reach(points: Array, above: Array, aims: Array) -> Array:
+    """x [R] from the loss above E at two points [R, 2], where it is a power of x: for the law `Power`, and for L_opt
     that has a closed form."""
     near, far = above.T
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         exponent = np.log10(near / far)
-        x = points[0] * (near / (share * E)) ** (1 / exponent)
-    return np.where((near > 0) & (E > 0) & (exponent > 0), x, np.where(near > 0, np.inf, 0.0))
+        x = points[0] * (near / aims) ** (1 / exponent)
+    return np.where((near > 0) & (aims > 0) & (exponent > 0), x, np.where(near > 0, np.inf, 0.0))
 
 
 def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap, combined: Combination | None = None) -> Forecast:
@@ -151,8 +193,17 @@ def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap, combined: Combinati
     )
 
 
-def limit(fit: Fit, made: Forecast, at: Sequence[float] = (), fit_sha256: str = "") -> dict[str, Any]:
-    """The content of limit.json, from a fit with its evidence; `at` are the computes asked for.
+def limit(
+    fit: Fit,
+    made: Forecast,
+    at: Sequence[float] = (),
+    fit_sha256: str = "",
+    *,
+    below: Sequence[float] = (),
+    scenario: Scenario | None = None,
+) -> dict[str, Any]:
+    """The content of limit.json, from a fit with its evidence; `at` are the computes asked for, `below` the losses
+    whose probabilities are, and the walls are those of a scenario.
 
     E is null unless its verdict is `identified`, so that no program takes it for a limit; `bounded_above_only` gives
     its upper end. Distances to a floor are given only where there is one. null also stands for "never" (`C` or `hi` of
@@ -165,8 +216,10 @@ def limit(fit: Fit, made: Forecast, at: Sequence[float] = (), fit_sha256: str = 
     x, distances = made.track.x, []
     undetermined = "withheld" in fit.frontier and made.track.cost is not None
     unknown: dict[str, Any] = dict.fromkeys(("N_opt", "D_opt")) if undetermined else {}
+    halving = None
     if verdict == "identified":
-        distances = [_distance(made, share) for share in SHARES]
+        distances = [claims.distance(made, share, not undetermined) for share in claims.SHARES]
+        halving = claims.halving(made, not undetermined)
     return {
         "verdict": verdict,
         "reason": reason,
@@ -174,10 +227,16 @@ def limit(fit: Fit, made: Forecast, at: Sequence[float] = (), fit_sha256: str = 
         "x": x,
         "largest_run": {x: made.largest},
         "losses": [_loss(made, point) | unknown for point in points],
+        "left": claims.left(made, identification),
+        "halving": halving,
         "distances": distances,
         "distances_missing": ""
         if distances
         else "no distance to a floor is given, since the runs do not identify one",
+        "probabilities": claims.probabilities(made, points, below),
+        "probabilities_of": claims.probabilities_words(made, fit.law),
+        "fan": claims.fan(made, max(points)),
+        "walls": _walls(fit, made, scenario),
         "method": made.method,
         "tuning_warnings": fit.tuning.get("warnings", []),
         "law": fit.law,
@@ -259,14 +318,18 @@ def _best_split(made: Forecast, at: float) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) and value > 0 else None for name, value in split.items()}
 
 
-def _distance(made: Forecast, share: float) -> dict[str, Any]:
-    value, lo, hi = (number if math.isfinite(number) else None for number in made.reach(share))
-    reach = None if value is None else value / made.largest
-    return {
-        "share": share,
-        made.track.x: value,
-        "lo": lo,
-        "hi": hi,
-        "level": made.level,
-        "extrapolation": reach,
-    }
+def _walls(fit: Fit, made: Forecast, scenario: Scenario | None) -> dict[str, Any] | None:
+    """The walls of a scenario, told of no data where the fit does not say how compute is split."""
+    if scenario is None:
+        return None
+    withheld = fit.frontier.get("withheld", "") if made.track.cost is not None else ""
+    found = walls.walls(
+        made,
+        scenario,
+        no_data=f"the data wall cannot be told, since {withheld}" if withheld else "",
+        seed=fit.bootstrap.get("seed", 0),
+    )
+    used = fit.data_span.get("D", (0.0, 0.0))[1]
+    identified = fit.identification["verdict"] == "identified"
+    caution = "" if identified else NO_FLOOR
+    return found | {"tokens_used": used or None, "caution": caution}

@@ -96,5 +96,13 @@ def duration(seconds: float) -> str:
     return f"{plain(seconds, 2)} s"
 
 
+def size(count_of_bytes: float) -> str:
+    """A number of bytes: '820 bytes', '16.5 kB', '1.2 MB' (thousands, not 1024s)."""
+    for unit, name in ((1e6, "MB"), (1e3, "kB")):
+        if count_of_bytes >= unit:
+            return f"{plain(count_of_bytes / unit)} {name}"
+    return f"{plain(count_of_bytes)} bytes"
+
+
 def _exponent(number: float) -> int:
     return math.floor(math.log10(abs(number))) if number else 0

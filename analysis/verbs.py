@@ -12,6 +12,7 @@ import tyro
 from analysis.errors import InputError
 from analysis.options import Options
 from analysis.registered.future import Future
+from analysis.walls.asked import Asked
 
 
 def fit(
@@ -64,6 +65,7 @@ def fit(
 def report(
     study: Annotated[Path, tyro.conf.Positional],
     options: Annotated[Options, tyro.conf.arg(name="")],
+    asked: Annotated[Asked, tyro.conf.arg(name="")],
     at: tuple[float, ...] = (),
     refit: bool = False,
     out: Path | None = None,
@@ -73,19 +75,21 @@ def report(
     Args:
         study: a study folder, or a .csv or .parquet file with columns N, D, L
         options: how the table is fitted
+        asked: what else is asked of what lies beyond the data
         at: compute, in FLOPs, at which the expected loss is told; without it 10, 100 and 1000 times the largest run
         refit: fit again although fit.json is of another table
         out: folder for fit.json, limit.json and report/; without it the study's, or one beside a bare table
     """
     from analysis.pages.report import write_report
 
-    page = write_report(study, options, out=out, at=at, refit=refit, say=_say)
+    page = write_report(study, options, out=out, at=at, refit=refit, asked=asked, say=_say)
     print(f"report: {page}")
 
 
 def limit(
     study: Annotated[Path, tyro.conf.Positional],
     options: Annotated[Options, tyro.conf.arg(name="")],
+    asked: Annotated[Asked, tyro.conf.arg(name="")],
     at: tuple[float, ...] = (),
     refit: bool = False,
     out: Path | None = None,
@@ -96,6 +100,7 @@ def limit(
     Args:
         study: a study folder, its fit.json, or a .csv or .parquet file with columns N, D, L
         options: how the table is fitted; with a fit.json, as that was
+        asked: what else is asked of what lies beyond the data
         at: compute, in FLOPs, at which the expected loss is told; without it 10, 100 and 1000 times the largest run
         refit: fit again although fit.json is of another table
         out: folder for fit.json and limit.json; without it the study's, or one beside a bare table
@@ -104,7 +109,7 @@ def limit(
     from analysis.pages.answer import beyond
     from analysis.pages.report import write_limit
 
-    found, path = write_limit(study, options, out=out, at=at, refit=refit, say=_say)
+    found, path = write_limit(study, options, out=out, at=at, refit=refit, asked=asked, say=_say)
     _answer(found.limit if json else beyond(found), path)
 
 

@@ -247,7 +247,7 @@ def test_fit_without_coverage_says_so_and_is_read_from_files_without_it():
     assert found.coverage == {}
     assert "coverage not measured" in summary(found)
     assert max(map(len, summary(found).splitlines())) <= 80
-    assert "not measured" in coverage_words.section({})
+    assert "not measured" in coverage_words.section({})[0].text
     old = record.to_json(found)
     del old["coverage"]
     assert record.from_json(old).coverage == {}

@@ -8,55 +8,52 @@ from pathlib import Path
 from analysis import notation
 from analysis.choices.specification_plots import HEADINGS, NARROW, WIDE, draw_curve, words
 from analysis.choices.specification_record import Record, read
-from analysis.choices.specify import rendered
 from analysis.pages import page
-from analysis.pages.page import Cell, Column, Html, element, joined
+from analysis.pages.document import Bullets, Details, Drawing, Note, Paragraph, Part, Table
+from analysis.pages.drawing import keep
+from analysis.pages.page import Column
 
 NAMES = {"E": "E (nats per token)", "L": "L (nats per token)"}
 
 
-def content(path: Path, table_sha256: str) -> Html | None:
-    """What the page shows of the file; None where there is none. One of another table is named as such, not shown."""
+def content(path: Path, table_sha256: str, figures: Path) -> list[Part]:
+    """What the page shows of the file, its figure kept in the folder `figures`; nothing where there is no file. One of
+    another table is named as such, not shown."""
     if not path.is_file():
-        return None
+        return []
     record = read(path)
     if record.table_sha256 != table_sha256:
         stale = f"{path.name} is of another table; make it again with python -m analysis specify."
-        return element("p", stale, class_="note flag")
+        return [Note(stale, urgent=True)]
     at = f"the loss at C = {notation.power(record.at, 2)}"
     told = [
-        element("p", record.spreads[name].words(words_of))
+        Paragraph(record.spreads[name].words(words_of))
         for name, words_of in (("E", "the floor E"), ("L", at))
     ]
-    return joined([*told, _figure(record), _shares(record), _averages(record), _left_out(record)])
+    return [*told, _figure(record, figures), *_shares(record), *_averages(record), _left_out(record)]
 
 
-def _figure(record: Record) -> Html:
+def _figure(record: Record, folder: Path) -> Drawing:
     spread, shares = record.spreads["E"], record.decompositions["E"]
-    drawn = [
-        rendered(draw_curve(record.table, spread, shares, NAMES["E"], shape), "svg", metadata={"Date": None})
-        for shape in (WIDE, NARROW)
-    ]
+    wide, narrow = (draw_curve(record.table, spread, shares, NAMES["E"], shape) for shape in (WIDE, NARROW))
     caption = (
         f"Above, the floor by each of {spread.specifications} specifications with its {record.level:.0%} interval "
         f"({record.replicates} refits), in ascending order; below, the choices that each makes, a stroke under it."
     )
-    return page.figure(
-        "specification_curve",
-        "The floor by every choice of the analyst",
-        caption,
-        *(svg.decode() for svg in drawn),
+    name = "specification_curve"
+    return Drawing(
+        name, "The floor by every choice of the analyst", caption, *keep(name, wide, narrow, folder)
     )
 
 
-def _shares(record: Record) -> Html:
+def _shares(record: Record) -> list[Part]:
     """A row a factor: what it does to E and to the loss."""
     columns = [
         Column("Choice", "label"), Column("Variance of E"), Column("moves E by"), Column("from, to", "words"),
         Column("Variance of the loss"), Column("moves it by"),
     ]  # fmt: skip
     of_loss = {part.factor: part for part in record.decompositions["L"].parts}
-    rows: list[list[Cell | str]] = []
+    rows: list[list[object]] = []
     for part in record.decompositions["E"].parts:
         ends = sorted(part.levels.items(), key=lambda item: item[1])
         span = " to ".join(
@@ -79,10 +76,10 @@ def _shares(record: Record) -> Html:
         "choices can enter it; a choice moves the answer by the difference of its levels' medians. Interactions are "
         "what a choice does only together with another."
     )
-    return joined([page.table("What each choice does", columns, rows), element("p", note, class_="note")])
+    return [Table("What each choice does", columns, rows), Note(note)]
 
 
-def _averages(record: Record) -> Html:
+def _averages(record: Record) -> list[Part]:
     """A row a convention of N and C."""
     level = f"{record.level:.0%} interval"
     columns = [
@@ -101,18 +98,12 @@ def _averages(record: Record) -> Html:
         "Averaged over specifications, each counting by the inverse square of its error on larger runs held out. The "
         "floor may be compared between conventions; the loss is that at C as each counts it, which is not the same run."
     )
-    return joined(
-        [page.table("Averages by held-out error", columns, rows), element("p", note, class_="note")]
-    )
+    return [Table("Averages by held-out error", columns, rows), Note(note)]
 
 
-def _left_out(record: Record) -> Html:
+def _left_out(record: Record) -> Part:
     if not record.left_out:
-        return element("p", "Every combination of the choices was fitted.", class_="note")
+        return Note("Every combination of the choices was fitted.")
     total, fitted = sum(one["count"] for one in record.left_out), len(record.table)
-    items = [element("li", f"{one['choice']}: {one['reason']} ({one['count']})") for one in record.left_out]
-    return element(
-        "details",
-        element("summary", f"{fitted} of {fitted + total} combinations fitted; why not the others"),
-        element("ul", *items),
-    )
+    items = [f"{one['choice']}: {one['reason']} ({one['count']})" for one in record.left_out]
+    return Details(f"{fitted} of {fitted + total} combinations fitted; why not the others", (Bullets(items),))

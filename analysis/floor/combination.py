@@ -87,13 +87,20 @@ class Combination:
         noise: bool = True,
         of: float | None = None,
     ) -> Array:
-        """Quantiles [q, ...] of a quantity under the weighted candidates, each giving its replicates' values [R, ...].
+        """Quantiles [q, ...] of a quantity under the weighted candidates, each giving its replicates' values [R, ...];
+        with noise they are those of the `blurred` values."""
+        given = [np.asarray(values(candidate), dtype=np.float64) for candidate in self.candidates]
+        return weighted_quantiles(*self.blurred(given, noise, of), probabilities)
+
+    def blurred(
+        self, given: Sequence[Array], noise: bool = True, of: float | None = None
+    ) -> tuple[Array, Array]:
+        """Values [n, ...] of the replicates of all candidates, from each one's [R, ...], and their weights [n].
 
         With noise each value is moved by the candidate's error, as a share of the value or of the loss `of`, times a
         normal number, and by the drift of its law times another.
         """
         rng = np.random.default_rng(self.seed)
-        given = [np.asarray(values(candidate), dtype=np.float64) for candidate in self.candidates]
         drifts = _drifts(self.candidates, given)
         drawn, weights = [], []
         for candidate, found in zip(self.candidates, given, strict=True):
@@ -104,7 +111,7 @@ class Combination:
                 found = found + drifts[candidate.law] * by_drift
             drawn.append(found)
             weights.append(np.full(len(found), candidate.weight / len(found)))
-        return weighted_quantiles(np.concatenate(drawn), np.concatenate(weights), probabilities)
+        return np.concatenate(drawn), np.concatenate(weights)
 
     def floor(self) -> tuple[float, float, float]:
         """E in the middle of the candidates, and the ends of its interval: no end is above the best loss seen."""

@@ -9,7 +9,8 @@ from typing import Any
 from analysis import notation
 from analysis.columns import aligned
 from analysis.notation import MISSING
-from analysis.pages.page import Cell, Column, Html, element, joined, number, table
+from analysis.pages.document import Paragraph, Part, Table
+from analysis.pages.page import Cell, Column, number
 
 WIDTH = 80
 NOT_MEASURED = "coverage not measured"
@@ -39,21 +40,21 @@ def told(coverage: Entry) -> str:
     )
 
 
-def section(coverage: Entry) -> Html:
+def section(coverage: Entry) -> list[Part]:
     """The report's table of coverage."""
     if not coverage:
-        return element("p", f"{NOT_MEASURED.capitalize()}: intervals are as the bootstrap claims.")
+        return [Paragraph(f"{NOT_MEASURED.capitalize()}: intervals are as the bootstrap claims.")]
     level = notation.percent(coverage["level"])
     columns = [
         Column("Quantity", "label"), Column(f"Truths inside their {level} interval"), Column("Plain interval"),
         Column("Calibrated interval"), Column("Calibrated at"),
     ]  # fmt: skip
-    rows: list[list[Cell | str]] = [
+    rows: list[list[object]] = [
         [
             name.replace("_", " "),
             number(one["caught"] / one["of"], _caught(one)),
-            _interval(one["plain"]),
-            _interval(one["interval"]),
+            _cell(one["plain"]),
+            _cell(one["interval"]),
             _at(one) or MISSING,
         ]
         for name, one in _rows(coverage)
@@ -65,7 +66,17 @@ def section(coverage: Entry) -> Html:
         f"{_held_out(coverage)} This assumes the law and noise like that of its residuals; that the law itself may be "
         "wrong is in the range by all admissible laws."
     )
-    return joined([element("p", note), table("Coverage of each interval", columns, rows)])
+    return [Paragraph(note), Table("Coverage of each interval", columns, rows)]
+
+
+def brief(coverage: Entry) -> str:
+    """In a line: what share of the truths intervals caught, before and after they were calibrated."""
+    if not coverage:
+        return "not measured: intervals are as the bootstrap claims"
+    shares = [one["caught"] / one["of"] for one in coverage["quantities"].values()]
+    lo, hi = notation.percent(min(shares)), notation.percent(max(shares))
+    claimed = f"intervals claiming {notation.percent(coverage['level'])} caught {lo if lo == hi else f'{lo} to {hi}'}"
+    return f"measured on {coverage['truths']} simulated tables: {claimed} of the truths; those shown are calibrated"
 
 
 def _rows(coverage: Entry) -> list[tuple[str, Entry]]:
@@ -111,6 +122,12 @@ def _interval(interval: Entry | None) -> str:
         if lo is not None and hi is not None and lo == lo and hi == hi
         else _ends(interval)
     )
+
+
+def _cell(interval: Entry | None) -> Cell:
+    """An interval as a cell that sorts by its lower end."""
+    lo = interval["lo"] if interval else None
+    return Cell(_interval(interval), lo if lo == lo else None)
 
 
 def _at(one: Entry) -> str:

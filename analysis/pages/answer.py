@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import notation
+from analysis.walls import words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,23 +97,24 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> str:
         return f"No run could be held out to test the law's predictions{reason}, so it is untested beyond the data."
     cut = made[0]
     inside = round(cut["coverage"] * cut["held_out"])
-    losses = "loss" if cut["held_out"] == 1 else "losses"
+    losses, larger = ("loss", "one") if cut["held_out"] == 1 else ("losses", "ones")
     text = (
-        f"Put to the test: fitted to the {cut['fitted']} smaller runs alone, the law predicted the {cut['held_out']} "
-        f"larger {losses}, up to {notation.times(cut['factor'])} the compute, with a mean error of "
-        f"{notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
+        f"Put to the test: fitted to the {cut['fitted']} smaller runs alone, the law predicted the {losses} of "
+        f"the {cut['held_out']} larger {larger}, of up to {notation.times(cut['factor'])} the compute, with a mean "
+        f"error of {notation.percent(cut['mean_error'])} (at worst {notation.percent(cut['max_error'])}); {inside} of "
         f"{cut['held_out']} fell inside their {notation.percent(cut['level'])} prediction intervals."
     )
     widened = cut.get("calibrated")
     if widened is not None and math.isfinite(widened):
         text += (
-            f" Widened by what such intervals missed among the smaller runs, they held "
-            f"{round(widened * cut['held_out'])}."
+            " Intervals widened by as much as such predictions missed among the smaller runs hold "
+            f"{round(widened * cut['held_out'])} of {cut['held_out']}."
         )
     if cut.get("shared"):
+        share = "share a trunk" if cut["shared"] > 1 else "shares a trunk"
         text += (
-            f" {cut['shared']} of those share a trunk with a fitted run, which makes the test milder than it would be "
-            "with new trunks."
+            f" Of the larger runs, {cut['shared']} {share} with a fitted run, which makes the test milder than new "
+            "trunks would."
         )
     narrow = max(made, key=_surprise)
     if _surprise(narrow) > 2:
@@ -177,10 +179,15 @@ def beyond(found: Findings) -> str:
         interval = f"{notation.interval(claim['lo'], claim['hi'])} at {notation.percent(claim['level'])}"
         reach = notation.times(claim["extrapolation"])
         lines.append(f"  {x} = {where}: L = {value(claim)} ({interval}), {reach} the largest run")
-    for distance in found.limit["distances"]:
-        reach = distance["extrapolation"]
-        beyond_largest = f"{notation.times(reach)} the largest run" if reach else "out of reach"
-        lines.append(f"  within {notation.percent(distance['share'])} of the floor: {beyond_largest}")
+    lines += ["", words.left(found.limit)]
+    lines += [f"  {words.needed_line(what, claim, x)}" for what, claim in words.needed(found.limit)]
+    if found.limit["probabilities"]:
+        lines += ["", f"Probabilities {found.limit['probabilities_of']}:"]
+        lines += [f"  {words.probability(claim, x)}" for claim in found.limit["probabilities"]]
+    if found.limit["walls"]:
+        lines += ["", f"Walls, by this scenario: {words.scenario(found.limit['walls'])}."]
+        lines += [f"  {sentence}" for sentence in words.of_resources(found.limit["walls"])]
+        lines += [f"  {sentence}" for sentence in words.of_dates(found.limit["walls"])]
     lines += ["", *found.fit.tuning["warnings"], *cautions(found)]
     return "\n".join(
         textwrap.fill(line, 80, subsequent_indent="  " if line.startswith(" ") else "") for line in lines

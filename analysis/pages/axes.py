@@ -138,6 +138,22 @@ def shade(place: float) -> Any:
     return colormaps["viridis"](0.78 * min(max(place, 0.0), 1.0))
 
 
+def readable(colour: Any) -> Any:
+    """The colour darkened until text in it stands out from white by 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    from matplotlib.colors import to_rgb
+
+    channels = np.array(to_rgb(colour))
+    while 1.05 / (_luminance(channels) + 0.05) < 4.5:
+        channels = 0.95 * channels
+    return tuple(channels.tolist())
+
+
+def _luminance(channels: np.ndarray) -> float:
+    """Relative luminance of an sRGB colour, 0 to 1 (WCAG 2.2)."""
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
 def labels_beside(ax: Axes, x: float, entries: Sequence[tuple[float, str, Any]], size: float = 9.0) -> None:
     """Write labels (y, text, colour) to the right of x, moved apart where they would overlap; limits must be set."""
     if not entries:
@@ -150,7 +166,13 @@ def labels_beside(ax: Axes, x: float, entries: Sequence[tuple[float, str, Any]],
     for place, (_, text, colour) in zip(places, ordered, strict=True):
         spot = tuple(ax.transData.inverted().transform((column, place)).tolist())
         ax.annotate(
-            text, spot, xytext=(5, 0), textcoords="offset points", color=colour, fontsize=size, va="center"
+            text,
+            spot,
+            xytext=(5, 0),
+            textcoords="offset points",
+            color=readable(colour),
+            fontsize=size,
+            va="center",
         )
 
 

@@ -1,29 +1,25 @@
-"""Tables of what was done: the runs, what they cost, what the letters mean, and how the page can be made again."""
+"""The runs, each with whether it was fitted, and what they cost."""
 
 from __future__ import annotations
 
 import math
-import platform
-from collections.abc import Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from analysis import notation
-from analysis.pages.page import Cell, Column, Html, element, facts, joined, number, table
+from analysis.pages.document import Facts, Table
+from analysis.pages.page import Cell, Column, number
+from analysis.pages.run_words import labels
 from analysis.requirements import label
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analysis.pages.findings import Findings
     from analysis.source import Source
 
-MEANINGS = {"N": "N, parameters", "D": "D, training tokens", "C": "C, training compute", "L": "L, loss"}
 HEADINGS = {"N": "N", "D": "D", "C": "C (FLOPs)", "L": "L (nats per token)", "bpb": "Bits per byte"}
 FORMS = {"N": notation.count, "D": notation.count, "C": notation.power}
 
 
-def runs(source: Source, found: Findings | None) -> Html:
+def runs(source: Source, found: Findings | None) -> Table:
     """Every row of the table, those that were not fitted with their reason; sortable."""
     frame = source.table
     reasons = _reasons(source, found)
@@ -32,16 +28,16 @@ def runs(source: Source, found: Findings | None) -> Html:
     columns = [Column("Run", "label"), *(Column(HEADINGS[name]) for name in shown)]
     columns += [Column("Off the law")] if off else []
     rows = []
-    for (index, row), name in zip(frame.iterrows(), _labels(frame), strict=True):
-        cells: list[Cell | str] = [Cell(name, name), *(_measured(row, column) for column in shown)]
+    for (index, row), name in zip(frame.iterrows(), labels(frame), strict=True):
+        cells: list[object] = [Cell(name, name), *(_measured(row, column) for column in shown)]
         cells += [number(off.get(index), notation.change(off.get(index, math.nan)))] if off else []
         rows.append([*cells, Cell(reasons[index] or "yes", reasons[index] or "yes")])
-    classes = ["out" if reasons[index] else None for index in frame.index]
     columns.append(Column("In the fit", "words"))
-    return table("Runs", columns, rows, sortable=True, classes=("runs",), row_classes=classes)
+    dim = [bool(reasons[index]) for index in frame.index]
+    return Table("Runs", columns, rows, dim=dim, tall=True)
 
 
-def cost(source: Source) -> Html:
+def cost(source: Source) -> Facts:
     """What the runs cost, as spent and as if each were trained from scratch."""
     frame = source.table
     pairs: list[tuple[str, object]] = []
@@ -61,69 +57,7 @@ def cost(source: Source) -> Html:
         pairs.append(("Device time", f"{notation.duration(seconds)} of training, times devices"))
     else:
         pairs.append(("Device time", "not recorded in the table"))
-    return facts("Cost", pairs)
-
-
-def conventions(source: Source, found: Findings | None) -> Html:
-    """What the letters mean here."""
-    from scaling.table import COLUMNS
-
-    ours = source.folder is not None
-    given = dict(found.fit.conventions) if found else {}
-    pairs: list[tuple[str, object]] = []
-    for name, title in MEANINGS.items():
-        theirs = found.fit.renamed.get(name, name) if found else name
-        meaning = COLUMNS[name] if ours else given.get(name, f"column {theirs} of the table, as it came")
-        if name == "C" and not ours:
-            meaning += ", FLOPs"
-        if name == "L":
-            meaning = COLUMNS["L"]
-        pairs.append((title, meaning))
-    if found is not None and found.forecast.track.cost:
-        made = found.forecast.track.cost
-        error = (
-            f"off by at most {notation.percent(made.largest_error)}"
-            if made.largest_error > 1e-9
-            else "exactly"
-        )
-        power = element("sup", notation.plain(made.rho))
-        said = f" · D, {error} (fitted to the runs' own C; 6 N D has the factor 6 and the power 1)"
-        pairs.append(("Cost of a run", joined([f"C = {notation.plain(made.kappa)} · N", power, said], "")))
-    return facts("Conventions", pairs)
-
-
-def provenance(source: Source, found: Findings | None, commands: Sequence[str]) -> Html:
-    """From what, by what and how this page was made."""
-    pairs: list[tuple[str, object]] = [("Table (SHA-256)", element("code", source.table_sha256))]
-    if source.spec_sha256:
-        pairs.append(("Spec of the study (SHA-256)", element("code", source.spec_sha256)))
-    if "corpus_sha256" in source.table.columns:
-        for name, digest in _corpora(source.table):
-            pairs.append((f"Corpus {name} (SHA-256)", element("code", digest)))
-    if source.versions:
-        pairs.append(("Trained with", ", ".join(source.versions)))
-    used = [
-        f"{name} {metadata.version(name)}" for name in ("scaling", "numpy", "scipy", "pandas", "matplotlib")
-    ]
-    pairs.append(("Analysed with", ", ".join([f"Python {platform.python_version()}", *used])))
-    if found is not None:
-        pairs.append(("Seed of the bootstrap", str(found.bootstrap.seed)))
-    made = element("pre", element("code", "\n".join(commands)))
-    return joined([facts("Provenance", pairs), element("p", "Made again by:"), made])
-
-
-def _labels(frame: pd.DataFrame) -> list[str]:
-    """What a row is called: its name, else its run_id, else its number in the file."""
-    labels = [f"row {place}" for place in range(1, len(frame) + 1)]
-    for column in ("run_id", "name"):
-        if column in frame.columns:
-            given = frame[column].astype("string")
-            labels = [old if new is None else new for old, new in zip(labels, _given(given), strict=True)]
-    return labels
-
-
-def _given(values: pd.Series) -> list[str | None]:
-    return [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
+    return Facts("Cost", pairs)
 
 
 def _measured(row: Any, name: str) -> Cell:
@@ -153,9 +87,3 @@ def _reasons(source: Source, found: Findings | None) -> dict[Any, str]:
         reason = f"“{found.fit.where}” does not hold" if reason == f"not where {found.fit.where}" else reason
         told[index] = "" if index in found.fitted.index else f"no: {reason}"
     return told
-
-
-def _corpora(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    names = frame["corpus"] if "corpus" in frame.columns else frame["corpus_sha256"].map(lambda _: "")
-    pairs = {(str(name), str(digest)) for name, digest in zip(names, frame["corpus_sha256"], strict=True)}
-    return sorted(pair for pair in pairs if pair[1] not in ("nan", "<NA>", "None", ""))

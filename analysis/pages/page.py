@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from importlib import resources
 from string import Template
 
-from analysis.notation import MISSING
+from analysis.notation import MISSING, interval
+from analysis.pages.phrase import Phrase, Styled
 
 
 class Html(str):
@@ -24,7 +25,7 @@ class Html(str):
 class Cell:
     """A cell of a table: what is shown, and the key that its column is sorted by (None: missing, comes last)."""
 
-    content: str
+    content: object
     key: float | str | None = None
 
 
@@ -37,8 +38,15 @@ class Column:
 
 
 def escape(text: object) -> Html:
-    """Text made safe between tags and in attributes; Html passes as it is."""
-    return text if isinstance(text, Html) else Html(html.escape(str(text), quote=True))
+    """Text made safe between tags and in attributes; Html passes as it is, words of a phrase get their tags."""
+    match text:
+        case Html():
+            return text
+        case Styled(tag, words):
+            return element(tag, words)
+        case Phrase(parts):
+            return joined(parts, "")
+    return Html(html.escape(str(text), quote=True))
 
 
 def element(tag: str, *children: object, **attributes: object) -> Html:
@@ -56,7 +64,7 @@ def joined(parts: Iterable[object], separator: str = "\n") -> Html:
 def table(
     name: str,
     columns: Sequence[Column],
-    rows: Iterable[Sequence[Cell | str]],
+    rows: Iterable[Sequence[object]],
     *,
     sortable: bool = False,
     classes: Sequence[str] = (),
@@ -87,14 +95,32 @@ def number(value: float | None, shown: str) -> Cell:
     return Cell(shown, float(value))
 
 
-def figure(identity: str, title: str, caption: str, wide: str, narrow: str) -> Html:
-    """A figure in two shapes, for screens and for phones, on white in light and dark; wide and narrow are SVG files."""
+def span(lo: float, hi: float) -> Cell:
+    """A cell that shows an interval and sorts by its lower end."""
+    return Cell(interval(lo, hi), float(lo) if math.isfinite(lo) else None)
+
+
+def figure(
+    identity: str,
+    title: str,
+    caption: str,
+    wide: str,
+    narrow: str,
+    *,
+    files: Iterable[tuple[str, str]] = (),
+) -> Html:
+    """A figure in two shapes, for screens and for phones; wide and narrow are SVG files.
+
+    It stays on white in the dark theme: captions name its colours, and their shades were chosen to be told apart on
+    white. `files` (name, path from the page) are linked below, for slides and for what shows no SVG.
+    """
     drawn = [inline_svg(wide, f"{identity}-wide", title), inline_svg(narrow, f"{identity}-narrow", title)]
     sheets = [element("div", svg, class_=kind) for svg, kind in zip(drawn, ("wide", "narrow"), strict=True)]
     return element(
         "figure",
         element("h3", title),
         element("div", *sheets, class_="sheet"),
+        *_links(files),
         element("figcaption", caption),
         id=identity,
     )
@@ -120,6 +146,11 @@ def render(title: str, body: str) -> str:
     )
 
 
+def _links(files: Iterable[tuple[str, str]]) -> list[Html]:
+    links = [element("a", name, href=path) for name, path in files]
+    return [element("p", joined(links, " "), class_="files")] if links else []
+
+
 def _heading(column: Column, sortable: bool) -> Html:
     content = element("button", column.name, type="button") if sortable else column.name
     return element(
@@ -127,7 +158,7 @@ def _heading(column: Column, sortable: bool) -> Html:
     )
 
 
-def _cell(column: Column, cell: Cell | str) -> Html:
+def _cell(column: Column, cell: object) -> Html:
     content, key = (cell.content, cell.key) if isinstance(cell, Cell) else (cell, None)
     return element("td", content, class_=column.kind or None, data_key=key)
 

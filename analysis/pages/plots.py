@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis import notation
-from analysis.pages import axes
+from analysis.pages import axes, run_words
 from analysis.pages.axes import BAND, BLUE, GREEN, INK, MUTED, ORANGE, SKY, Shades
 from analysis.pages.curves import Curve
+from analysis.pages.hover import tell
 from analysis.pages.predictions import Band, Predictions
 
 if TYPE_CHECKING:
@@ -55,11 +56,18 @@ def plot_compute(
         reach.append(curve.loss[curve.compute >= span[0]])
     colours = sizes.each(table["N"]) if "N" in table else BLUE
     ax.scatter(table["C"], table["L"], c=colours, s=26, edgecolor="white", linewidth=0.6, zorder=4)
+    tell(ax, table["C"], table["L"], run_words.values(table))
     if left_out is not None:
+        tell(
+            ax,
+            left_out["C"],
+            left_out["L"],
+            [f"{words}\nleft out of the fit" for words in run_words.values(left_out)],
+        )
         ax.scatter(left_out["C"], left_out["L"], color=MUTED, marker="x", s=20, linewidth=0.9, zorder=3)
         reach.append(np.asarray(left_out["L"]))
     if frontier is not None:
-        frontier = frontier.between(*span)
+        frontier = frontier.between(span[0], float(np.max(table["C"])))
         reach.append(frontier.lo)
         _draw_band(ax, frontier, INK)
     axes.log_axis(ax, "x", *span, axes.compute, spacious=True)
@@ -89,6 +97,7 @@ def plot_budgets(ax: Axes, table: pd.DataFrame, lines: Sequence[tuple[float, Ban
     ax.scatter(
         table["N"], table["L"], c=budgets.each(table["D"]), s=26, edgecolor="white", linewidth=0.6, zorder=4
     )
+    tell(ax, table["N"], table["L"], run_words.values(table))
     entries = [(float(band.value[-1]), notation.count(d), budgets(d)) for d, band in lines]
     if entries:
         first = entries[0]
@@ -107,6 +116,10 @@ def plot_predictions(ax: Axes, made: Predictions) -> None:
     axes.log_axis(ax, "x", *limits, axes.loss)
     axes.log_axis(ax, "y", *limits, axes.loss)
     ax.plot(limits, limits, color=MUTED, linewidth=0.9)
+    ax.annotate(
+        "predicted = observed ", (0.97, 0.97), xycoords="axes fraction", xytext=(-14, -2), textcoords="offset points",
+        ha="right", va="top", fontsize=9, color=MUTED,
+    )  # fmt: skip
     _draw_predictions(ax, made, made.observed, (made.predicted, made.lo, made.hi))
     fitted, held = int((~made.held_out).sum()), int(made.held_out.sum())
     ax.text(0.04, 0.97, f"● {fitted} runs fitted", color=BLUE, transform=ax.transAxes, va="top", fontsize=9)
@@ -164,6 +177,13 @@ def plot_profile(
     fine = np.linspace(values[0], values[-1], 2000)
     ax.plot(fine, PchipInterpolator(values, rise)(fine), color=BLUE, linewidth=1.6)
     ax.plot(values, rise, color=BLUE, linestyle="none", marker="o", markersize=3)
+    said = [f"floor held at {notation.plain(value)} nats per token" for value in values]
+    tell(
+        ax,
+        values,
+        rise,
+        [f"{one}\nrise {height:.2f} thresholds" for one, height in zip(said, rise, strict=True)],
+    )
     ax.set_xlim(left, right)
     ax.set_ylim(-0.15, ceiling * 1.12)
     ax.annotate(
@@ -194,6 +214,7 @@ def plot_extrapolation(
     axes.log_axis(ax, "y", *axes.padded(reach[reach > 0], 0.05, 0.12), axes.loss)
     ax.axvspan(largest, float(band.x[-1]), color=MUTED, alpha=0.09, linewidth=0)
     ax.scatter(table[x], table["L"], s=18, color=BLUE, edgecolor="white", linewidth=0.5, zorder=4)
+    tell(ax, table[x], table["L"], run_words.values(table))
     if floor is not None:
         ax.axhspan(floor[1], floor[2], color=GREEN, alpha=BAND, linewidth=0)
         ax.axhline(floor[0], color=GREEN, linewidth=1.1)
@@ -202,11 +223,13 @@ def plot_extrapolation(
             color=GREEN, fontsize=9,
         )  # fmt: skip
     _draw_band(ax, band, INK)
+    told = f"black line: the fitted law\nshaded: its {band.words}"
+    ax.text(0.03, 0.03, told, transform=ax.transAxes, fontsize=9, va="bottom")
     for factor in (1, 10, 100, 1000):
         if largest * factor <= band.x[-1] * 1.001:
             ax.axvline(largest * factor, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
             ax.annotate(
-                "largest run" if factor == 1 else f"{factor}×", (largest * factor, 1.0),
+                "largest run" if factor == 1 else f"{factor:,}×", (largest * factor, 1.0),
                 xycoords=ax.get_xaxis_transform(), xytext=(-3, -3), textcoords="offset points",
                 ha="right", va="top", color=MUTED, fontsize=9,
             )  # fmt: skip
@@ -221,6 +244,7 @@ def _draw_band(ax: Axes, band: Band, colour: Any) -> None:
 
 def _draw_predictions(ax: Axes, made: Predictions, x: Array, lines: Sequence[Array]) -> None:
     y, lo, hi = lines
+    tell(ax, x, y, made.words or [""] * len(x))
     many = len(x) > 60
     for mask, colour, marker in ((~made.held_out, BLUE, "o"), (made.held_out, ORANGE, "D")):
         bars = np.maximum(np.stack([y - lo, hi - y])[:, mask], 0.0)
@@ -249,5 +273,5 @@ def _name_sizes(ax: Axes, sizes: Shades) -> None:
     for rank, n in enumerate(reversed(sizes.values), start=1):
         ax.annotate(
             f"● {notation.count(n)}", (1.0, 1.0), xycoords=title.get_transform(), xytext=(-5, -5 - 12.5 * rank),
-            textcoords="offset points", ha="right", va="top", fontsize=9, color=sizes(n),
+            textcoords="offset points", ha="right", va="top", fontsize=9, color=axes.readable(sizes(n)),
         )  # fmt: skip

@@ -48,3 +48,5 @@ class Predictions:
     held_out: NDArray[np.bool_]
     cut: float
     level: float
+    words: tuple[str, ...] = ()
+    """What each point tells."""

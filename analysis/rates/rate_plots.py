@@ -10,6 +10,7 @@ import numpy as np
 from analysis import notation
 from analysis.pages import axes
 from analysis.pages.axes import BLUE, GREEN, INK, MUTED, ORANGE, Shades
+from analysis.pages.hover import tell
 from scaling.tuning import HIGH, INTERIOR, LOW, Sweep
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def plot_loss_by_rate(ax: Axes, series: Series, lowest: float, highest: float) -
     ax.grid(True, axis="y", color=axes.GRID, linewidth=0.7)
     for size, sweep, best in zip(series.sizes, series.sweeps, series.optima, strict=True):
         _draw_sweep(ax, sweep, best, shades(size), highest)
+        _tell_sweep(ax, sweep, f"{series.axis} = {_size(series, size)}")
     _name_sizes(ax, series, shades)
     ax.set_title(series.name)
     ax.set_xlabel(RATE)
@@ -129,6 +131,18 @@ def _draw_sweep(ax: Axes, sweep: Sweep, best: Optimum | None, colour: Any, highe
         )  # fmt: skip
 
 
+def _tell_sweep(ax: Axes, sweep: Sweep, size: str) -> None:
+    words = [
+        f"{size}\nlearning rate {rate(value)}\nL = {notation.fixed(loss, 3)} nats per token"
+        for value, loss in zip(sweep.rate.tolist(), sweep.loss.tolist(), strict=True)
+    ]
+    tell(ax, sweep.rate, sweep.loss, words)
+
+
+def _size(series: Series, value: float) -> str:
+    return notation.count(value) if series.axis == "N" else f"{value:g}"
+
+
 def _draw_best(ax: Axes, size: float, sweep: Sweep, best: Optimum | None, colour: Any, marker: str) -> None:
     if sweep.at_edge:
         up = {HIGH: 1, LOW: -1}[sweep.range]
@@ -179,15 +193,14 @@ def _at(values: Any) -> Any:
 
 def _name_sizes(ax: Axes, series: Series, shades: Shades) -> None:
     """Name the sizes to the right of the axes' upper left: one by one, or by a scale of shades."""
-    form = notation.count if series.axis == "N" else (lambda value: f"{value:g}")
     if not shades.few:
-        axes.colour_scale(ax, series.axis, *(form(value) for value in shades.values[[0, -1]]))
+        axes.colour_scale(ax, series.axis, *(_size(series, value) for value in shades.values[[0, -1]]))
         return
     title = ax.text(
         0.985, 0.94, f"{series.axis} =", transform=ax.transAxes, ha="right", va="top", fontsize=9, color=MUTED
     )
     for rank, value in enumerate(shades.values, start=1):
         ax.annotate(
-            f"● {form(value)}", (1.0, 1.0), xycoords=title.get_transform(), xytext=(-5, -18 - 12.5 * rank),
-            textcoords="offset points", ha="right", va="top", fontsize=9, color=shades(value),
+            f"● {_size(series, value)}", (1.0, 1.0), xycoords=title.get_transform(), xytext=(-5, -18 - 12.5 * rank),
+            textcoords="offset points", ha="right", va="top", fontsize=9, color=axes.readable(shades(value)),
         )  # fmt: skip

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis import notation
+from analysis.pages.document import Note, Paragraph, Part, Table
 from analysis.pages.figures import Draw, Figure
-from analysis.pages.page import Cell, Column, Html, element, joined, number, table
+from analysis.pages.page import Cell, Column, number
+from analysis.pages.phrase import strong
 from analysis.rates import rate_plots
 from analysis.rates.rate_words import trend_words
 from analysis.rates.transfer import Series, swept
@@ -63,15 +65,16 @@ def figures(found: Sequence[Series]) -> list[Figure]:
     return made
 
 
-def section(found: Sequence[Series], warnings: Sequence[str]) -> Html:
+def section(found: Sequence[Series], warnings: Sequence[str]) -> list[Part]:
     """The table of sweeps and how rates enter the fit; a sentence where every size has one rate."""
     tried = swept(found)
     if not tried:
-        return element(
-            "p",
-            "Every size was trained at one learning rate: nothing here shows that it is near the best, and a size "
-            "whose rate is far from its best lies above the law of tuned runs.",
-        )
+        return [
+            Paragraph(
+                "Every size was trained at one learning rate: nothing here shows that it is near the best, and a size "
+                "whose rate is far from its best lies above the law of tuned runs."
+            )
+        ]
     note = (
         "The law is fitted to the runs of the best rate of each size and budget, the one of least mean loss; runs of "
         "other rates are left out of it. A best rate at an end of the range tried is no optimum: the range has to be "
@@ -87,9 +90,9 @@ def section(found: Sequence[Series], warnings: Sequence[str]) -> Html:
     ]
     if not any(one.name for one in found):
         columns, rows = columns[1:], [row[1:] for row in rows]
-    said = [element("p", words, class_="note flag") for words in warnings]
-    trends = [element("p", trend_words(one)) for one in swept(tried, FEWEST_RATES) if len(one.sweeps) > 1]
-    return joined([*said, *trends, element("p", note), table("Learning rates by size", columns, rows)])
+    said = [Note(words, urgent=True) for words in warnings]
+    trends = [Paragraph(trend_words(one)) for one in swept(tried, FEWEST_RATES) if len(one.sweeps) > 1]
+    return [*said, *trends, Paragraph(note), Table("Learning rates by size", columns, rows)]
 
 
 def as_csv(found: Sequence[Series]) -> str:
@@ -163,23 +166,23 @@ def _caption(pair: Sequence[Series]) -> str:
     return "; ".join(parts)
 
 
-def _row(one: Series, sweep: Sweep, best: Optimum | None) -> list[Cell | str]:
+def _row(one: Series, sweep: Sweep, best: Optimum | None) -> list[object]:
     size = float(sweep.setting[one.axis])
     ends = f"{sweep.rates[0]:g} to {sweep.rates[-1]:g} ({len(sweep.rates)})"
     where = RANGES[sweep.range]
-    place = element("strong", where) if sweep.at_edge else where
+    place = Cell(strong(where), where) if sweep.at_edge else where
     lost = int(np.isinf(sweep.loss).sum())
     least = float(sweep.losses.min())
     return [
         one.name,
         number(size, notation.count(size) if one.axis == "N" else f"{size:g}"),
-        ends if len(sweep.rates) > 1 else f"{sweep.rates[0]:g}",
+        Cell(ends if len(sweep.rates) > 1 else f"{sweep.rates[0]:g}", sweep.rates[0]),
         number(len(sweep.rate), str(len(sweep.rate))),
         number(lost, str(lost)),
         number(sweep.best, f"{sweep.best:g}"),
         place,
         number(least, notation.fixed(least, 3)),
-        _minimum(best),
+        Cell(_minimum(best), best.rate if best else None),
     ]
 
 

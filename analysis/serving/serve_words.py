@@ -1,0 +1,113 @@
+"""What the verb `serve` prints: the answer first, then how far it reaches and what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from analysis import notation
+from analysis.columns import aligned
+
+Entry = Mapping[str, float]
+
+
+def text(content: Mapping[str, Any]) -> str:
+    """The answer in words, from the content of serve.json."""
+    parts = [_answer(content), _table(content), _reach(content), *_laws(content), _method(content)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _answer(content: Mapping[str, Any]) -> str:
+    cheap, train, saving = content["cheapest"], content["training_optimal"], content["saving"]
+    quality = f"a loss of {_loss(content)}"
+    tokens = notation.count(content["tokens_served"])
+    if not content["tokens_served"]:
+        return (
+            f"With nothing to serve, {quality} costs least with N = {_count(train['N'])} parameters trained on "
+            f"D = {_count(train['D'])} tokens: the training-optimal model."
+        )
+    return (
+        f"To reach {quality} and serve {tokens} tokens costs least with N = {_count(cheap['N'])} parameters trained "
+        f"on D = {_count(cheap['D'])} tokens.\n"
+        f"The training-optimal model for the same loss has N = {_count(train['N'])} and D = {_count(train['D'])}.\n"
+        f"Training and serving together, the first saves {_share(saving)} of the FLOPs."
+    )
+
+
+def _table(content: Mapping[str, Any]) -> str:
+    models = (("cheapest to train and serve", "cheapest"), ("training-optimal", "training_optimal"))
+    rows = [
+        [words, *(_with(content[key][name], notation.power) for name in ("training", "total"))]
+        for words, key in models
+    ]
+    return aligned(["FLOPs", "training", "training and serving"], rows)
+
+
+def _reach(content: Mapping[str, Any]) -> str:
+    beyond, reach = content["beyond_reach"], content["extrapolation"]
+    told = []
+    if beyond:
+        told.append(
+            f"In {notation.percent(beyond)} of the bootstrap's draws this loss lies below the floor, and no "
+            "model reaches it; the intervals are over the other draws."
+        )
+    if content["without_split"] > 0:
+        told.append(
+            f"In {notation.percent(content['without_split'])} of the draws a term of the law is absent and there is no "
+            "best split; the intervals leave them out."
+        )
+    told.append(f"The cheapest model's training is {notation.times(reach['C'])} the largest run's compute.")
+    if reach["tokens_per_parameter"] > 1:
+        told.append(
+            f"It has {notation.times(reach['tokens_per_parameter'])} the tokens per parameter of any run: laws "
+            "fitted at fewer have been seen to promise too much there (Sardana et al. 2024)."
+        )
+    if reach["N_over_smallest"] < 1:
+        told.append(f"It is smaller than any run: {notation.times(reach['N_over_smallest'])} the smallest N.")
+    return "\n".join(told)
+
+
+def _laws(content: Mapping[str, Any]) -> list[str]:
+    if not content["by_law"]:
+        return []
+    rows = [
+        [
+            other["law"],
+            _count(other["cheapest"]["N"]),
+            _count(other["cheapest"]["D"]),
+            _share(other["saving"]),
+        ]
+        for other in content["by_law"]
+    ]
+    return ["by other laws\n" + aligned(["law", "N", "D", "saves"], rows)]
+
+
+def _method(content: Mapping[str, Any]) -> str:
+    price = content["price"]
+    paid = "" if price == 1 else f", at {price:g} times the price of a FLOP of training"
+    note = f"\n{content['note']}" if content["note"] else ""
+    return (
+        f"law {content['law']}; intervals of {content['level']:.0%} by {content['method']}; a run costs "
+        f"{content['kappa']:.3g} N^{content['rho']:.3g} D FLOPs (at most "
+        f"{notation.percent(content['largest_error_of_C'])} off over the runs), a token served a third of a token "
+        f"trained on{paid} (Sardana et al. 2024){note}"
+    )
+
+
+def _loss(content: Mapping[str, Any]) -> str:
+    entry, C = content["target"]["loss"], content["target"]["C"]
+    if C is None:
+        return f"{entry['value']:g}"
+    return f"{_with(entry, lambda v: f'{v:.3f}')}, that of the best model of {notation.power(C)} FLOPs,"
+
+
+def _count(entry: Entry) -> str:
+    return _with(entry, notation.count)
+
+
+def _share(entry: Entry) -> str:
+    return _with(entry, notation.percent)
+
+
+def _with(entry: Entry, form: Callable[[float], str]) -> str:
+    return f"{form(entry['value'])} ({form(entry['lo'])} to {form(entry['hi'])})"

@@ -1,0 +1,239 @@
+"""A table of published models: which rows have a date and a quantity, which are left out and why."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import rows
+from analysis.errors import InputError
+from analysis.trends import dates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+QUANTITIES = {"parameters": "parameters", "tokens": "training tokens", "compute": "training compute"}
+"""Column of the table -> what it is called."""
+UNITS = {"parameters": "parameters", "tokens": "tokens", "compute": "FLOPs"}
+FEWEST = 5
+"""Models below which a line has no residual spread worth an interval."""
+_PARTNERS = re.compile(r"\s*[,;/&]\s*|\s+and\s+")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One quantity of the models that have it, in the order of their dates (of one date the largest first)."""
+
+    quantity: str
+    models: tuple[str, ...]
+    organizations: tuple[str, ...]
+    """The organisation named first; a model of none is a cluster of its own."""
+    years: Array
+    """[n] dates as `dates.year`."""
+    logs: Array
+    """[n] base-10 logarithms of the quantity."""
+    groups: NDArray[np.intp]
+    """[n] number of the organisation."""
+
+    def __len__(self) -> int:
+        return len(self.years)
+
+    @property
+    def units(self) -> int:
+        """How many organisations."""
+        return int(self.groups.max()) + 1 if len(self) else 0
+
+    def among(self, mask: NDArray[np.bool_]) -> Series:
+        """The models where `mask` [n] is true."""
+        picked = np.flatnonzero(mask)
+        _, groups = np.unique(self.groups[picked], return_inverse=True)
+        return replace(
+            self,
+            models=tuple(self.models[i] for i in picked),
+            organizations=tuple(self.organizations[i] for i in picked),
+            years=self.years[picked],
+            logs=self.logs[picked],
+            groups=groups.astype(np.intp),
+        )
+
+    def within(self, window: Window) -> NDArray[np.bool_]:
+        """[n] whether each model is of the window."""
+        return (self.years >= window.begin) & (self.years <= window.end)
+
+
+@dataclass(frozen=True)
+class Window:
+    """From a date to a date, both included, as years; infinite where an end is open."""
+
+    begin: float = -math.inf
+    end: float = math.inf
+
+    def words(self) -> str:
+        """'2018-01-01 to 2022-07-01', 'since 2018-01-01', 'all dates'."""
+        begin = dates.date(self.begin).isoformat() if math.isfinite(self.begin) else ""
+        end = dates.date(self.end).isoformat() if math.isfinite(self.end) else ""
+        if begin and end:
+            return f"{begin} to {end}"
+        return f"since {begin}" if begin else f"until {end}" if end else "all dates"
+
+
+def window(since: str, until: str) -> Window:
+    """The window of two options; an empty one is open. Raises InputError for one that ends before it begins."""
+    begin = dates.year(dates.option(since, "since")) if since else -math.inf
+    end = dates.year(dates.option(until, "until")) if until else math.inf
+    if begin >= end:
+        raise InputError(f"the window from {since} to {until} holds no time; --since must be before --until")
+    return Window(begin, end)
+
+
+def window_of(text: str) -> Window:
+    """The window of '2018-01-01..2022-07-01', where either end may be missing."""
+    begin, dots, end = text.partition("..")
+    if not dots or not (begin or end):
+        raise InputError(f"--windows {text!r} is no window; write it as 2018-01-01..2022-07-01")
+    return window(begin.strip(), end.strip())
+
+
+@dataclass(frozen=True)
+class Table:
+    """The series of a table, with what was left out of them."""
+
+    series: dict[str, Series]
+    rows: int
+    """Rows of the file for which `where` is true."""
+    left_out: dict[str, int]
+    """Why rows are in no series, with their number."""
+    without: dict[str, int]
+    """For each quantity, models with a date and without it."""
+    missing: tuple[str, ...]
+    """Quantities that the table has no column of."""
+
+
+def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Table:
+    """The series of every quantity that the table has; a row without a date is left out and counted.
+
+    Raises InputError for a table without a column date or without any quantity, a date that cannot be read or lies
+    after `today`, a quantity that is 0, below or infinite, and for no row with a date. A quantity that is text is as
+    one that is missing, and counted.
+    """
+    _require_columns(frame)
+    asked = rows.asked_for(frame, where)
+    if asked.empty:
+        raise InputError(f"no row of {len(frame)} is one where {where}; widen --where")
+    years = _years(asked, today)
+    dated = asked[np.isfinite(years)]
+    left_out = {"no date": len(asked) - len(dated)} if len(dated) < len(asked) else {}
+    if dated.empty:
+        raise InputError(
+            f"none of {len(asked)} rows has a date; name their column, e.g. --columns date=published"
+        )
+    years = years[np.isfinite(years)]
+    series, without = {}, {}
+    for name in (name for name in QUANTITIES if name in frame.columns):
+        values, unread = _values(dated, name)
+        series[name] = _series(dated, name, values, years)
+        without[name] = int(np.isnan(values).sum())
+        if unread:
+            left_out[f"{name} that is not one number"] = unread
+    missing = tuple(name for name in QUANTITIES if name not in frame.columns)
+    return Table(series, len(asked), left_out, without, missing)
+
+
+def _require_columns(frame: pd.DataFrame) -> None:
+    present = ", ".join(map(str, frame.columns))
+    if "date" not in frame.columns:
+        raise InputError(
+            f"the table has no column date; name it, e.g. --columns date=published; its columns are: {present}"
+        )
+    if not set(QUANTITIES) & set(frame.columns):
+        raise InputError(
+            "the table has none of the columns parameters, tokens, compute; name one, e.g. --columns "
+            f"parameters=params; its columns are: {present}"
+        )
+
+
+def name_of(frame: pd.DataFrame, place: int) -> str:
+    """'GPT-3 (row 12)', or the row alone; the row is that of the file, the header not counted."""
+    row = f"row {int(frame.index[place]) + 1}"
+    if "model" not in frame.columns or not isinstance(frame["model"].iloc[place], str):
+        return row
+    return f"{frame['model'].iloc[place].strip()} ({row})"
+
+
+def _years(frame: pd.DataFrame, today: datetime.date) -> Array:
+    """Years [n]; NaN where there is no date."""
+    found = np.full(len(frame), np.nan)
+    for place, text in enumerate(frame["date"].astype("string").fillna("")):
+        if not text.strip():
+            continue
+        try:
+            date = dates.parse(text)
+        except ValueError:
+            raise InputError(
+                f"the date of {name_of(frame, place)} is {text!r}, which cannot be read; write it as 2020-05-28 or "
+                "2020-05"
+            ) from None
+        if date > today:
+            raise InputError(
+                f"the date of {name_of(frame, place)} is {text}, after today, {today}; correct it or leave it out, "
+                f"e.g. --where \"date < '{today}'\""
+            )
+        found[place] = dates.year(date)
+    return found
+
+
+def _values(frame: pd.DataFrame, column: str) -> tuple[Array, int]:
+    """Values [n], NaN where there is none, and how many are text that is no number."""
+    import pandas as pd
+
+    text = frame[column].astype("string").str.strip()
+    numbers: Array = np.asarray(pd.to_numeric(text, errors="coerce").astype("float64"), dtype=np.float64)
+    unread = np.isnan(numbers) & (text.fillna("").str.lower().isin(["", "nan"]).to_numpy() == 0)
+    wrong = ~np.isnan(numbers) & ~((numbers > 0) & np.isfinite(numbers))
+    if wrong.any():
+        place = int(wrong.argmax())
+        raise InputError(
+            f"{column} of {name_of(frame, place)} is {numbers[place]:g}, and its logarithm is taken; correct it, "
+            f"or leave it empty where it is not known, or use --where '{column} > 0'"
+        )
+    return numbers, int(unread.sum())
+
+
+def _series(frame: pd.DataFrame, quantity: str, values: Array, years: Array) -> Series:
+    has = np.flatnonzero(np.isfinite(values))
+    order = has[np.lexsort((-values[has], years[has]))]
+    labels = [_organization(frame, int(i)) for i in order]
+    _, groups = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
+    models = [
+        str(frame["model"].iloc[i]).strip() if "model" in frame else name_of(frame, int(i)) for i in order
+    ]
+    return Series(
+        quantity, tuple(models), tuple(labels), years[order], np.log10(values[order]), groups.astype(np.intp)
+    )
+
+
+def _organization(frame: pd.DataFrame, place: int) -> str:
+    """The one named first, of several that made a model together; the row where none is named."""
+    named = frame["organization"].iloc[place] if "organization" in frame.columns else None
+    first = _PARTNERS.split(named.strip())[0] if isinstance(named, str) else ""
+    return first or f"row {int(frame.index[place]) + 1}"
+
+
+def columns_of(pairs: Mapping[str, str]) -> dict[str, str]:
+    """Columns by our names; raises InputError for a name that trends do not know."""
+    known = ("model", "organization", "date", *QUANTITIES)
+    for name in pairs:
+        if name not in known:
+            raise InputError(
+                f"--columns names {name!r}; trends know {', '.join(known)}, e.g. parameters=params"
+            )
+    return dict(pairs)

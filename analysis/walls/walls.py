@@ -1,0 +1,277 @@
+"""The walls of a scenario, as limit.json has them: compute, data, recipe, and the calendar on which they are met."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.floor.combination import weighted_quantiles
+from analysis.frontier import Paired
+from analysis.intervals.uncertainty import tails
+from analysis.laws import Law
+from analysis.walls.sample import Sample, sample, taken_from
+from analysis.walls.stocked import Stocked, each
+from analysis.walls.timeline import MORE, RESOURCES, Timeline, draws, follow, replicates
+
+if TYPE_CHECKING:
+    from analysis.limit import Forecast
+    from analysis.walls.scenario import Scenario
+
+Array = NDArray[np.float64]
+
+DATES = 41
+"""Dates at which the calendar is told."""
+RECIPES = (2.0, 10.0, 100.0)
+"""Multiples of compute at which a better recipe is weighed."""
+BANDS = (0.5, 0.8)
+"""Levels of the bands of loss by date, beside the fit's own."""
+FARTHEST = 30.0
+"""Decades beyond the largest run within which a compute is sought; one that lies further counts as never."""
+HALVINGS = 44
+"""Of those decades, which leave 1e-11 of one."""
+
+
+@dataclass(frozen=True)
+class Walls:
+    """What is asked of a scenario: the laws, its draws, and as how much compute the growth ends with."""
+
+    made: Forecast
+    scenario: Scenario
+    drawn: Sample
+    no_data: str
+    """Why nothing can be said of a data wall; empty where it can."""
+
+    @property
+    def last(self) -> Array:
+        """Compute [M] of the compute wall: the budget, or what growth comes to at its end or at the horizon."""
+        if self.scenario.growth is None:
+            return self.drawn.budget if self.scenario.budget else self.drawn.compute
+        at = np.minimum(self.drawn.ends, self.scenario.horizon)
+        return self.drawn.compute_at(at[:, None])[:, 0]
+
+    def over(self, values: Callable[[Law, Sample], Array], noise: bool = False) -> dict[str, Any]:
+        """A quantity [R] of a law's replicates and as many draws of the scenario, over all laws: in the middle, and
+        the ends of its interval; null is never."""
+        given = [values(law, taken_from(self.drawn, np.arange(replicates(law)))) for law in self.made.laws]
+        found, weights = self.made.weighed(given, noise)
+        return interval(found, weights, self.made.level)
+
+    def stocked(self, law: Law, mine: Sample) -> Stocked:
+        """A law in N and D under the stock, with the recipe of the start."""
+        if self.made.track.cost is None:
+            raise AssertionError("a law in one column has no split")
+        return Stocked(law, self.made.track.cost, mine.stock, mine.repetition)
+
+    def loss(self, law: Law, C: Array, mine: Sample, recipe: float = 1.0) -> Array:
+        """Loss [R] at compute C [R] under the stock, where recipes are worth so many times the compute."""
+        if self.made.track.cost is None:
+            return each(law, x=recipe * C[:, None])[:, 0]
+        within = self.stocked(law, mine).times(recipe**mine.recipe_on_data)
+        return within.split(recipe * C[:, None])[1][:, 0]
+
+
+def walls(made: Forecast, scenario: Scenario, *, no_data: str = "", seed: int = 0) -> dict[str, Any]:
+    """The `walls` of limit.json: numbers as {value, lo, hi}, dates as years with a fraction, null for never.
+
+    `no_data` says why the data wall cannot be told; without it, it is told where the law has N and D and the scenario a
+    stock. Raises InputError where the fit does not follow compute.
+    """
+    if made.track.x == "C" and not no_data:
+        no_data = _no_data(made, scenario)
+    if no_data:
+        scenario = scenario.without_stock()
+    asked = Walls(made, scenario, sample(scenario, draws(made), seed), no_data)
+    times = np.linspace(scenario.start, scenario.horizon, DATES)
+    line = follow(made, asked.drawn, times, asked.drawn.compute_at(times))
+    grows = scenario.growth is not None
+    return {
+        "scenario": scenario.as_dict(),
+        "compute": _compute(asked),
+        "data": None if no_data else _data(asked),
+        "data_missing": no_data,
+        "recipe": _recipe(asked),
+        "dates": _dates(asked, line) if grows else {},
+        "dates_missing": ""
+        if grows
+        else "compute does not grow in this scenario, so nothing comes at a date",
+        "calendar": _calendar(line, made.level) if grows else [],
+        "largest_run": made.largest,
+        "level": made.level,
+        "draws": len(line.weights),
+        "seed": seed,
+    }
+
+
+def _no_data(made: Forecast, scenario: Scenario) -> str:
+    if made.track.cost is None:
+        return (
+            "the data wall cannot be told from a law of compute alone: it does not say how much of the loss is owed to "
+            "the tokens; fit a law in N and D, e.g. --law hoffmann"
+        )
+    if scenario.stock is None:
+        return "the scenario names no stock of tokens, so no data wall is told; give one with --stock"
+    return ""
+
+
+def interval(values: Array, weights: Array, level: float) -> dict[str, Any]:
+    """The middle of weighted values [n] and the ends of their interval; null where that is infinite."""
+    found = weighted_quantiles(values, weights, [0.5, *tails(level)])
+    value, lo, hi = (float(number) if math.isfinite(number) else None for number in found)
+    return {"value": value, "lo": lo, "hi": hi}
+
+
+def _compute(asked: Walls) -> dict[str, Any]:
+    """Compute at which growth ends and the loss there with endless text and the recipe of the start."""
+    made = asked.made
+    at = asked.last
+
+    def loss(law: Law, _mine: Sample) -> Array:
+        C = at[: replicates(law)][:, None]
+        if made.track.cost is None:
+            return each(law, x=C)[:, 0]
+        return Paired(law, made.track.cost).L_opt(C)[:, 0]
+
+    C = interval(at, np.full(len(at), 1 / len(at)), made.level)
+    return {
+        "C": C,
+        "loss": asked.over(loss, noise=True),
+        "extrapolation": C["value"] / made.largest,
+        "by": _end(asked),
+    }
+
+
+def _end(asked: Walls) -> str:
+    """What the compute wall is."""
+    scenario, ends = asked.scenario, asked.drawn.ends
+    if scenario.growth is None:
+        return "the budget" if scenario.budget else "the compute of the start, which does not grow"
+    if np.all(ends > scenario.horizon):
+        return "the horizon, before which growth does not end"
+    return "the end of growth" if np.all(ends <= scenario.horizon) else "the end of growth or the horizon"
+
+
+def _data(asked: Walls) -> dict[str, Any]:
+    """What the stock is worth at most, the loss of endless compute on it, and the compute at which it runs short."""
+    C = asked.made.largest
+
+    def passed(law: Law, mine: Sample) -> Array:
+        now = asked.stocked(law, mine)
+        return _compute_at(C, lambda at: now.fresh(at)[:, 0] > mine.stock, replicates(law))
+
+    def exhausted(law: Law, mine: Sample) -> Array:
+        now, aim = asked.stocked(law, mine), mine.stock * (1 + mine.repetition)
+        return _compute_at(C, lambda at: now.split(at)[0][:, 0] >= aim, replicates(law))
+
+    at = {"stock_passed": asked.over(passed), "repetition_exhausted": asked.over(exhausted)}
+    reach = {name: _ratio(found["value"], C) for name, found in at.items()}
+    return {
+        "loss": asked.over(lambda law, mine: asked.stocked(law, mine).wall, noise=True),
+        "worth": asked.over(lambda law, mine: (mine.stock * (1 + mine.repetition))[: replicates(law)]),
+        "at": at,
+        "extrapolation": reach,
+    }
+
+
+def _recipe(asked: Walls) -> dict[str, Any]:
+    """What better recipes gain, in nats, at the compute of the start and of the compute wall; and what ten times the
+    stock is worth there, as a multiple of compute (null: no compute makes up for it)."""
+    gains = []
+    for factor in RECIPES:
+        told: dict[str, Any] = {"factor": factor}
+        for name, C in (("start", asked.drawn.compute), ("wall", asked.last)):
+            told[name] = asked.over(partial(_gain, asked, C, factor))
+        gains.append(told)
+    worth = None if asked.no_data else asked.over(lambda law, mine: _stock_worth(asked, law, mine))
+    return {"gains": gains, "stock_worth": worth, "stock_factor": MORE}
+
+
+def _gain(asked: Walls, C: Array, factor: float, law: Law, mine: Sample) -> Array:
+    C = C[: replicates(law)]
+    return asked.loss(law, C, mine) - asked.loss(law, C, mine, factor)
+
+
+def _stock_worth(asked: Walls, law: Law, mine: Sample) -> Array:
+    """Multiple of the compute wall's compute [R] that lowers the loss as ten times the stock does."""
+    C = asked.last[: replicates(law)]
+    now = asked.stocked(law, mine)
+    aim = now.times(MORE).split(C[:, None])[1][:, 0]
+    if not np.any(now.split(C[:, None])[1][:, 0] > aim):
+        return np.ones(len(C))
+    found = _compute_at(C, lambda at: now.split(at)[1][:, 0] <= aim, len(C), below=0.0)
+    return found / C
+
+
+def _compute_at(
+    largest: float | Array, is_there: Callable[[Array], NDArray[np.bool_]], size: int, below: float = FARTHEST
+) -> Array:
+    """Least compute [R] at which something holds from then on, by halving the decades; infinite where it is not."""
+    start = np.log10(np.broadcast_to(np.asarray(largest, dtype=np.float64), (size,)))
+    lo, hi = start - below, start + FARTHEST
+    never = ~is_there(10.0 ** hi[:, None])
+    for _ in range(HALVINGS):
+        middle = (lo + hi) / 2
+        there = is_there(10.0 ** middle[:, None])
+        lo, hi = np.where(there, lo, middle), np.where(there, middle, hi)
+    return np.where(never, np.inf, 10.0**hi)
+
+
+def _dates(asked: Walls, line: Timeline) -> dict[str, Any]:
+    """Each wall's date: in the middle (null: not before the horizon), its interval, and the shares of the draws in
+    which it comes not before the horizon, or was there at the start."""
+    last, level = asked.scenario.horizon, asked.made.level
+    ends = np.concatenate([asked.drawn.ends[: replicates(law)] for law in asked.made.laws])
+    events = {"growth_ends": np.where(ends > last, np.inf, ends)} | line.events
+    return {
+        name: interval(date, line.weights, level)
+        | {
+            "never": _share(line.weights, np.isinf(date)),
+            "already": _share(line.weights, date <= asked.scenario.start),
+        }
+        for name, date in events.items()
+    }
+
+
+def _calendar(line: Timeline, level: float) -> list[dict[str, Any]]:
+    """What is so at each date: compute, loss with its bands, the gain by ten times more of each resource, and in what
+    share of the draws which is worth most."""
+    shares = line.binding
+    told = []
+    for rank, date in enumerate(line.dates):
+        gains = {
+            name: interval(line.gains[name][:, rank], line.weights, level)
+            for name in RESOURCES
+            if name in line.gains
+        }
+        told.append(
+            {
+                "date": float(date),
+                "C": interval(line.compute[:, rank], line.weights, level),
+                "loss": interval(line.loss[:, rank], line.weights, level),
+                "bands": _bands(line, rank, [*BANDS, level]),
+                "gains": gains,
+                "binding": {name: min(float(share[rank]), 1.0) for name, share in shares.items()},
+            }
+        )
+    return told
+
+
+def _bands(line: Timeline, rank: int, levels: Iterable[float]) -> list[dict[str, float]]:
+    found = []
+    for level in sorted(set(levels)):
+        ends = line.quantiles(line.loss[:, rank], tails(level))
+        found.append({"level": level, "lo": float(ends[0]), "hi": float(ends[1])})
+    return found
+
+
+def _share(weights: Array, chosen: NDArray[np.bool_]) -> float:
+    return min(float(weights @ chosen), 1.0)
+
+
+def _ratio(value: float | None, largest: float) -> float | None:
+    return None if value is None else value / largest
