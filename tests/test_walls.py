@@ -244,9 +244,9 @@ def test_the_monte_carlo_is_the_same_for_the_same_seed_and_holds_no_infinity():
 def test_a_range_of_growth_is_a_range_of_dates():
     found = walls(sure(size=400), assumed(growth=[2, 8]))["dates"]["stock_passed"]
     log = np.log(passing(1e14) / 1e23)
-    # from the fastest to the slowest; quantiles of 400 draws of a hypercube
+    # from the fastest to the slowest; next to its 5 % end a draw in 400 is 1.5 % of the logarithm of growth, 0.18 years
     expected = [START + log / np.log(g) for g in (4, 8, 2)]
-    assert [found[name] for name in ("value", "lo", "hi")] == pytest.approx(expected, abs=0.05)
+    assert [found[name] for name in ("value", "lo", "hi")] == pytest.approx(expected, abs=0.2)
 
 
 def test_uncertain_laws_make_the_date_uncertain():
