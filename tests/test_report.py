@@ -1,5 +1,7 @@
 """A report says what the fit says, needs nothing beside itself, and is not made from a table edited after its fit."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -12,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 from test_page import read
 
 from analysis import record
@@ -267,3 +270,94 @@ def test_conventions_name_the_column_that_the_table_has():
     found = SimpleNamespace(fit=fit, forecast=SimpleNamespace(track=SimpleNamespace(cost=None)))
     html = to_html.part(methods.conventions(Source(Path("table.csv"), pd.DataFrame(), ""), found))
     assert "column tokens of the table, as it came" in html
+
+
+def test_the_markdown_says_what_the_page_says_and_shows_the_figures_as_files(made):
+    folder, text = made
+    markdown = (folder / "report" / "report.md").read_text()
+    html = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown)
+    told = read(html)
+    page = read(text)
+    headings = [re.findall(r"<h2[^>]*>(.*?)</h2>", shown) for shown in (text, html)]
+    assert headings[0] == headings[1] and len(headings[0]) > 6
+    assert [tag for tag, _ in page.tags].count("tr") == [tag for tag, _ in told.tags].count("tr") - no_heads(
+        page
+    )
+    images = [attributes["src"] for tag, attributes in told.tags if tag == "img"]
+    assert images == [f"figures/{name}.png" for name in FIGURES]
+    links = [attributes["href"] for tag, attributes in told.tags if tag == "a"]
+    for link in [*images, *(link for link in links if not link.startswith("#"))]:
+        assert (folder / "report" / link).is_file()
+    assert not {"script", "svg", "iframe"} & {tag for tag, _ in told.tags}
+    assert HOSTILE in "".join(told.text) and str(folder) not in markdown
+
+
+def no_heads(page):
+    """Tables of facts, which have a line of headings in Markdown alone, where every table has one."""
+    tables = [
+        attributes for tag, attributes in page.tags if tag == "div" and "facts" in attributes.get("class", "")
+    ]
+    return len(tables)
+
+
+def test_the_page_carries_the_table_and_the_records_byte_for_byte(made):
+    folder, text = made
+    carried = dict(re.findall(r'href="data:[\w/]+;base64,([^"]*)" download="([^"]*)"', text))
+    found = {name: base64.b64decode(content) for content, name in carried.items()}
+    assert found == {name: (folder / name).read_bytes() for name in ("table.csv", "fit.json", "limit.json")}
+    for content in found.values():
+        assert hashlib.sha256(content).hexdigest() in text
+
+
+def test_the_methods_box_says_how_it_was_made(made):
+    folder, text = made
+    fit, words = record.read(folder / "fit.json"), "".join(read(text).text)
+    box = words[words.index("Methods and data") :]
+    for told in (
+        "hoffmann, tied, coupled, shifted, stretched", "the Huber loss of log residuals", "δ = ", "40 refits",
+        fit.table_sha256, "ab" * 32, "Python 3.", "numpy ", "jax 0.10.2", "python -m scaling run", "cross-entropy",
+        "C = 60 · N0.9 · D", f"{fit.rows} fitted, 1 left out", "Coverage",
+    ):  # fmt: skip
+        assert told in box, told
+
+
+def test_hostile_columns_files_and_runs_are_shown_and_not_obeyed(tmp_path, undrawn):
+    N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e9, 4), np.geomspace(1e8, 1e11, 4)))
+    column = "<script>alert(1)</script>|`**"
+    names = [f"{HOSTILE}|`{place}`\n# x" for place in range(16)]
+    path = tmp_path / "a'<b>|`$x$`&quot;.csv"
+    pd.DataFrame({column: N, "D": D, "L": loss(N, D), "run_id": names}).to_csv(path, index=False)
+    page = write_report(path, replace(OPTIONS, columns=(f"N={column}",)), say=quiet)
+    text = read(page.read_text())
+    markdown = read(MarkdownIt("commonmark").enable("table").render((page.parent / "report.md").read_text()))
+    assert sum(tag == "script" for tag, _ in text.tags) == 1
+    for reader in (text, markdown):
+        assert not {"b", "svg:script", "h1 x"} & {tag for tag, _ in reader.tags}
+        assert not any(name.startswith("on") for _, attributes in reader.tags for name in attributes)
+        assert column in "".join(reader.text) and HOSTILE in "".join(reader.text)
+    assert not any(tag == "script" for tag, _ in markdown.tags)
+    assert all(
+        attributes["href"].startswith(("#", "data:", "figures/"))
+        for tag, attributes in text.tags
+        if tag == "a"
+    )
+
+
+def test_one_row_and_no_row_give_a_page_that_says_so(tmp_path):
+    for rows in (1, 0):
+        path = tmp_path / f"rows{rows}.csv"
+        pd.DataFrame({"N": [1e6], "D": [1e8], "L": [3.0], "C": [6e14]})[:rows].to_csv(path, index=False)
+        page = write_report(path, OPTIONS, say=quiet)
+        words = "".join(read(page.read_text()).text)
+        assert f"{rows} of {rows} rows can be fitted" in words and "There is no answer yet" in words
+        assert ("Nothing was measured that could be drawn" in words) == (rows == 0)
+        assert len(list((page.parent / "figures").iterdir())) == 2 * rows
+        assert not re.search(r"\bnan\b", words.lower())
+
+
+def test_a_fit_whose_intervals_were_not_measured_says_so(tmp_path, undrawn):
+    N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e9, 4), np.geomspace(1e8, 1e11, 4)))
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"N": N, "D": D, "L": loss(N, D)}).to_csv(path, index=False)
+    words = "".join(read(write_report(path, replace(OPTIONS, coverage=0), say=quiet).read_text()).text)
+    assert "not measured: intervals are as the bootstrap claims" in words

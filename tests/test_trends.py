@@ -260,6 +260,13 @@ def test_rows_without_a_date_are_left_out_and_counted():
         chosen(table.assign(date=None))
 
 
+def test_a_row_that_is_there_twice_counts_once_and_organisations_that_are_missing_are_told_of():
+    table = exponential()
+    made = chosen(pd.concat([table, table.iloc[[3]]], ignore_index=True))
+    assert made.left_out == {"all columns as a row before": 1} and len(made.series["parameters"]) == 24
+    assert "organization" in chosen(table.drop(columns="organization")).missing
+
+
 def test_a_month_is_its_middle_and_text_that_is_no_number_is_counted():
     table = exponential().astype({"parameters": object})
     table.loc[5, "date"] = "2019-03"
@@ -323,8 +330,8 @@ PUBLISHED = {
 @needs_reference_data
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_rates_lie_in_the_interval(name):
-    """The rows that give each published rate; the last numbers are what this selection gives, to its rounding; to call a year
-    365.25 days or the calendar's moves the first by 0.005."""
+    """The rows that give each published rate; the last numbers are what this selection gives, to its rounding; to
+    call a year 365.25 days or the calendar's moves the first by 0.005."""
     quantity, where, since, until, kind, published, (ours, tolerance) = PUBLISHED[name]
     table = pd.read_csv(reference("notable_models.csv")).rename(
         columns={v: k for k, v in EPOCH_COLUMNS.items()}
@@ -398,6 +405,7 @@ def test_the_page_holds_its_figures_and_loads_nothing(written):
         (["--columns", "size=params"], "trends know model, organization"),
         (["--windows", "2019"], "is no window"),
         (["--top", "0"], "--top is 0"),
+        (["--seed", "-1"], "--seed is -1"),
         (["--fit", "nowhere"], "no fit at nowhere"),
         (["--follow", "Google"], "records, all"),
         (["--where", "date > '2050-01-01'"], "no row of 24"),

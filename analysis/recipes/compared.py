@@ -27,8 +27,6 @@ BEYOND = (10.0, 100.0)
 """Multiples of the candidate's largest run at which a gain is told where no compute is asked for."""
 INSIDE = 3
 """Computes inside the runs at which it is told as well."""
-TESTS = 199
-"""Replicates of each test and of the exponents' interval: p is then a multiple of 0.005."""
 
 
 def compared(
@@ -39,7 +37,7 @@ def compared(
     at: Sequence[float] = (),
     others: Sequence[tuple[Recipe, Recipe]] = (),
     seed: int = 0,
-    replicates: int = TESTS,
+    replicates: int = 199,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Everything that is said of the two. Where the losses are not comparable there is no gain, only each side's law

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FEWER = 200
 """Refits of the bootstrap of each other law."""
+FEWEST = 19
+"""Draws of a test, whose p is then a multiple of 0.05."""
 
 
 def gain(
@@ -26,6 +28,7 @@ def gain(
     where_base: str = "",
     where_candidate: str = "",
     comparable: str = "",
+    tests: int = 199,
     out: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -41,9 +44,11 @@ def gain(
         where_candidate: likewise for the candidate
         comparable: why losses on corpora or tokenizers that differ are the same quantity nonetheless, in your words,
             e.g. "both evaluated on the same held-out text"; without it no gain is told of such
+        tests: draws of each test of what the recipes differ in, and of the exponents' intervals
         out: folder for gain.json and the figure gain.png and .svg; nothing is written without it
         json: print gain.json and nothing else
     """
+    from analysis.errors import InputError
     from analysis.evidence import Progress
     from analysis.recipes import gain_plots, gain_words
     from analysis.recipes.comparable import comparison
@@ -53,6 +58,8 @@ def gain(
     from analysis.verbs import renames
     from analysis.written import dumped, write_answer
 
+    if tests < FEWEST:
+        raise InputError(f"tests is {tests}; use at least {FEWEST}, and 199 for a steady p")
     say = Progress()
     sources = [open_source(path, renames(options.columns)) for path in (base, candidate)]
     wheres = where_base, where_candidate
@@ -60,7 +67,7 @@ def gain(
     require_apart(*own)
     of = comparison(*own, consent=comparable)
     others = _others(sources, options, wheres, say) if of.comparable else []
-    content = compared(*own, of, at=at, others=others, seed=options.seed, say=say)
+    content = compared(*own, of, at=at, others=others, seed=options.seed, replicates=tests, say=say)
     if out is not None:
         write_answer(out, "gain", content, gain_plots.draw(content) if of.comparable else None)
     text = gain_words.text(content) + (f"\n\nwrote {out}" if out else "")

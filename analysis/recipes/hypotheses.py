@@ -12,7 +12,7 @@ Gelbach and Miller 2008, with the six numbers of Webb 2023).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,7 @@ from analysis.recipes.pooled import CANDIDATE, SIDES, of_side, pooled
 from analysis.recipes.recipe import Recipe
 from analysis.solver.objective import Likelihood, LogHuber, Objective, SquaredLog
 from analysis.solver.problem import Problem
+from analysis.solver.search import Grid
 from analysis.solver.solving import Batch, scan, solve_batch
 
 Array = NDArray[np.float64]
@@ -57,6 +58,9 @@ class Pool:
 
     base: Recipe
     candidate: Recipe
+    _scans: dict[frozenset[str], tuple[Problem, Grid]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @cached_property
     def law(self) -> type[Law]:
@@ -129,8 +133,15 @@ class Pool:
 
     def solve(self, shared: frozenset[str], weights: Array, targets: Array | None = None) -> Batch:
         """The best fit of each replicate, weights [R, n] and targets [R, n]."""
-        problem = self.problem(shared)
-        return solve_batch(problem, weights, grid=scan(problem), max_steps=STEPS, targets=targets)
+        problem, grid = self._scanned(shared)
+        return solve_batch(problem, weights, grid=grid, max_steps=STEPS, targets=targets)
+
+    def _scanned(self, shared: frozenset[str]) -> tuple[Problem, Grid]:
+        """The problem and its scan, which is made once."""
+        if shared not in self._scans:
+            problem = self.problem(shared)
+            self._scans[shared] = problem, scan(problem)
+        return self._scans[shared]
 
     def objective(self, shared: frozenset[str], targets: Array | None = None) -> Array:
         """The least objective of each replicate, [R]; without targets of the runs themselves, [1]."""

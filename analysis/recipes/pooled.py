@@ -20,8 +20,9 @@ Array = NDArray[np.float64]
 
 CANDIDATE = "candidate"
 SIDES = ("base", "candidate")
-COARSE = 8
-"""Values of each shape parameter that are scanned where there are more than two, whose grids multiply."""
+COARSE = 6
+"""Values of each shape parameter that are scanned where there are more than two, whose grids multiply: steps of 2.5. On
+180 resampled pairs of ladders, 8 values found a lower minimum than 6 for two, by 0.8 %."""
 
 
 def pooled(law: type[Law], shared: frozenset[str]) -> type[Law]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.errors import InputError
+from analysis.trends.breaks import Segment
 from analysis.trends.trend import LOG2, Trend
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -68,11 +69,22 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """What one segment between breaks says of a claim."""
+
+    segment: Segment
+    probability: float
+    verdict: str
+
+
+@dataclass(frozen=True)
 class Judged:
     """A claim with the answer of every version of the trend; the first is the headline, named in advance."""
 
     claim: Claim
     answers: tuple[Answer, ...]
+    stretches: tuple[Stretch, ...] = ()
+    """The segments between breaks that the test found, which were chosen after the data were seen."""
 
     @property
     def headline(self) -> Answer:
@@ -107,9 +119,15 @@ def parse(text: str) -> Claim:
     return Claim(claim, QUANTITY[name], kind, lo * scale, hi * scale)
 
 
-def judge(claim: Claim, trends: Sequence[Trend]) -> Judged:
-    """The verdict by every version of the quantity's trend, the first being the headline."""
-    return Judged(claim, tuple(_answer(claim, trend) for trend in trends))
+def judge(claim: Claim, trends: Sequence[Trend], segments: Sequence[Segment] = ()) -> Judged:
+    """The verdict by every version of the quantity's trend, the first being the headline, and in every segment."""
+    answers = tuple(_answer(claim, trend) for trend in trends)
+    return Judged(claim, answers, tuple(_stretch(claim, segment) for segment in segments))
+
+
+def _stretch(claim: Claim, segment: Segment) -> Stretch:
+    probability = segment.probability(*claim.slopes)
+    return Stretch(segment, probability, verdict(probability))
 
 
 def _answer(claim: Claim, trend: Trend) -> Answer:

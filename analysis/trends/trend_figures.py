@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 from analysis.pages.axes import BLUE, GREEN, MUTED, ORANGE
 from analysis.pages.figures import Figure
@@ -80,12 +79,7 @@ def _colour(one: Quantity, trend: Trend) -> str:
 def _calendar(found: Calendar) -> Figure:
     caption = (
         f"Expected is {calendar_words(found)}. The band is the {found.level:.0%} interval of trend and law together; "
-        "the grey numbers say how many times the largest run's compute that is."
+        "the numbers on the line say how many times the largest run's compute that is."
     )
     draw = functools.partial(trend_plots.plot_calendar, found=found)
     return Figure("loss_by_year", "Expected loss by year", caption, (draw,))
-
-
-def claims_of(found: Study) -> Sequence[str]:
-    """The verdicts in sentences."""
-    return [words.claim_line(one) for one in found.judged]

@@ -204,16 +204,18 @@ def plot_calendar(ax: Axes, found: Calendar) -> None:
     value, lo, hi = found.loss
     _date_axis(ax, float(found.years[0]), float(found.years[-1]))
     axes.log_axis(ax, "y", *axes.padded(found.loss[np.isfinite(found.loss)], 0.08, 0.12), axes.loss)
-    _grey(ax, found.trend.last, float(found.years[-1]))
+    beyond = found.years[found.reach > 1]
+    if len(beyond):
+        _grey(ax, float(beyond[0]), float(found.years[-1]), "beyond the largest run", "left")
+    _grey(ax, found.trend.last, float(found.years[-1]), "after the last model")
     ax.fill_between(found.years, lo, hi, color=BLUE, alpha=BAND, linewidth=0)
     _line(ax, found.years, value, found.trend.last, BLUE)
     ax.plot(found.years, value, linestyle="none", marker="o", markersize=4, color=BLUE)
-    ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
-    every = max(1, len(found.years) // 5)
-    for year, loss, reach in list(zip(found.years, value, found.reach, strict=True))[::every]:
+    every = max(1, len(found.years) // (6 if _inches(ax) > WIDE else 3))
+    for year, loss, reach in list(zip(found.years, value, found.reach, strict=True))[every // 2 : -1 : every]:
         ax.annotate(
-            f"{notation.power(float(reach), 1)}×", (float(year), float(loss)), xytext=(0, 9),
-            textcoords="offset points", ha="center", fontsize=8.5, color=MUTED,
+            notation.times(float(reach)), (float(year), float(loss)), xytext=(0, 8),
+            textcoords="offset points", ha="center", fontsize=8.5, color=INK,
         )  # fmt: skip
     ax.set_ylabel("Loss (nats per token)")
 
@@ -230,13 +232,15 @@ def _date_axis(ax: Axes, begin: float, end: float) -> None:
     ax.grid(True, axis="x", color=axes.GRID, linewidth=0.7)
 
 
-def _grey(ax: Axes, begin: float, end: float) -> None:
+def _grey(ax: Axes, begin: float, end: float, words: str = "extrapolated", side: str = "right") -> None:
+    """Shade dates at which nothing was measured, and say why; at their left end a line lower, for what begins there."""
     if end <= begin:
         return
     ax.axvspan(begin, end, color=MUTED, alpha=0.09, linewidth=0, zorder=0)
+    left = side == "left"
     ax.annotate(
-        "extrapolated", (end, 1.0), xycoords=ax.get_xaxis_transform(), xytext=(-3, -4),
-        textcoords="offset points", ha="right", va="top", fontsize=8.5, color=MUTED,
+        words, (begin if left else end, 1.0), xycoords=ax.get_xaxis_transform(),
+        xytext=(3, -16) if left else (-3, -4), textcoords="offset points", ha=side, va="top", fontsize=8.5, color=MUTED,
     )  # fmt: skip
 
 

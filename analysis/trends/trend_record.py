@@ -91,6 +91,7 @@ def _break(one: Break | None) -> dict[str, Any] | None:
         "F": one.F,
         "p": one.p,
         "significant": one.significant,
+        "at_edge": one.at_edge,
         "segments": [
             {
                 "begin": dates.date(part.begin).isoformat(),
@@ -114,10 +115,20 @@ def _judged(one: Judged) -> dict[str, Any]:
             {
                 "version": answer.trend.version,
                 "method": answer.trend.method,
+                "window": answer.trend.window.words(),
                 "probability": answer.probability,
                 "verdict": answer.verdict,
             }
             for answer in one.answers
+        ],
+        "segments": [
+            {
+                "begin": dates.date(part.segment.begin).isoformat(),
+                "end": dates.date(part.segment.end).isoformat(),
+                "probability": part.probability,
+                "verdict": part.verdict,
+            }
+            for part in one.stretches
         ],
     }
 

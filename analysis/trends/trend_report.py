@@ -67,8 +67,8 @@ def _document(
 
 def _lead(found: Study) -> list[Part]:
     """Verdicts on claims, a sentence a quantity, and what the other versions say."""
-    headlines = [words.headline(one) for one in found.quantities]
-    first, *others = [*(words.claim_line(one) for one in found.judged), *headlines]
+    lines = [line for one in found.judged for line in (words.claim_line(one), words.claim_rest(one))]
+    first, *others = [*lines, *map(words.headline, found.quantities)]
     box: list[Part] = [Paragraph(first, "lead"), *map(Paragraph, others)]
     for one in found.quantities:
         said = " ".join(line for line in (words.record_line(one), words.break_line(one)) if line)

@@ -73,14 +73,22 @@ def claims(found: Study) -> Table:
         Column("Claim", "words"), Column("Version", "label"), Column("Verdict", "label"), Column("Probability"),
         Column("Doubling", "label"),
     ]  # fmt: skip
-    rows: list[Row] = [
-        [
-            one.claim.text, f"{a.trend.version}, {a.trend.method}", a.verdict,
-            number(a.probability, words.chance(a)), words.months(*a.trend.doubling),
-        ]
-        for one in found.judged
-        for a in one.answers
-    ]  # fmt: skip
+    rows: list[Row] = []
+    for one in found.judged:
+        rows += [
+            [
+                one.claim.text, words.label(a.trend), a.verdict, number(a.probability, words.chance(a.probability)),
+                words.months(*a.trend.doubling),
+            ]
+            for a in one.answers
+        ]  # fmt: skip
+        rows += [
+            [
+                one.claim.text, f"segment {dates.month(s.segment.begin)} to {dates.month(s.segment.end)}", s.verdict,
+                number(s.probability, words.chance(s.probability)), words.months(*s.segment.doubling),
+            ]
+            for s in one.stretches
+        ]  # fmt: skip
     return Table("Claims by version", columns, rows)
 
 

@@ -103,6 +103,8 @@ def _found(
 
     replicates, seed, level = sampling
     check(replicates, level)
+    if seed < 0:
+        raise InputError(f"--seed is {seed}; a seed is a whole number from 0 on")
     if top < 1:
         raise InputError(f"--top is {top}; it counts models, 1 for the records alone")
     asked = Asked(

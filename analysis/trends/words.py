@@ -9,8 +9,8 @@ from analysis.columns import aligned
 from analysis.trends import dates
 from analysis.trends.breaks import Break
 from analysis.trends.calendar import Calendar, wall_words, words
-from analysis.trends.claims import RULE, UNDECIDED, Answer, Judged
-from analysis.trends.models import QUANTITIES, UNITS
+from analysis.trends.claims import RULE, UNDECIDED, Judged
+from analysis.trends.models import ORGANIZATION, QUANTITIES, UNITS
 from analysis.trends.study import Quantity, Study
 from analysis.trends.trend import FEW_ORGANIZATIONS, RECORDS, Trend
 
@@ -61,19 +61,14 @@ def headline(one: Quantity) -> str:
     trend = one.headline
     name = QUANTITIES[one.name]
     began, ended = dates.month(trend.series.years.min()), dates.month(trend.last)
-    doubles = (
-        f"doubles in {months(*trend.doubling)}"
-        if math.isfinite(trend.doubling[0])
-        else f"does not grow ({months(*trend.doubling)})"
-    )
-    verb = (
-        doubles
-        if one.name == "compute"
-        else doubles.replace("doubles", "double").replace("does not", "do not")
-    )
+    grows = math.isfinite(trend.doubling[0])
+    if one.name == "compute":
+        verb = "doubles in " if grows else "does not double, "
+    else:
+        verb = "double in " if grows else "do not double, "
     return (
-        f"{name[0].upper()}{name[1:]} {verb}, {factor(*trend.growth)}, from {began} to {ended} "
-        f"({len(trend.series)} models of {counted(trend.series.units)})."
+        f"{name[0].upper()}{name[1:]} {verb}{months(*trend.doubling)}, {factor(*trend.growth)}, from {began} to "
+        f"{ended} ({len(trend.series)} models of {counted(trend.series.units)})."
     )
 
 
@@ -88,8 +83,9 @@ def record_line(one: Quantity) -> str:
     if record is None:
         why = next((m.reason for m in one.missing if m.version != one.headline.version), "")
         return f"Its records alone give no trend: {why}." if why else ""
-    which = "record models" if record.version == RECORDS else f"models of the {record.version}"
-    text = f"The {len(record.series)} {which} alone give {months(*record.doubling)}"
+    which = "Record models" if record.version == RECORDS else f"Models of the {record.version}"
+    kind = "doubling in " if math.isfinite(record.doubling[0]) else ""
+    text = f"{which} alone ({len(record.series)}): {kind}{months(*record.doubling)}"
     idle = one.headline.last - record.last
     if idle > IDLE:
         text += f"; none was set in the {idle:.1f} years from {dates.month(record.last)} on, which their line ignores"
@@ -107,7 +103,15 @@ def break_line(one: Quantity) -> str:
             f"No break in the trend: the best place for one, {dates.month(best.dates[0])}, is no better than chance "
             f"finds (p = {best.p:.2g}, the search included)."
         )
-    return f"The trend breaks {_places(found)} (p = {found.p:.2g}, the search included): {_slopes(found)}."
+    text = (
+        f"One rate does not describe it: the trend breaks {_places(found)} (p = {found.p:.2g}, the search included): "
+        f"{_slopes(found)}."
+    )
+    if found.at_edge:
+        text += (
+            f" That is where a segment holds the fewest models allowed, {found.side}: it may lie farther out."
+        )
+    return text
 
 
 def _places(found: Break) -> str:
@@ -128,26 +132,38 @@ def _slopes(found: Break) -> str:
 
 
 def claim_line(one: Judged) -> str:
-    """The verdict on a claim in a sentence, with what other versions say."""
+    """The verdict on a claim in a sentence."""
     main = one.headline
-    text = (
-        f'Claim "{one.claim.text}": {main.verdict.upper()}. The probability that it holds is {chance(main)} by all '
-        f"models, {main.trend.method} ({months(*main.trend.doubling)})."
-    )
-    if not one.dissenting:
-        return f"{text} All versions agree."
-    others = "; ".join(
-        f"{a.trend.version}, {a.trend.method}: {a.verdict}, {chance(a)}" for a in one.dissenting
-    )
-    return f"{text} Not all versions agree: {others}."
-
-
-def chance(answer: Answer) -> str:
-    """A probability: '0.46', 'below 0.001'."""
-    p = answer.probability
     return (
-        "below 0.001" if p < 0.001 else "above 0.999" if p > 0.999 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+        f'Claim "{one.claim.text}": {main.verdict.upper()}. The probability that it holds is '
+        f"{chance(main.probability)} by all models, {main.trend.method} ({months(*main.trend.doubling)})."
     )
+
+
+def claim_rest(one: Judged) -> str:
+    """What other versions and windows say of a claim, and the segments between breaks."""
+    text = "All versions agree."
+    if one.dissenting:
+        others = "; ".join(f"{label(a.trend)}: {a.verdict}, {chance(a.probability)}" for a in one.dissenting)
+        text = f"Not all versions agree: {others}."
+    if one.stretches:
+        told = ", ".join(
+            f"{dates.month(s.segment.begin)} to {dates.month(s.segment.end)} {s.verdict} ({chance(s.probability)})"
+            for s in one.stretches
+        )
+        text += f" Between the breaks that the test found, chosen after the data were seen: {told}."
+    return text
+
+
+def chance(probability: float) -> str:
+    """A probability: '0.46', 'below 0.001'."""
+    if probability < 0.001:
+        return "below 0.001"
+    if probability > 0.999:
+        return "above 0.999"
+    if probability < 0.1:
+        return f"{probability:.2g}"
+    return f"{probability:.3f}" if probability > 0.99 else f"{probability:.2f}"
 
 
 def notes(found: Study) -> list[str]:
@@ -171,6 +187,10 @@ def notes(found: Study) -> list[str]:
     told += [f"{one.quantity}: no trend ({one.reason})." for one in found.absent]
     if found.table.missing:
         told.append(f"The table has no column {' or '.join(found.table.missing)}; name it by --columns.")
+    if ORGANIZATION in found.table.missing:
+        told.append(
+            "Without organisations each model counts as independent, and the intervals are likely too narrow."
+        )
     return told
 
 
@@ -233,7 +253,7 @@ def calendar_table(found: Calendar) -> str:
 def text(found: Study, horizon: float, calendar: Calendar | None = None) -> str:
     """The whole answer for a terminal: claims first, then each quantity, tables, notes."""
     level = found.asked.sampling.level
-    parts = [claim_line(one) for one in found.judged]
+    parts = [f"{claim_line(one)} {claim_rest(one)}" for one in found.judged]
     if found.judged:
         parts.append(f"({RULE}; {UNDECIDED} is no evidence either way)")
     for one in found.quantities:
