@@ -188,7 +188,10 @@ def plot_extrapolation(
         )  # fmt: skip
     _draw_band(ax, band, INK)
     told = f"black line: the fitted law\nshaded: its {band.words}"
-    ax.text(0.97, 0.91, told, transform=ax.transAxes, fontsize=9, ha="right", va="top")
+    ax.text(
+        0.97, 0.91, told, transform=ax.transAxes, fontsize=9, ha="right", va="top",
+        bbox={"facecolor": "white", "alpha": 0.6, "linewidth": 0, "pad": 1},
+    )  # fmt: skip
     for factor in (1, 10, 100, 1000):
         if largest * factor <= band.x[-1] * 1.001:
             ax.axvline(largest * factor, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
