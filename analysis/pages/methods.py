@@ -46,7 +46,9 @@ def section(
         Paragraph("Made again by:"),
         Listing(commands),
         Heading("Data"),
-        Paragraph("These files are in the page itself and can be saved from it, without a network."),
+        Paragraph(
+            "Saved from the page itself, without a network, where a file is small enough for it to carry."
+        ),
         Downloads(files),
     ]
 
