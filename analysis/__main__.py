@@ -16,7 +16,9 @@ import tyro  # noqa: E402
 from analysis import verbs  # noqa: E402
 from analysis.choices.specify import specify  # noqa: E402
 from analysis.errors import InputError  # noqa: E402
+from analysis.recipes.gain import gain  # noqa: E402
 from analysis.serving.serve import serve  # noqa: E402
+from analysis.trends.verb import trends  # noqa: E402
 
 VERBS: dict[str, Callable[..., int | None]] = {
     "fit": verbs.fit,
@@ -27,7 +29,9 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "report": verbs.report,
     "specify": specify,
     "known": verbs.known,
+    "gain": gain,
     "serve": serve,
+    "trends": trends,
 }
 
 

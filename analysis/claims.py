@@ -141,8 +141,12 @@ def _left(made: Forecast) -> tuple[dict[str, float], dict[str, float]]:
 def _needed(made: Forecast, target: Callable[[Array, Array], Array], split: bool) -> dict[str, Any]:
     """x with its interval and, along a frontier, N_opt and D_opt there with theirs; null stands for never."""
 
+    known: dict[int, Array] = {}
+
     def needed(law: Law) -> Array:
-        return made.reached(law, target)
+        if id(law) not in known:
+            known[id(law)] = made.reached(law, target)
+        return known[id(law)]
 
     found = made.quantity(needed)
     value, lo, hi = map(_finite, found)

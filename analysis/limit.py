@@ -16,10 +16,11 @@ from analysis import claims, rows
 from analysis.errors import InputError
 from analysis.fitting import Fit, solve_batch
 from analysis.floor.combination import Combination
-from analysis.frontier import Cost, Frontier, cost
+from analysis.frontier import Cost, Frontier, Paired, cost
 from analysis.intervals.uncertainty import Bootstrap, tails
 from analysis.laws import LAWS, Law, Power
 from analysis.walls import walls
+from analysis.walls.stocked import each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +31,15 @@ Array = NDArray[np.float64]
 
 FACTORS = (10.0, 100.0, 1000.0)
 """Multiples of the largest run at which a loss is given where no compute is asked for."""
+NO_FLOOR = (
+    "The runs do not identify a floor, so losses far beyond them differ from law to law: read the intervals, not what "
+    "lies in their middle."
+)
+"""What is said of walls where there is no floor to name the last one."""
 REACHES = 181
 """Multiples of the largest run, six a decade, between which a distance is interpolated where it has no closed form."""
+FINE = 9
+"""Multiples by which that is refined, twice."""
 FLOORS = 24
 """Floors in the profile's range at which everything else is refitted for the interval."""
 
@@ -51,6 +59,14 @@ class Track:
             ):  # no best split where A or B is 0, but a loss there is
                 return Frontier(law, self.cost).L_opt(x)
         return law(x=x)
+
+    def each(self, law: Law, x: Array) -> Array:
+        """Loss [R, T] of draws [R] of a law, each at x [R, T] of its own."""
+        own = type(law)(**{name: np.atleast_1d(value) for name, value in law.as_dict().items()})
+        if self.cost is not None:
+            with np.errstate(invalid="ignore", over="ignore"):
+                return Paired(own, self.cost).L_opt(x)
+        return each(own, x=x)
 
 
 @dataclass(frozen=True)
@@ -147,11 +163,27 @@ class Forecast:
         with np.errstate(divide="ignore"):
             logs = np.log(np.maximum(above, 0.0))[:, ::-1]
             wanted = np.log(aims)
-        found = [
-            np.interp(t, line, np.log(points)[::-1], right=-np.inf, left=np.inf)
-            for t, line in zip(wanted, logs, strict=True)
-        ]
-        return np.exp(np.array(found))
+        backwards = np.broadcast_to(np.log(points)[::-1], logs.shape)
+        return self._refined(law, E, wanted, _crossed(wanted, logs, backwards))
+
+    def _refined(self, law: Law, E: Array, wanted: Array, found: Array) -> Array:
+        """x [R] from its logarithm by a coarse grid: twice more on a fine one around it."""
+        step = np.log(10) / 6
+        inside = np.isfinite(found)
+        for _ in range(2):
+            near = np.where(inside, found, 0.0)[:, None] + step * np.linspace(1, -1, FINE)
+            with np.errstate(divide="ignore"):
+                logs = np.log(np.maximum(self.track.each(law, np.exp(near)) - E[:, None], 0.0))
+            better = _crossed(wanted, logs, near)
+            found, step = np.where(inside & np.isfinite(better), better, found), 2 * step / (FINE - 1)
+        return np.asarray(np.exp(found))
+
+
+def _crossed(wanted: Array, logs: Array, places: Array) -> Array:
+    """Where ascending lines `logs` [R, k] at `places` [R, k] reach what is wanted [R]; infinite beyond their ends."""
+    return np.array([
+        np.interp(t, line, x, right=-np.inf, left=np.inf) for t, line, x in zip(wanted, logs, places, strict=True)
+    ])  # fmt: skip
 
 
 def _is_power(law: Law) -> bool:
@@ -325,4 +357,6 @@ def _walls(fit: Fit, made: Forecast, scenario: Scenario | None) -> dict[str, Any
         seed=fit.bootstrap.get("seed", 0),
     )
     used = fit.data_span.get("D", (0.0, 0.0))[1]
-    return found | {"tokens_used": used or None}
+    identified = fit.identification["verdict"] == "identified"
+    caution = "" if identified else NO_FLOOR
+    return found | {"tokens_used": used or None, "caution": caution}

@@ -32,8 +32,8 @@ PLAIN = (
 )
 """Fields written as they are; the others have an entry of their own in `to_json`."""
 
-EARLIER = {"target": "L", "noise": math.nan, "delta_from_noise": False}
-"""What files of earlier versions do not say."""
+EARLIER = {"target": "L", "noise": math.nan, "delta_from_noise": False, "intervals": {}, "bootstrap": {}}
+"""What files of earlier versions do not say, and those without evidence."""
 
 
 def to_json(fit: Fit) -> dict[str, Any]:

@@ -92,6 +92,12 @@ def of_stored_fit(path: Path, out: Path | None, asked: Options) -> tuple[Path, P
     found: a bootstrap needs the rows.
     """
     fit = record.read(path)
+    if not (fit.intervals and fit.bootstrap):
+        missing = "bootstrap" if fit.intervals else "intervals"
+        raise InputError(
+            f"{path} is a fit without {missing}, and nothing is said beyond the data without; make it again with "
+            f"python -m analysis fit {fit.table or 'TABLE'} --out {path}, or name the table in its place"
+        )
     name = Path(fit.table)
     places = [path.parent / name.name, path.parent.parent / name.name, name]
     table = next((place for place in places if place.is_file()), None)

@@ -1,5 +1,6 @@
 """What is said beyond the data: recovered where the truth is known, withheld where the runs do not earn it."""
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -8,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import limit, record
+from analysis import claims, limit, record
 from analysis.errors import InputError
 from analysis.evidence import with_evidence
 from analysis.fitting import fit
 from analysis.frontier import Cost, Frontier
-from analysis.laws import Hoffmann, Power, Shifted
+from analysis.laws import Coupled, Exponential, Hoffmann, Power, Shifted
 from analysis.limit import Forecast, Track, forecast
 
 TRUTH = Hoffmann(E=1.7, A=400.0, alpha=0.34, B=410.0, beta=0.28)
@@ -71,6 +72,126 @@ def test_a_distance_to_the_floor_is_reached_at_the_compute_given(wide):
         assert at_it == pytest.approx((1 + distance["share"]) * floor, rel=1e-9)  # rounding of a closed form
         assert distance["lo"] <= distance["C"] <= distance["hi"]
         assert distance["extrapolation"] == pytest.approx(distance["C"] / made.largest)
+
+
+def certain(law=TRUTH, size=2):
+    stacked = type(law)(*(np.full(size, value) for value in law.as_dict().values()))
+    return Forecast(Track("C", Cost()), law, stacked, stacked, 0.9, (0.05, 0.95), 1e22)
+
+
+def test_halving_what_is_left_takes_a_power_of_two_of_compute():
+    told = claims.halving(certain())
+    C = 1e22 * 2 ** (1 / float(AT_BEST.L_exponent))
+    assert [told[name] for name in ("C", "lo", "hi")] == pytest.approx([C] * 3, rel=1e-9)
+    assert told["extrapolation"] == pytest.approx(C / 1e22)
+    assert [told[f"N_opt{end}"] for end in ("", "_lo", "_hi")] == pytest.approx([float(AT_BEST.N_opt(C))] * 3)
+    assert [told[f"D_opt{end}"] for end in ("", "_lo", "_hi")] == pytest.approx([float(AT_BEST.D_opt(C))] * 3)
+
+
+@pytest.mark.parametrize(
+    "law", [Shifted(1.7, 400.0, 1e7, 0.34, 410.0, 1e9, 0.28), Coupled(1.5, 3.0, 0.5, 1e7, 0.25, 0.5)]
+)
+def test_half_of_what_is_left_is_left_at_the_compute_that_halves_it(law):
+    frontier = Frontier(law, Cost())
+    C = claims.halving(certain(law))["C"]
+    left, then = (float(frontier.L_opt(at)) - law.E for at in (1e22, C))
+    assert then / left == pytest.approx(
+        0.5, rel=1e-4
+    )  # a line in logarithms between points a hundredth of a decade apart
+
+
+def test_an_exponential_in_one_column_is_halved_where_it_is():
+    # 3 exp(-(x / 1e10)^0.5): half of what is left at (x / 1e10)^0.5 = 2 is left at 2 + ln 2
+    law = Exponential(1.5, 3.0, 1e10, 0.5)
+    made = replace(certain(law), track=Track("x"), largest=4e10)
+    assert claims.halving(made)["x"] == pytest.approx(1e10 * (2 + math.log(2)) ** 2, rel=1e-4)  # as above
+
+
+def test_what_is_left_is_the_loss_of_the_largest_run_above_the_floor(wide):
+    found, _, made = wide
+    content = limit.limit(found, made)
+    truth = float(AT_BEST.L_opt(made.largest)) - TRUTH.E
+    left = content["left"]
+    assert left["nats"]["lo"] <= truth <= left["nats"]["hi"]
+    assert left["nats"]["value"] == pytest.approx(
+        truth, rel=0.05
+    )  # E is known to 1 %, and the loss is 5 E / 4
+    share = truth / (truth + TRUTH.E)
+    assert left["share"]["lo"] <= share <= left["share"]["hi"]
+    halving = content["halving"]
+    assert halving["lo"] <= made.largest * 2 ** (1 / float(AT_BEST.L_exponent)) <= halving["hi"]
+    assert halving["N_opt_lo"] <= halving["N_opt"] <= halving["N_opt_hi"]
+    assert all(claim["D_opt_lo"] <= claim["D_opt"] <= claim["D_opt_hi"] for claim in content["distances"])
+
+
+def test_without_a_floor_what_is_left_is_not_a_number(wide):
+    found, _, made = wide
+    content = limit.limit(judged(found, "not_identified"), made)
+    assert content["halving"] is None and "cannot be said" in content["left"]["missing"]
+    assert content["left"]["nats"] == content["left"]["share"] == {"value": None, "lo": None, "hi": None}
+
+
+def test_a_floor_that_is_bounded_above_leaves_at_least_the_rest(wide):
+    found, _, made = wide
+    bounded = judged(found, "bounded_above_only")
+    left = limit.limit(bounded, made)["left"]
+    lowest = float(made.loss(np.array([made.largest]))[1][0])
+    assert left["nats"] == {
+        "value": None,
+        "lo": pytest.approx(lowest - bounded.identification["hi"]),
+        "hi": None,
+    }
+    assert left["nats"]["lo"] <= float(AT_BEST.L_opt(made.largest)) - TRUTH.E
+
+
+def test_the_probability_of_a_loss_is_the_share_of_draws_below_it_and_grows_with_it(narrow):
+    found, _, made = narrow
+    at = [made.largest * 10, made.largest * 1000]
+    below = [1.0, 2.0, 2.5, 3.0, 9.0]
+    told = limit.limit(found, made, at, below=below)["probabilities"]
+    assert [(one["C"], one["below"]) for one in told] == [(x, b) for x in at for b in below]
+    for x, ones in zip(at, (told[:5], told[5:]), strict=True):
+        losses = made.track.loss(made.replicates, np.array([x]))[:, 0]
+        shares = [float((losses < b).mean()) for b in below]
+        assert [one["probability"] for one in ones] == pytest.approx(shares)
+        assert shares == sorted(shares) and shares[-1] == 1
+        assert ones[0]["extrapolation"] == pytest.approx(x / made.largest)
+    words = limit.limit(found, made, below=below)["probabilities_of"]
+    assert "law hoffmann alone" in words and "noise of one new run is left out" in words
+
+
+def test_half_of_all_admissible_draws_lie_below_the_middle_and_the_levels_share_between_the_ends():
+    table = a_table(noise=1e-3)
+    found, boot, combined = with_evidence(
+        table, fit(table), replicates=30, laws=("hoffmann", "tied"), truths=0
+    )
+    made = forecast(table, found, boot, combined)
+    x = made.largest * 100
+    value, lo, hi = (float(end[0]) for end in made.loss(np.array([x])))
+    one, middle, other = (claim["probability"] for claim in claims.probabilities(made, [x], [lo, value, hi]))
+    # quantiles are draws, and the heaviest of 60 or more has a weight of 1/30
+    assert [one, middle, other] == pytest.approx([0.05, 0.5, 0.95], abs=1 / 30 + 1e-9)
+    assert "all admissible laws" in claims.probabilities_words(made, "hoffmann")
+    fan = limit.limit(found, made, [x])["fan"]
+    assert fan["at"][-1] == pytest.approx(x) and fan["bands"][-1]["hi"][-1] == pytest.approx(hi)
+
+
+@pytest.mark.parametrize("below", [0.0, -1.0, math.nan, math.inf])
+def test_a_loss_that_cannot_be_is_refused(below):
+    with pytest.raises(InputError, match="--below"):
+        claims.probabilities(certain(), [1e23], [below])
+
+
+def test_the_bands_of_the_fan_lie_in_each_other(narrow):
+    found, _, made = narrow
+    fan = limit.limit(found, made)["fan"]
+    assert fan["at"][0] < fan["largest"] and fan["at"][-1] == pytest.approx(1000 * made.largest)
+    assert [band["level"] for band in fan["bands"]] == [0.5, 0.8, 0.9]
+    for inner, outer in itertools.pairwise(fan["bands"]):
+        assert all(
+            a <= b <= c <= d
+            for a, b, c, d in zip(outer["lo"], inner["lo"], inner["hi"], outer["hi"], strict=True)
+        )
 
 
 def test_every_interval_holds_its_value_and_widens_with_the_extrapolation(narrow):

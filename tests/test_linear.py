@@ -102,14 +102,13 @@ def test_the_gradient_of_a_prediction_is_exactly_zero_but_in_the_rows_of_the_las
     assert np.flatnonzero(found.any(axis=1)).tolist() == chosen
 
 
-@pytest.mark.parametrize("chunks", [2, 3])
-def test_the_loss_in_parts_of_time_is_the_loss(chunks):
+def test_the_loss_in_parts_of_time_is_the_loss():
     weights, rows = weights_of(), jnp.asarray(tokens_of(more=1))
     whole, parts = (
         jax.value_and_grad(make_summed_loss(build(MODEL), chunks=n), has_aux=True)(
             weights, rows, jax.random.key(0)
         )
-        for n in (1, chunks)
+        for n in (1, 3)
     )
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), whole, parts)
 
@@ -203,8 +202,7 @@ def test_from_a_checkpoint_it_goes_on_to_the_same_bits(tmp_path):
         kept.save(3, state, {})
     blank = program.branch_off(program.initial_state([run]), [run])
     with Checkpoints(tmp_path) as kept:
-        step, again, _ = kept.restore(blank, 9, print)
-    assert step == 3
+        again, _ = kept.restore(3, blank, print)
     for _ in range(2):
         state, again = (program.step(each, rows)[0] for each in (state, again))
     np.testing.assert_array_equal(state.parameters["head"], again.parameters["head"])
@@ -234,6 +232,7 @@ print(json.dumps({{name: on_eight.trained(Execution(**how), 1) for name, how in 
 """
 
 
+@pytest.mark.slow
 def test_every_layout_on_two_devices_trains_as_one_device_does():
     done = subprocess.run(
         [sys.executable, "-c", ON_TWO],

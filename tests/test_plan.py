@@ -126,6 +126,16 @@ def test_a_weak_design_is_named(runs, said):
     assert any(re.search(said, warning) for warning in plan_of(runs).warnings)
 
 
+def test_a_ladder_of_orders_is_planned_by_its_own_counts():
+    models = [Model(kind="linear", order=order, context=64) for order in (1, 2, 4)]
+    plan = plan_of(product(models, BUDGETS, RECIPE, seeds=range(2)))
+    assert [json.loads(line)["N"] for line in plan.lines()][::6] == [257**2, 2 * 257**2, 4 * 257**2]
+    assert plan.flops == sum(training_flops(job.runs[0].model, job.steps * 1024) for job in plan.jobs)
+    assert plan.warnings == (
+        "every size has one learning rate: nothing in this study shows that it is near the best",
+    )
+
+
 def test_a_sound_design_draws_no_warning():
     rates = [dataclasses.replace(RECIPE, optim=Optim(batch_tokens=1024, lr=lr)) for lr in (1e-3, 3e-3)]
     runs = [run for recipe in rates for run in product(MODELS, BUDGETS, recipe, seeds=range(2))]

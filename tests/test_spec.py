@@ -46,6 +46,7 @@ def test_run_id_is_stable_from_version_to_version():
     # golden: a change here makes every finished run of every user new; bump it only on purpose
     assert run().run_id == "23bb4d8acd57"
     assert run().trunk_id == "9ec60ba198ec"
+    assert run(model=Model(kind="linear", order=2, context=64)).run_id == "234a3f479046"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,7 @@ UNUSUAL = {
     "independent_decay": {"optim": Optim(weight_decay_kind="independent", batch_tokens=256)},
     "mup": {"model": Model(context=64, width=32, heads=2, parametrization="mup")},
     "masked": {"model": Model(context=64, width=32, heads=2, objective="masked")},
+    "linear": {"model": Model(kind="linear", context=64)},
 }
 
 
@@ -104,6 +106,11 @@ def test_canonical_json_has_sorted_keys_and_no_spaces():
         (lambda: Model(width=6, heads=2), r"head.* = 3 .*even"),
         (lambda: Model(depth=0), r"Model\.depth = 0 .*above zero"),
         (lambda: Model(dropout=1.0), r"Model\.dropout = 1\.0"),
+        (lambda: Model(order=2), r"Model\.order = 2 .*a transformer model has no use for it: leave it at 1"),
+        (
+            lambda: Model(kind="linear", width=32),
+            r"Model\.width = 32 .*a linear model has no use for it: leave it at 64",
+        ),
         (lambda: Optim(lr=float("nan")), r"Optim\.lr = nan"),
         (lambda: Optim(beta2=1.0), r"Optim\.beta2 = 1\.0"),
         (lambda: run(steps=0), r"Run\.steps = 0 .*above zero"),

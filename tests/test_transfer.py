@@ -107,6 +107,17 @@ def test_series_are_named_by_what_tells_them_apart():
     assert {one.name for one in series(decays)} == {"weight decay 0", "weight decay 0.1"}
 
 
+def test_architectures_are_series_of_their_own_whatever_their_sizes():
+    linear = ladder(0.0).assign(architecture="linear", N=lambda t: 100 * t["N"], width=np.nan)
+    both = pd.concat([ladder(-1.0, architecture="transformer"), linear], ignore_index=True)
+    assert [(one.name, one.axis, len(one.sweeps)) for one in series(both)] == [
+        ("transformer", "N", 4),
+        ("linear", "N", 4),
+    ]
+    assert "Runs of architecture linear and transformer are fitted as one law" in rate_words.mixture(both)[0]
+    assert rate_words.mixture(linear) == []
+
+
 def test_budgets_that_grow_with_size_are_one_series():
     table = ladder()
     (one,) = series(table.assign(D=20 * table["N"]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import notation
+from analysis.walls import words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,10 +179,15 @@ def beyond(found: Findings) -> str:
         interval = f"{notation.interval(claim['lo'], claim['hi'])} at {notation.percent(claim['level'])}"
         reach = notation.times(claim["extrapolation"])
         lines.append(f"  {x} = {where}: L = {value(claim)} ({interval}), {reach} the largest run")
-    for distance in found.limit["distances"]:
-        reach = distance["extrapolation"]
-        beyond_largest = f"{notation.times(reach)} the largest run" if reach else "out of reach"
-        lines.append(f"  within {notation.percent(distance['share'])} of the floor: {beyond_largest}")
+    lines += ["", words.left(found.limit)]
+    lines += [f"  {words.needed_line(what, claim, x)}" for what, claim in words.needed(found.limit)]
+    if found.limit["probabilities"]:
+        lines += ["", f"Probabilities {found.limit['probabilities_of']}:"]
+        lines += [f"  {words.probability(claim, x)}" for claim in found.limit["probabilities"]]
+    if found.limit["walls"]:
+        lines += ["", f"Walls, by this scenario: {words.scenario(found.limit['walls'])}."]
+        lines += [f"  {sentence}" for sentence in words.of_resources(found.limit["walls"])]
+        lines += [f"  {sentence}" for sentence in words.of_dates(found.limit["walls"])]
     lines += ["", *found.fit.tuning["warnings"], *cautions(found)]
     return "\n".join(
         textwrap.fill(line, 80, subsequent_indent="  " if line.startswith(" ") else "") for line in lines

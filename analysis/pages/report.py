@@ -34,6 +34,7 @@ from analysis.rates import rate_report, rate_words, transfer
 from analysis.rates.transfer import Series
 from analysis.source import Source, of_stored_fit, open_source
 from analysis.verbs import renames
+from analysis.walls import outlook_report, wall_figures
 from analysis.walls.asked import Asked
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def _figures(job: Job, found: Findings | None, rates: Sequence[Series]) -> list[
     source = job.source
     curves = read_curves(source.folder, _of_one_corpus(source.table, found)) if source.folder else []
     planned = figures.of_findings(found, curves) if found else figures.of_table(source.table, curves)
+    planned += wall_figures.figures(found.limit) if found else []
     planned += rate_report.figures(rates)
     drawn: list[Part] = []
     for place, figure in enumerate(planned, start=1):
@@ -180,18 +182,28 @@ def _sections(job: Job, found: Findings | None, rates: Sequence[Series]) -> list
 
 
 def _conclusions(found: Findings) -> list[Section]:
+    met = outlook_report.walls(found.limit)
     trust, caught = conclusions.trust(found.fit.holdout), coverage_words.section(found.fit.coverage)
     return [
         Section("trust", "how far to trust it", "How far to trust it: larger runs, predicted", trust),
         Section("floor", "the floor", "The floor: verdict and evidence", verdict.floor(found)),
         Section("coverage", "coverage", "How often intervals catch the truth", caught),
         Section("law", "the fit", "The fit and its intervals", parameters.law(found)),
-        Section("outlook", "beyond the data", "Beyond the data", conclusions.outlook(found)),
+        Section(
+            "outlook",
+            "beyond the data",
+            "Beyond the data",
+            [*conclusions.outlook(found), *outlook_report.claims(found.limit)],
+        ),
+        *([Section("walls", "walls", "Which wall comes first", met)] if met else []),
     ]
 
 
 def _commands(job: Job) -> list[str]:
     asked = " ".join(["--at", *(f"{value:g}" for value in job.at)]) if job.at else ""
-    name, words = job.source.shown_path, " ".join(part for part in (job.options.words(), asked) if part)
+    name, words = (
+        job.source.shown_path,
+        " ".join(part for part in (job.options.words(), asked, job.asked.words()) if part),
+    )
     report = f"python -m analysis report {name} {words}".rstrip()
     return [f"python -m scaling run {name}", report] if job.source.folder else [report]

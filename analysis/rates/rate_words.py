@@ -12,7 +12,7 @@ from scaling.tuning import HIGH, INTERIOR, LOW, Sweep
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = ("objective", "parametrization", "optimizer")
+KINDS = ("architecture", "objective", "parametrization", "optimizer")
 """Columns in which runs of one law should agree."""
 MOST_PLACES = 4
 
@@ -38,12 +38,13 @@ def warnings(found: Sequence[Series]) -> list[str]:
 
 
 def mixture(fitted: pd.DataFrame) -> list[str]:
-    """Says where rows of several kinds, at the same N and D, are fitted as one law."""
+    """Says where rows of several kinds, at the same N and D or of different architectures, are fitted as one law."""
     said = []
     for column in KINDS:
         if column not in fitted.columns or not {"N", "D"} <= set(fitted.columns):
             continue
-        if (fitted.groupby(["N", "D"])[column].nunique() > 1).any():
+        meet = fitted.groupby(["N", "D"])[column].nunique().max() > 1
+        if meet or (column == "architecture" and fitted[column].nunique() > 1):
             kinds = sorted(map(str, fitted[column].dropna().unique()))
             said.append(
                 f"Runs of {column} {' and '.join(kinds)} are fitted as one law, which they may not follow: keep one, "

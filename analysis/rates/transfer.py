@@ -112,9 +112,11 @@ def _axis(found: Sequence[Sweep]) -> str:
 
 def _naming(found: Sequence[Sweep], axis: str) -> list[Callable[[Sweep], str]]:
     """What tells series apart: a function to words for each column that has several values at one size, without those
-    that follow from the others."""
+    that follow from the others; and the architecture, whose sizes are not each other's."""
     columns = [column for column in (*RECIPE, *SIZE, "D") if column != axis and column not in DERIVED]
-    named = [column for column in columns if _several_at_a_size(found, axis, column)]
+    kinds = {one.setting.get("architecture") for one in found}
+    apart = {"architecture"} if len(kinds) > 1 else set()
+    named = [column for column in columns if column in apart or _several_at_a_size(found, axis, column)]
     for column in reversed(named[:]):
         rest = [name for name in named if name != column]
         if rest and len(_kinds(found, rest)) == len(_kinds(found, named)):

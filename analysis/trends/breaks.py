@@ -10,7 +10,7 @@ cluster bootstrap, Cameron, Gelbach and Miller 2008), so that models of one orga
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ GRID = 40
 """Dates at which a first break is sought, and half as many for a pair."""
 ALPHA = 0.05
 """A break is told of where its p-value is below this."""
+EXACT = 1e-12
+"""Share of the sum of squares below which what a line leaves is rounding, in which no break is sought."""
 _WEBB = np.sqrt([0.5, 1.0, 1.5])
 
 
@@ -42,6 +44,14 @@ class Segment:
     slope: float
     lo: float
     hi: float
+    drawn: Array = field(repr=False, compare=False)
+    """[R] slopes in the series with redrawn signs."""
+
+    def probability(self, lo: float, hi: float) -> float:
+        """Share of the redrawn slopes between lo and hi, no more certain than their number allows."""
+        least = 0.5 / len(self.drawn)
+        share = float(((self.drawn >= lo) & (self.drawn <= hi)).mean())
+        return min(max(share, least), 1 - least)
 
     @property
     def doubling(self) -> tuple[float, float, float]:
@@ -59,6 +69,13 @@ class Break:
     F: float
     p: float
     level: float
+    side: int
+    """Models that a segment had to hold."""
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether a segment at an end holds no more models than it had to: the true break may lie beyond."""
+        return min(self.segments[0].models, self.segments[-1].models) <= self.side
 
     @property
     def significant(self) -> bool:
@@ -88,6 +105,7 @@ class _Search:
 
     dates: tuple[tuple[float, ...], ...]
     bases: tuple[Array, ...]
+    side: int
 
     def best(self, y: Array) -> tuple[NDArray[np.intp], Array]:
         """Of series y [R, n]: which candidate leaves the least sum of squares, and that sum [R]."""
@@ -107,7 +125,7 @@ def breaks(series: Series, sampling: Sampling) -> Breaks:
         return Breaks(
             None, None, "all models are of one organisation, so a test has nothing to draw signs for"
         )
-    none = _Search(((),), (_basis(x, ()),))
+    none = _Search(((),), (_basis(x, ()),), side)
     signs = _signs(series, sampling)
     first = _tested(series, none, one, signs, sampling.level)
     two = _search(x, side, 2, GRID // 2)
@@ -129,7 +147,7 @@ def _search(x: Array, side: int, count: int, grid: int) -> _Search | None:
         for dates in itertools.combinations(places.tolist(), count)
         if np.histogram(x, [-np.inf, *dates, np.inf])[0].min() >= side
     ]
-    return _Search(tuple(found), tuple(_basis(x, dates) for dates in found)) if found else None
+    return _Search(tuple(found), tuple(_basis(x, dates) for dates in found), side) if found else None
 
 
 def _design(x: Array, dates: tuple[float, ...]) -> Array:
@@ -154,7 +172,10 @@ def _tested(series: Series, fewer: _Search, more: _Search, signs: Array, level: 
     """The best candidate of `more`, tested against the best of `fewer`."""
     y = series.logs[None, :] - series.logs.mean()
     free = len(series) - more.bases[0].shape[1] - len(more.dates[0])  # the dates were fitted too
-    chosen = int(fewer.best(y)[0][0])
+    place, left = fewer.best(y)
+    if left[0] <= EXACT * (y**2).sum():
+        return _described(series, more, y, signs, 0.0, 1.0, level)
+    chosen = int(place[0])
     under = _projected(y, fewer.bases[chosen])
     null = under + signs * (y - under)
     F = _gain(y, fewer, more, free)[0]
@@ -190,11 +211,13 @@ def _described(
     edges = [float(x[0]), *dates, float(x[-1])]
     counts = np.histogram(x, [-np.inf, *dates, np.inf])[0]
     segments = tuple(
-        Segment(edges[i], edges[i + 1], int(counts[i]), float(own[i]), float(lo[i]), float(hi[i]))
+        Segment(
+            edges[i], edges[i + 1], int(counts[i]), float(own[i]), float(lo[i]), float(hi[i]), slopes[:, i]
+        )
         for i in range(len(own))
     )
     intervals = tuple((float(a), float(b)) for a, b in ends.T)
-    return Break(dates, intervals, segments, F, p, level)
+    return Break(dates, intervals, segments, F, p, level, search.side)
 
 
 def _slopes(x: Array, dates: tuple[float, ...], y: Array) -> Array:

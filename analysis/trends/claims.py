@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.errors import InputError
+from analysis.trends.breaks import Segment
 from analysis.trends.trend import LOG2, Trend
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -68,11 +69,22 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """What one segment between breaks says of a claim."""
+
+    segment: Segment
+    probability: float
+    verdict: str
+
+
+@dataclass(frozen=True)
 class Judged:
     """A claim with the answer of every version of the trend; the first is the headline, named in advance."""
 
     claim: Claim
     answers: tuple[Answer, ...]
+    stretches: tuple[Stretch, ...] = ()
+    """The segments between breaks that the test found, which were chosen after the data were seen."""
 
     @property
     def headline(self) -> Answer:
@@ -88,11 +100,9 @@ class Judged:
 def parse(text: str) -> Claim:
     """The claim of a text; raises InputError with the grammar where there is none in it."""
     claim = " ".join(text.split())
-    for kind, form in (("doubling", _DOUBLING), ("growth", _GROWTH)):
-        found = form.fullmatch(claim)
-        if found:
-            break
-    else:
+    doubles, grows = _DOUBLING.fullmatch(claim), _GROWTH.fullmatch(claim)
+    found, kind = doubles or grows, "doubling" if doubles else "growth"
+    if found is None:
         if _SINGLE.fullmatch(claim) and ".." not in claim:
             raise InputError(
                 f"--claim {text!r} names one value, which no trend has exactly; give a range: {GRAMMAR}"
@@ -101,7 +111,7 @@ def parse(text: str) -> Claim:
     name, lo, hi = found[1].lower(), float(found[2]), float(found[3])
     if name not in QUANTITY:
         raise InputError(f"--claim {text!r} is of {found[1]!r}, which is no quantity here; write {GRAMMAR}")
-    scale = 12.0 if kind == "doubling" and found[4].lower().startswith("year") else 1.0
+    scale = 12.0 if doubles and doubles[4].lower().startswith("year") else 1.0
     if not 0 < lo < hi:
         raise InputError(
             f"--claim {text!r} has no range from a smaller to a larger number above 0; write {GRAMMAR}"
@@ -109,9 +119,15 @@ def parse(text: str) -> Claim:
     return Claim(claim, QUANTITY[name], kind, lo * scale, hi * scale)
 
 
-def judge(claim: Claim, trends: Sequence[Trend]) -> Judged:
-    """The verdict by every version of the quantity's trend, the first being the headline."""
-    return Judged(claim, tuple(_answer(claim, trend) for trend in trends))
+def judge(claim: Claim, trends: Sequence[Trend], segments: Sequence[Segment] = ()) -> Judged:
+    """The verdict by every version of the quantity's trend, the first being the headline, and in every segment."""
+    answers = tuple(_answer(claim, trend) for trend in trends)
+    return Judged(claim, answers, tuple(_stretch(claim, segment) for segment in segments))
+
+
+def _stretch(claim: Claim, segment: Segment) -> Stretch:
+    probability = segment.probability(*claim.slopes)
+    return Stretch(segment, probability, verdict(probability))
 
 
 def _answer(claim: Claim, trend: Trend) -> Answer:

@@ -1,16 +1,18 @@
-"""Dates as years with a fraction, the x of every trend: 2020-07-01 is 2020.4976."""
+"""Dates of publication as years with a fraction, the x of every trend, and back."""
 
 from __future__ import annotations
 
 import datetime
+import math
 import re
 
 from analysis.errors import InputError
+from analysis.walls import calendar_date
 
-YEAR = 365.2425
-"""Days of a mean year."""
-EPOCH = datetime.date(2000, 1, 1)
 _FORM = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?:[T ]00:00:00.*)?")
+
+year = calendar_date.year_of
+"""2020-07-01 as 2020.4973: years of calendars, so that 1 January is a whole number."""
 
 
 def parse(text: str) -> datetime.date:
@@ -30,14 +32,11 @@ def option(text: str, name: str) -> datetime.date:
         raise InputError(f"--{name} {text!r} is no date; write it as 2018-01-31 or 2018-01") from None
 
 
-def year(date: datetime.date) -> float:
-    """Years since the year 0, 365.2425 days each, counted from 2000-01-01."""
-    return 2000.0 + (date - EPOCH).days / YEAR
-
-
 def date(year: float) -> datetime.date:
     """The day of a year with a fraction."""
-    return EPOCH + datetime.timedelta(days=round((year - 2000.0) * YEAR))
+    first = datetime.date(math.floor(year), 1, 1)
+    days = (datetime.date(first.year + 1, 1, 1) - first).days
+    return first + datetime.timedelta(days=round((year - first.year) * days))
 
 
 def month(year: float) -> str:

@@ -23,10 +23,11 @@ Array = NDArray[np.float64]
 
 QUANTITIES = {"parameters": "parameters", "tokens": "training tokens", "compute": "training compute"}
 """Column of the table -> what it is called."""
+ORGANIZATION = "organization"
 UNITS = {"parameters": "parameters", "tokens": "tokens", "compute": "FLOPs"}
 FEWEST = 5
 """Models below which a line has no residual spread worth an interval."""
-_PARTNERS = re.compile(r"\s*[,;/&]\s*")
+_PARTNERS = re.compile(r"\s*[,;/&]\s*|\s+and\s+")
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Table:
     without: dict[str, int]
     """For each quantity, models with a date and without it."""
     missing: tuple[str, ...]
-    """Quantities that the table has no column of."""
+    """Columns that the table does not have: quantities, the organisation."""
 
 
 def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Table:
@@ -129,9 +130,12 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
     asked = rows.asked_for(frame, where)
     if asked.empty:
         raise InputError(f"no row of {len(frame)} is one where {where}; widen --where")
+    again = asked.duplicated() if "model" in asked.columns else asked.index != asked.index
+    asked, repeated = asked[~again], int(again.sum())
     years = _years(asked, today)
     dated = asked[np.isfinite(years)]
-    left_out = {"no date": len(asked) - len(dated)} if len(dated) < len(asked) else {}
+    left_out = {"no date": len(asked) - len(dated), "all columns as a row before": repeated}
+    left_out = {why: count for why, count in left_out.items() if count}
     if dated.empty:
         raise InputError(
             f"none of {len(asked)} rows has a date; name their column, e.g. --columns date=published"
@@ -144,8 +148,8 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
         without[name] = int(np.isnan(values).sum())
         if unread:
             left_out[f"{name} that is not one number"] = unread
-    missing = tuple(name for name in QUANTITIES if name not in frame.columns)
-    return Table(series, len(asked), left_out, without, missing)
+    missing = tuple(name for name in (*QUANTITIES, ORGANIZATION) if name not in frame.columns)
+    return Table(series, len(asked) + repeated, left_out, without, missing)
 
 
 def _require_columns(frame: pd.DataFrame) -> None:
@@ -196,9 +200,7 @@ def _values(frame: pd.DataFrame, column: str) -> tuple[Array, int]:
     import pandas as pd
 
     text = frame[column].astype("string").str.strip()
-    numbers = (
-        pd.to_numeric(text, errors="coerce").astype("float64").to_numpy(dtype=np.float64, na_value=np.nan)
-    )
+    numbers: Array = np.asarray(pd.to_numeric(text, errors="coerce").astype("float64"), dtype=np.float64)
     unread = np.isnan(numbers) & (text.fillna("").str.lower().isin(["", "nan"]).to_numpy() == 0)
     wrong = ~np.isnan(numbers) & ~((numbers > 0) & np.isfinite(numbers))
     if wrong.any():

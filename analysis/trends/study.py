@@ -86,7 +86,9 @@ def study(table: Table, asked: Asked) -> Study:
     for claim in asked.claims:
         _require(claim, found, absent)
     judged = tuple(
-        claims.judge(claim, one.versions)
+        claims.judge(
+            claim, (*one.versions, *one.windows), one.breaks.found.segments if one.breaks.found else ()
+        )
         for claim in asked.claims
         for one in found
         if one.name == claim.quantity

@@ -1,4 +1,4 @@
-"""A trend: the line of a quantity's logarithm on the date, with replicates over organisations, and what it foretells."""
+"""A trend: the line of a quantity's logarithm on the date, with replicates over organisations, and its forecasts."""
 
 from __future__ import annotations
 
@@ -99,6 +99,11 @@ class Trend:
         """Date of the last model of the line, as a year."""
         return float(self.series.years.max())
 
+    @property
+    def at_last(self) -> float:
+        """log10 of the trend at its last model."""
+        return float(self.line.at(np.array([self.last]))[0, 0])
+
     def probability(self, lo: float, hi: float) -> float:
         """That the slope lies between lo and hi, by the replicates widened as the interval's percentiles are."""
         return self._below(hi) - self._below(lo)
@@ -109,7 +114,7 @@ class Trend:
         return self.line.at(years)[0], lo, hi
 
     def new_model(self, years: Array) -> tuple[Array, Array]:
-        """The interval of log10 of a new model at years [k]: the replicates' lines with the residuals about the line."""
+        """The interval of log10 of a new model at years [k]: the lines of the replicates and the residuals."""
         places = (np.arange(DRAWS) + 0.5) / DRAWS
         residuals = np.quantile(self.residuals, places)
         drawn = self.widened.at(years)

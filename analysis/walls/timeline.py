@@ -27,8 +27,14 @@ RESOURCES = ("compute", "data", "recipe")
 EVENTS = ("stock_passed", "repetition_exhausted", "data_worth_most")
 """What may happen along the calendar, beside the end of growth: the best split of compute asks for more tokens than the
 stock has; it repeats the stock R*_D times; ten times the stock becomes worth more than ten times the compute."""
-TIE = 1e-9
-"""Share by which a gain must be larger to count as larger."""
+TIE = 0.01
+"""Share by which a gain must be larger to count as larger. A recipe is measured in compute, so the two tie wherever
+text is plenty; a tie counts as compute."""
+NEGLIGIBLE = 1e-3
+"""Share of the loss below which a gain is none: ten times more of any resource leaves the loss about where it is."""
+NONE = "none"
+NOTHING = 1e-12
+"""Nats that are rounding."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,14 @@ class Timeline:
 
     @property
     def binding(self) -> dict[str, Array]:
-        """Weight [T] of the draws in which a resource is the one of which ten times more is worth most; one of equal
-        worth counts as compute, since a recipe is worth a multiple of compute by definition."""
+        """Weight [T] of the draws in which a resource is the one of which ten times more is worth most, or in which
+        none is worth anything (see TIE and NEGLIGIBLE)."""
         names = list(self.gains)
         stacked = np.stack([self.gains[name] for name in names])
-        most = (stacked >= stacked.max(axis=0) * (1 - TIE)).argmax(axis=0)
-        return {name: self.weights @ (most == rank) for rank, name in enumerate(names)}
+        best = stacked.max(axis=0)
+        most = (stacked >= best * (1 - TIE)).argmax(axis=0)
+        most = np.where(best < NEGLIGIBLE * self.loss, len(names), most)
+        return {name: self.weights @ (most == rank) for rank, name in enumerate([*names, NONE])}
 
     def quantiles(self, values: Array, probabilities: Sequence[float]) -> Array:
         """Quantiles [q, ...] over the draws of values [n, ...]."""
@@ -90,6 +98,7 @@ def follow(made: Forecast, drawn: Sample, dates: Array, compute: Array) -> Timel
     found = [_of_law(made, law, drawn, dates, compute) for law in made.laws]
     losses, weights = made.weighed([one.loss for one in found])
     gains = {name: np.concatenate([one.gains[name] for one in found]) for name in found[0].gains}
+    gains = {name: np.maximum(gain, 0.0) for name, gain in gains.items()}  # below 0 by rounding alone
     events = {name: np.concatenate([one.events[name] for one in found]) for name in found[0].events}
     return Timeline(dates, weights, np.concatenate([one.compute for one in found]), losses, gains, events)
 
@@ -153,6 +162,6 @@ def _events(
         signals = {
             "stock_passed": np.log(fresh / now.stock),
             "repetition_exhausted": np.log(tokens / (now.stock * (1 + now.repetition[:, None]))),
-            "data_worth_most": gains["data"] - gains["compute"] * (1 + TIE),
+            "data_worth_most": gains["data"] - gains["compute"] * (1 + TIE) - NOTHING,
         }
     return {name: first_time(dates, signals[name]) for name in EVENTS}

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.floor.combination import weighted_quantiles
+from analysis.frontier import Paired
 from analysis.intervals.uncertainty import tails
 from analysis.laws import Law
 from analysis.walls.sample import Sample, sample, taken_from
@@ -100,6 +101,7 @@ def walls(made: Forecast, scenario: Scenario, *, no_data: str = "", seed: int = 
         if grows
         else "compute does not grow in this scenario, so nothing comes at a date",
         "calendar": _calendar(line, made.level) if grows else [],
+        "largest_run": made.largest,
         "level": made.level,
         "draws": len(line.weights),
         "seed": seed,
@@ -133,8 +135,7 @@ def _compute(asked: Walls) -> dict[str, Any]:
         C = at[: replicates(law)][:, None]
         if made.track.cost is None:
             return each(law, x=C)[:, 0]
-        endless = np.full(len(C), np.inf)
-        return Stocked(law, made.track.cost, endless, endless * 0 + 1).split(C)[1][:, 0]
+        return Paired(law, made.track.cost).L_opt(C)[:, 0]
 
     C = interval(at, np.full(len(at), 1 / len(at)), made.level)
     return {
@@ -254,7 +255,7 @@ def _calendar(line: Timeline, level: float) -> list[dict[str, Any]]:
                 "loss": interval(line.loss[:, rank], line.weights, level),
                 "bands": _bands(line, rank, [*BANDS, level]),
                 "gains": gains,
-                "binding": {name: float(min(share[rank], 1.0)) for name, share in shares.items()},
+                "binding": {name: min(float(share[rank]), 1.0) for name, share in shares.items()},
             }
         )
     return told
@@ -269,7 +270,7 @@ def _bands(line: Timeline, rank: int, levels: Iterable[float]) -> list[dict[str,
 
 
 def _share(weights: Array, chosen: NDArray[np.bool_]) -> float:
-    return float(min(weights @ chosen, 1.0))
+    return min(float(weights @ chosen), 1.0)
 
 
 def _ratio(value: float | None, largest: float) -> float | None:

@@ -1,0 +1,252 @@
+"""Drawing of trends on axes that are given: a quantity by date, doubling times, loss by year."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import notation
+from analysis.pages import axes
+from analysis.pages.axes import BAND, BLUE, GREEN, INK, MUTED, ORANGE
+from analysis.trends import dates
+from analysis.trends.breaks import broken_line
+from analysis.trends.calendar import Calendar
+from analysis.trends.leaders import leaders
+from analysis.trends.name_places import draw_names
+from analysis.trends.study import Quantity
+from analysis.trends.words import months
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+
+LABELS = {
+    "parameters": "Parameters (count)",
+    "tokens": "Training tokens (count)",
+    "compute": "Training compute (FLOPs)",
+}
+WIDE = 6.0
+"""Inches of axes from which on there is room for many names."""
+NAMES_WIDE, NAMES_NARROW = 26, 9
+LARGEST = 4
+"""Models that are named first after the records: those that were so many largest at their date."""
+DASHES = (0, (5, 3))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A doubling time of the forest plot: months with interval, infinite where it does not grow."""
+
+    group: str
+    label: str
+    value: float
+    lo: float
+    hi: float
+    colour: str
+
+
+def plot_quantity(ax: Axes, one: Quantity, horizon: float) -> None:
+    """A quantity by date: models, records, the trend with its bands, a break, names; after the last model on grey."""
+    trend, series = one.headline, one.headline.series
+    years = np.linspace(series.years.min(), horizon, 120)
+    value, lo, hi = (10.0**part for part in trend.at(years))
+    below, above = (10.0**part for part in trend.new_model(years))
+    _date_axis(ax, float(years[0]), horizon)
+    form = axes.compute if one.name == "compute" else notation.count
+    values = 10.0**series.logs
+    low, high = axes.padded(np.concatenate([values, above]), 0.05, 0.06)
+    axes.log_axis(ax, "y", low, high, form, spacious=one.name == "compute")
+    ax.set_ylabel(LABELS[one.name])
+    _grey(ax, trend.last, horizon)
+    ax.fill_between(years, np.maximum(below, low), above, color=BLUE, alpha=0.09, linewidth=0, zorder=1)
+    ax.fill_between(years, lo, hi, color=BLUE, alpha=BAND + 0.08, linewidth=0, zorder=1)
+    _line(ax, years, value, trend.last, BLUE)
+    leading = _leading(one)
+    others = ~leading
+    edge: Any = {"edgecolor": "white", "linewidth": 0.5}
+    ax.scatter(series.years[others], values[others], s=20, color=BLUE, alpha=0.75, zorder=4, **edge)
+    ax.scatter(series.years[leading], values[leading], s=30, color=ORANGE, zorder=5, **edge)
+    _extra_lines(ax, one)
+    _legend(ax, one, leading)
+    _names(ax, one, leading)
+
+
+def _extra_lines(ax: Axes, one: Quantity) -> None:
+    """The records' trend, and the line with its break where there is one."""
+    record, found = one.record, one.breaks.found
+    if record is not None:
+        at = np.array([record.series.years.min(), record.last])
+        ax.plot(at, 10.0 ** record.at(at)[0], color=ORANGE, linewidth=1.3, zorder=3)
+    if found is not None:
+        series = one.headline.series
+        at = np.array([series.years.min(), *found.dates, series.years.max()])
+        ax.plot(at, 10.0 ** broken_line(series, found, at), color=GREEN, linewidth=1.5, zorder=3)
+
+
+def _legend(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
+    """What the colours are, with the doubling times, above the axes, where no model lies."""
+    trend, record, found = one.headline, one.record, one.breaks.found
+    lines = [(f"all models: doubling {_short(trend.doubling)}", BLUE)]
+    if record is not None:
+        until = dates.month(record.last)
+        lines.append((f"{record.version} (to {until}): doubling {_short(record.doubling)}", ORANGE))
+    elif leading.any():
+        lines.append(("record models", ORANGE))
+    if found is not None:
+        parts = ", ".join(_bare(part.doubling[0]) for part in found.segments)
+        lines.append(
+            (f"with {'a break' if len(found.dates) == 1 else 'two breaks'}: doubling {parts}", GREEN)
+        )
+    lines.append((f"bands ({trend.level:.0%}): inner of the trend, outer of a new model", MUTED))
+    columns = 2 if _inches(ax) > WIDE else 1
+    deep = -(-len(lines) // columns)
+    for rank, (words, colour) in enumerate(lines):
+        ax.annotate(
+            words, (rank // deep / columns, 1.0), xycoords="axes fraction", textcoords="offset points",
+            xytext=(0, 5 + 13 * (deep - 1 - rank % deep)), ha="left", va="bottom", fontsize=9, color=colour,
+        )  # fmt: skip
+
+
+def _bare(months: float) -> str:
+    """'4.3 mo', or 'none' where it does not grow."""
+    return f"{months:.1f} mo" if np.isfinite(months) else "none"
+
+
+def _inches(ax: Axes) -> float:
+    """Width of the axes."""
+    return float(ax.get_window_extent().width / ax.get_figure(root=True).dpi)  # type: ignore[union-attr]
+
+
+def _short(doubling: tuple[float, float, float]) -> str:
+    return months(*doubling).replace(" months", " mo")
+
+
+def _leading(one: Quantity, top: int = 1) -> NDArray[np.bool_]:
+    """[n] which of the headline's models are records, whether or not these have a trend."""
+    past = one.series
+    lead = leaders(past.logs, np.ones((1, len(past)), dtype=bool), top)[0]
+    return np.asarray(lead[past.within(one.headline.window)])
+
+
+def _names(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
+    """Records first, then those among the largest of their date, then those farthest from the line."""
+    series = one.headline.series
+    away = np.abs(one.headline.residuals)
+    order = np.lexsort((-away, ~_leading(one, LARGEST), ~leading)).tolist()
+    colours = [ORANGE if lead else INK for lead in leading]
+    most = NAMES_WIDE if _inches(ax) > WIDE else NAMES_NARROW
+    draw_names(ax, series.years, 10.0**series.logs, series.models, order, colours, most)
+
+
+def plot_doublings(ax: Axes, bars: Sequence[Bar], claimed: dict[str, tuple[float, float]]) -> None:
+    """Doubling times as dots with intervals on a logarithmic axis, by quantity; the claimed range shaded behind."""
+    finite = [v for bar in bars for v in (bar.value, bar.lo, bar.hi) if np.isfinite(v) and v > 0]
+    finite += [v for ends in claimed.values() for v in ends if np.isfinite(v) and v > 0]
+    lo, hi = float(min(finite)) / 1.15, float(min(max(finite), 1200.0)) * 1.25
+    axes.log_axis(ax, "x", lo, hi, lambda value: notation.plain(value, 2))
+    ax.grid(False, axis="y")
+    places = _places(bars, claimed)
+    ax.set_ylim(max(places) + (1.1 if claimed else 0.7), -0.9)
+    ax.set_yticks(places, [bar.label for bar in bars], fontsize=8.8)
+    ax.tick_params(axis="y", length=0)
+    for place, bar in zip(places, bars, strict=True):
+        _bar(ax, place, bar, hi)
+    for group in dict.fromkeys(bar.group for bar in bars):
+        mine = [place for place, bar in zip(places, bars, strict=True) if bar.group == group]
+        ax.annotate(
+            group, (0.0, mine[0] - 0.62), xycoords=ax.get_yaxis_transform(), xytext=(3, 0), textcoords="offset points",
+            va="center", fontsize=9.2, fontweight="bold",
+        )  # fmt: skip
+        if group in claimed:
+            begin, end = (float(np.clip(v, lo, hi)) for v in claimed[group])
+            ax.fill_betweenx(
+                [mine[0] - 0.35, mine[-1] + 0.4], begin, end, color=GREEN, alpha=BAND, linewidth=0
+            )
+            ax.annotate(
+                "claimed", (np.sqrt(begin * end), mine[-1] + 0.7), ha="center", va="center", color=GREEN, fontsize=8.8
+            )  # fmt: skip
+    ax.set_xlabel("Doubling time (months)")
+
+
+def _places(bars: Sequence[Bar], claimed: Collection[str]) -> list[float]:
+    """A row a bar, with room for a heading before each group, and for a word under one that is claimed of."""
+    found, at = [], 0.0
+    for before, bar in zip([None, *bars], bars, strict=False):
+        new = before is not None and bar.group != before.group
+        at += (2.7 if before and before.group in claimed else 2.0) if new else 1.0
+        found.append(at)
+    return [place - 0.6 for place in found]
+
+
+def _bar(ax: Axes, place: float, bar: Bar, right: float) -> None:
+    """A dot and its interval; an arrow at the edge where it has no end, which is where there may be no growth."""
+    if not np.isfinite(bar.lo):
+        ax.annotate(
+            "no growth", (right, place), xytext=(-4, 0), textcoords="offset points", ha="right", va="center",
+            color=bar.colour, fontsize=8.8,
+        )  # fmt: skip
+        return
+    begin, end = (min(v, right) for v in (bar.lo, bar.hi))
+    ax.plot([begin, end], [place, place], color=bar.colour, linewidth=1.6, zorder=3)
+    if not np.isfinite(bar.hi) or bar.hi > right:
+        ax.plot([right], [place], marker=">", color=bar.colour, markersize=6, clip_on=False, zorder=3)
+    if np.isfinite(bar.value) and bar.value <= right:
+        ax.plot([bar.value], [place], marker="o", color=bar.colour, markersize=5.5, zorder=4)
+
+
+def plot_calendar(ax: Axes, found: Calendar) -> None:
+    """Loss by year with its interval; after the last model of the trend on grey; the largest run's loss as a line."""
+    value, lo, hi = found.loss
+    _date_axis(ax, float(found.years[0]), float(found.years[-1]))
+    axes.log_axis(ax, "y", *axes.padded(found.loss[np.isfinite(found.loss)], 0.08, 0.12), axes.loss)
+    beyond = found.years[found.reach > 1]
+    if len(beyond):
+        _grey(ax, float(beyond[0]), float(found.years[-1]), "beyond the largest run", "left")
+    _grey(ax, found.trend.last, float(found.years[-1]), "after the last model")
+    ax.fill_between(found.years, lo, hi, color=BLUE, alpha=BAND, linewidth=0)
+    _line(ax, found.years, value, found.trend.last, BLUE)
+    ax.plot(found.years, value, linestyle="none", marker="o", markersize=4, color=BLUE)
+    every = max(1, len(found.years) // (6 if _inches(ax) > WIDE else 3))
+    for year, loss, reach in list(zip(found.years, value, found.reach, strict=True))[every // 2 : -1 : every]:
+        ax.annotate(
+            notation.times(float(reach)), (float(year), float(loss)), xytext=(0, 8),
+            textcoords="offset points", ha="center", fontsize=8.5, color=INK,
+        )  # fmt: skip
+    ax.set_ylabel("Loss (nats per token)")
+
+
+def _date_axis(ax: Axes, begin: float, end: float) -> None:
+    pad = 0.02 * (end - begin)
+    ax.set_xlim(begin - pad, end + (0 if end - begin else 0.1))
+    width = _inches(ax)
+    step = next(s for s in (1, 2, 5, 10, 20, 50) if (end - begin) / s <= max(width / 0.55, 2) or s == 50)
+    first = int(np.ceil(begin / step) * step)
+    ticks = list(range(first, int(np.floor(end)) + 1, step))
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.set_xlabel("Date of publication")
+    ax.grid(True, axis="x", color=axes.GRID, linewidth=0.7)
+
+
+def _grey(ax: Axes, begin: float, end: float, words: str = "extrapolated", side: str = "right") -> None:
+    """Shade dates at which nothing was measured, and say why; at their left end a line lower, for what begins there."""
+    if end <= begin:
+        return
+    ax.axvspan(begin, end, color=MUTED, alpha=0.09, linewidth=0, zorder=0)
+    left = side == "left"
+    ax.annotate(
+        words, (begin if left else end, 1.0), xycoords=ax.get_xaxis_transform(),
+        xytext=(3, -16) if left else (-3, -4), textcoords="offset points", ha=side, va="top", fontsize=8.5, color=MUTED,
+    )  # fmt: skip
+
+
+def _line(ax: Axes, x: Array, y: Array, last: float, colour: Any) -> None:
+    """Solid to the last model, dashed after it."""
+    known = x <= last
+    ax.plot(x[known], y[known], color=colour, linewidth=1.8, zorder=3)
+    after = x >= (x[known].max() if known.any() else last)
+    ax.plot(x[after], y[after], color=colour, linewidth=1.6, linestyle=DASHES, zorder=3)

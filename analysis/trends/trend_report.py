@@ -1,0 +1,142 @@
+"""The page of trends: the answer, the figures, the tables, how it was made; index.html and report.md of one text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis import notation
+from analysis.pages import to_html, to_markdown
+from analysis.pages.document import (
+    Answer,
+    Document,
+    Drawing,
+    Facts,
+    Heading,
+    Listing,
+    Note,
+    Paragraph,
+    Part,
+    Section,
+    Tiles,
+)
+from analysis.pages.drawing import save_figure, write_whole
+from analysis.trends import dates, trend_tables, words
+from analysis.trends.calendar import Calendar, wall_words
+from analysis.trends.calendar import words as calendar_words
+from analysis.trends.claims import RULE, SUPPORTED, UNDECIDED
+from analysis.trends.models import QUANTITIES
+from analysis.trends.trend_figures import figures
+
+if TYPE_CHECKING:
+    from analysis.trends.study import Study
+
+QUESTION = "How fast do language models grow?"
+TONES = {SUPPORTED: "identified", UNDECIDED: "bounded_above_only"}
+"""Colour of the answer's box by the verdict on the first claim."""
+
+
+def write(
+    found: Study, horizon: float, calendar: Calendar | None, folder: Path, source: str, command: str
+) -> Path:
+    """Write index.html, report.md and figures/ into the folder; returns the path of the page."""
+    drawn: list[Part] = []
+    for rank, figure in enumerate(figures(found, horizon, calendar), start=1):
+        wide, narrow = save_figure(figure, folder / "figures")
+        drawn.append(Drawing(figure.name, f"{rank}. {figure.title}", figure.caption, wide, narrow))
+    made = _document(found, horizon, calendar, drawn, source, command)
+    write_whole(folder / "report.md", to_markdown.document(made).encode())
+    write_whole(folder / "index.html", to_html.document(made).encode())
+    return folder / "index.html"
+
+
+def _document(
+    found: Study, horizon: float, calendar: Calendar | None, drawn: list[Part], source: str, command: str
+) -> Document:
+    sections = [
+        Section("figures", "figures", "Figures", drawn),
+        Section("versions", "versions", "Doubling times by version", _versions(found)),
+        Section("breaks", "breaks", "Breaks in the trend", _breaks(found)),
+        *([Section("claims", "claims", "Claims", _claims(found))] if found.judged else []),
+        *([Section("calendar", "loss by year", "Loss by year", _calendar(calendar))] if calendar else []),
+        Section("models", "models", "Models", [trend_tables.models(found)]),
+        Section("methods", "methods", "How it was made", _methods(found, horizon, source, command)),
+    ]
+    return Document(QUESTION, f"Trends of {source}", QUESTION, _lead(found), sections)
+
+
+def _lead(found: Study) -> list[Part]:
+    """Verdicts on claims, a sentence a quantity, and what the other versions say."""
+    lines = [line for one in found.judged for line in (words.claim_line(one), words.claim_rest(one))]
+    first, *others = [*lines, *map(words.headline, found.quantities)]
+    box: list[Part] = [Paragraph(first, "lead"), *map(Paragraph, others)]
+    for one in found.quantities:
+        said = " ".join(line for line in (words.record_line(one), words.break_line(one)) if line)
+        box.append(Paragraph(f"{QUANTITIES[one.name].capitalize()}: {said}"))
+    box += [Note(line) for line in words.notes(found)]
+    tone = TONES.get(found.judged[0].headline.verdict, "not_identified") if found.judged else "identified"
+    tiles = [
+        (f"{QUANTITIES[one.name].capitalize()}, doubling time", words.months(*one.headline.doubling))
+        for one in found.quantities
+    ]
+    return [Answer(tone, box), Tiles(tiles)]
+
+
+def _versions(found: Study) -> list[Part]:
+    parts: list[Part] = []
+    for one in found.quantities:
+        parts += [
+            Heading(QUANTITIES[one.name].capitalize()),
+            trend_tables.versions(one, found.asked.sampling.level),
+        ]
+        parts += [Note(f"{m.version}, {m.method}: none; {m.reason}.") for m in one.missing]
+    return [*parts, Note(words.CAVEAT)]
+
+
+def _breaks(found: Study) -> list[Part]:
+    note = (
+        "The line may bend at a date that is searched for. The F of the best date is held against the largest F of the "
+        "same search in series without a break, made from the residuals with a sign drawn for each organisation; a "
+        "second break is sought where the first is significant at 5 %. A level that jumps and then grows at the old "
+        "rate is not what this looks for."
+    )
+    said = [
+        Paragraph(f"{QUANTITIES[one.name].capitalize()}: {words.break_line(one)}") for one in found.quantities
+    ]
+    broken = any(one.breaks.found for one in found.quantities)
+    return [*said, *([trend_tables.segments(found)] if broken else []), Note(note)]
+
+
+def _claims(found: Study) -> list[Part]:
+    rule = f"Rule: {RULE}. The headline is all models by OLS, named before the numbers were seen."
+    return [
+        *(Paragraph(words.claim_line(one)) for one in found.judged),
+        trend_tables.claims(found),
+        Note(rule),
+    ]
+
+
+def _calendar(found: Calendar) -> list[Part]:
+    walls = [Paragraph(f"{line[0].upper()}{line[1:]}.") for line in wall_words(found)]
+    return [Paragraph(f"Told is {calendar_words(found)}."), *walls, trend_tables.by_year(found)]
+
+
+def _methods(found: Study, horizon: float, source: str, command: str) -> list[Part]:
+    sampling = found.asked.sampling
+    facts = [
+        ("Table", f"{source}, {found.table.rows} rows"),
+        ("Window", found.asked.window.words()),
+        (
+            "Line",
+            "base-10 logarithm on the date, by least squares (OLS) and by Huber's M-estimate (k = 1.345)",
+        ),
+        (
+            "Intervals",
+            f"{notation.percent(sampling.level)}; organisations (the one named first) resampled {sampling.replicates} "
+            f"times, seed {sampling.seed}; percentiles expanded by Student's t, its degrees of freedom the effective "
+            "number of clusters less one, since few large organisations make most of the models",
+        ),
+        ("Foretold to", dates.date(horizon).isoformat()),
+    ]
+    foretold = [Paragraph(words.foretold(one, horizon)) for one in found.quantities]
+    return [Facts("How it was made", facts), *foretold, Paragraph("Made again by:"), Listing([command])]

@@ -1,0 +1,143 @@
+"""The tables of the page of trends."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis import notation
+from analysis.pages.document import Table
+from analysis.pages.page import Cell, Column, number, span
+from analysis.trends import dates, words
+from analysis.trends.calendar import Calendar
+from analysis.trends.models import QUANTITIES
+from analysis.trends.study import Quantity, Study
+from analysis.trends.trend import Trend
+
+Row = list[Cell | object]
+
+
+def versions(one: Quantity, level: float) -> Table:
+    """A row a version and window of a quantity's trend."""
+    interval = f"{notation.percent(level)} interval"
+    columns = [
+        Column("Version", "label"), Column("Window", "label"), Column("Models"), Column("Organisations"),
+        Column("Doubling, months"), Column(interval), Column("Growth a year"), Column(interval),
+        Column("Spread about the line"),
+    ]  # fmt: skip
+    rows = [_version(trend) for trend in (*one.versions, *one.windows)]
+    return Table(f"{QUANTITIES[one.name].capitalize()} by version", columns, rows)
+
+
+def _version(trend: Trend) -> Row:
+    value, lo, hi = trend.doubling
+    factor, low, high = trend.growth
+    end = f"{hi:.1f}" if np.isfinite(hi) else "no end"
+    return [
+        f"{trend.version}, {trend.method}",
+        trend.window.words(),
+        number(len(trend.series), str(len(trend.series))),
+        number(trend.series.units, str(trend.series.units)),
+        number(value, f"{value:.1f}"),
+        Cell(f"{lo:.1f} to {end}", lo) if np.isfinite(lo) else "no growth",
+        number(factor, f"{notation.plain(factor)}×"),
+        span(low, high),
+        number(10**trend.spread, f"{notation.plain(10**trend.spread, 2)}×"),
+    ]
+
+
+def segments(found: Study) -> Table:
+    """A row a stretch between breaks that the test found."""
+    columns = [
+        Column("Quantity", "label"),
+        Column("Segment", "label"),
+        Column("Models"),
+        Column("Doubling", "label"),
+    ]
+    rows: list[Row] = [
+        [
+            QUANTITIES[one.name].capitalize(),
+            f"{dates.month(part.begin)} to {dates.month(part.end)}",
+            number(part.models, str(part.models)),
+            Cell(words.months(*part.doubling), part.doubling[0] if np.isfinite(part.doubling[0]) else None),
+        ]
+        for one in found.quantities
+        if one.breaks.found
+        for part in one.breaks.found.segments
+    ]
+    return Table("Segments", columns, rows)
+
+
+def claims(found: Study) -> Table:
+    """A row a claim and version."""
+    columns = [
+        Column("Claim", "words"), Column("Version", "label"), Column("Verdict", "label"), Column("Probability"),
+        Column("Doubling", "label"),
+    ]  # fmt: skip
+    rows: list[Row] = []
+    for one in found.judged:
+        rows += [
+            [
+                one.claim.text, words.label(a.trend), a.verdict, number(a.probability, words.chance(a.probability)),
+                words.months(*a.trend.doubling),
+            ]
+            for a in one.answers
+        ]  # fmt: skip
+        rows += [
+            [
+                one.claim.text, f"segment {dates.month(s.segment.begin)} to {dates.month(s.segment.end)}", s.verdict,
+                number(s.probability, words.chance(s.probability)), words.months(*s.segment.doubling),
+            ]
+            for s in one.stretches
+        ]  # fmt: skip
+    return Table("Claims by version", columns, rows)
+
+
+def by_year(found: Calendar) -> Table:
+    """A row a date: compute, loss, how far that is beyond the runs, and what ten times more is worth most of."""
+    interval = f"{notation.percent(found.level)} interval"
+    columns = [
+        Column("Date", "label"), Column("Compute, FLOPs"), Column(interval), Column("Loss, nats per token"),
+        Column(interval), Column("Times the largest run"),
+        *(Column(f"P({name} worth most)") for name in found.binding),
+    ]  # fmt: skip
+    rows: list[Row] = [
+        [
+            Cell(dates.date(year).isoformat() + (" (after the last model)" if found.beyond[i] else ""), year),
+            number(found.compute[0, i], notation.power(found.compute[0, i], 2)),
+            f"{notation.power(found.compute[1, i], 2)} to {notation.power(found.compute[2, i], 2)}",
+            number(found.loss[0, i], f"{found.loss[0, i]:.3f}"),
+            f"{found.loss[1, i]:.3f} to {found.loss[2, i]:.3f}",
+            number(found.reach[i], f"{notation.power(found.reach[i], 2)}×"),
+            *(number(weight[i], f"{weight[i]:.2f}") for weight in found.binding.values()),
+        ]
+        for i, year in enumerate(found.years.tolist())
+    ]
+    return Table("Loss by year", columns, rows)
+
+
+def models(found: Study) -> Table:
+    """A row a model of any trend, by date."""
+    columns = [Column("Model", "label"), Column("Organisation", "label"), Column("Date", "label")]
+    columns += [Column(QUANTITIES[one.name].capitalize()) for one in found.quantities]
+    rows: dict[tuple[float, str, str], dict[str, float]] = {}
+    for one in found.quantities:
+        series = one.headline.series
+        for year, model, made_by, log in zip(
+            series.years.tolist(), series.models, series.organizations, series.logs.tolist(), strict=True
+        ):
+            rows.setdefault((year, model, made_by), {})[one.name] = 10.0**log
+    body: list[Row] = []
+    for (year, model, made_by), values in sorted(rows.items()):
+        cells = [
+            number(values.get(one.name), _shown(one.name, values.get(one.name))) for one in found.quantities
+        ]
+        body.append(
+            [Cell(model, model), Cell(made_by, made_by), Cell(dates.date(year).isoformat(), year), *cells]
+        )
+    return Table("Models", columns, body, tall=True)
+
+
+def _shown(name: str, value: float | None) -> str:
+    if value is None:
+        return notation.MISSING
+    return notation.power(value, 3) if name == "compute" else notation.count(value)

@@ -1,0 +1,334 @@
+"""Walls where they are known: Hoffmann's law in closed form, dates that are logarithms, draws that count as weighed."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.errors import InputError
+from analysis.floor.combination import Candidate, Combination
+from analysis.frontier import Cost, Frontier, Paired
+from analysis.laws import Coupled, Hoffmann, Power, Shifted, Stretched
+from analysis.limit import Forecast, Track
+from analysis.walls import words
+from analysis.walls.sample import sample
+from analysis.walls.scenario import scenario
+from analysis.walls.stocked import Stocked, worth
+from analysis.walls.timeline import first_time, follow, when
+from analysis.walls.walls import walls
+
+TRUTH = Hoffmann(E=1.7, A=400.0, alpha=0.34, B=410.0, beta=0.28)
+AT_BEST = Frontier(TRUTH, Cost())
+SIX_N_D = Cost()
+LAWS_OF_BOTH = [
+    TRUTH,
+    Coupled(1.5, 3.0, 0.5, 1e7, 0.25, 0.5),
+    Shifted(1.7, 400.0, 1e6, 0.34, 410.0, 1e9, 0.28),
+    Stretched(1.5, 3.0, 2e10, 0.3, 4.0, 1e12, 0.25),
+]
+START, HORIZON = 2026.0, 2046.0
+SURE = {"stock": 1e14, "growth": 4, "compute": 1e23, "start": START, "horizon": HORIZON}
+
+
+def draws_of(law, size=3):
+    return type(law)(*(np.full(size, value) for value in law.as_dict().values()))
+
+
+def sure(law=TRUTH, size=3, largest=1e22, cost=SIX_N_D):
+    """A forecast by a law that is certain."""
+    return Forecast(Track("C", cost), law, draws_of(law, size), draws_of(law, 1), 0.9, (0.05, 0.95), largest)
+
+
+def unsure(size=400, spread=0.1, seed=0):
+    """A forecast by draws of a law whose exponents are not certain."""
+    rng = np.random.default_rng(seed)
+    law = Hoffmann(
+        1.7 + 0.05 * rng.standard_normal(size), np.full(size, 400.0), 0.34 * np.exp(spread * rng.standard_normal(size)),
+        np.full(size, 410.0), 0.28 * np.exp(spread * rng.standard_normal(size)),
+    )  # fmt: skip
+    return replace(sure(), replicates=law)
+
+
+def assumed(**changes):
+    return scenario(SURE | changes, compute=1e22, today=START)
+
+
+def passing(stock, law=TRUTH):
+    """Compute at which the best split of Hoffmann's law asks for so many tokens."""
+    frontier = Frontier(law, Cost())
+    return 1e23 * (stock / float(frontier.D_opt(1e23))) ** (1 / float(frontier.D_exponent))
+
+
+def test_tokens_are_worth_what_the_data_constrained_law_says():
+    # the first repeat at R = 1 / ln 2 is worth (1 - e^-ln 2) / ln 2 of a fresh pass
+    U, R = np.array(1e9), np.array(1 / np.log(2))
+    assert worth(np.array(2e9), U, R) == pytest.approx(1e9 * (1 + 0.5 / np.log(2)))
+    assert worth(np.array(5e8), U, R) == 5e8
+    assert worth(np.array(1e30), U, R) == pytest.approx(1e9 * (1 + 1 / np.log(2)))
+    assert worth(np.array(3e9), U, np.array(0.0)) == pytest.approx(1e9)  # no repeat is worth anything
+
+
+def test_the_data_wall_is_the_floor_and_the_data_term_of_all_that_the_stock_is_worth():
+    found = walls(sure(), assumed())["data"]
+    expected = 1.7 + 410 / (1e14 * 16.387756) ** 0.28
+    assert found["loss"] == pytest.approx(dict.fromkeys(("value", "lo", "hi"), expected), rel=1e-12)
+    assert found["worth"]["value"] == pytest.approx(1e14 * 16.387756)
+
+
+@pytest.mark.parametrize("law", LAWS_OF_BOTH, ids=lambda law: type(law).__name__)
+def test_no_compute_passes_the_data_wall_and_endless_compute_comes_to_it(law):
+    limited = Stocked(draws_of(law), Cost(), np.full(3, 1e12), np.full(3, 4.0))
+    C = np.tile(
+        np.geomspace(1e20, 1e36, 30), (3, 1)
+    )  # below, the best split of `Shifted` may be the search's end
+    losses = limited.split(C)[1]
+    assert (losses >= limited.wall[:, None] - 1e-12).all()
+    assert (np.diff(losses) <= 1e-12).all()
+    assert losses[:, -1] == pytest.approx(limited.wall, abs=2e-4)  # A / N^alpha of the N that 1e36 buys
+
+
+@pytest.mark.parametrize("law", LAWS_OF_BOTH, ids=lambda law: type(law).__name__)
+def test_the_best_split_under_a_stock_is_the_least_of_all_splits(law):
+    limited = Stocked(draws_of(law, 1), Cost(), np.array([1e11]), np.array([4.0]))
+    C = np.array([[1e25]])
+    tokens, loss = limited.split(C)
+    tried = np.geomspace(1e9, 1e15, 20001)
+    losses = Paired(draws_of(law, 1), Cost()).loss(
+        (1e25 / (6 * tried))[None], worth(tried, np.array(1e11), np.array(4.0))[None]
+    )
+    assert loss[0, 0] == pytest.approx(losses.min(), rel=1e-7)  # the grid's steps, at a flat minimum
+    assert tokens[0, 0] == pytest.approx(tried[losses.argmin()], rel=2e-3)  # steps of 7e-4
+    assert tokens[0, 0] > 1e11
+
+
+def test_a_stock_that_is_not_passed_changes_nothing():
+    limited = Stocked(draws_of(TRUTH), Cost(), np.full(3, 1e30), np.full(3, 4.0))
+    C = np.tile(np.geomspace(1e18, 1e26, 9), (3, 1))
+    tokens, loss = limited.split(C)
+    assert tokens == pytest.approx(np.tile(AT_BEST.D_opt(C[0]), (3, 1)), rel=1e-12)
+    assert loss == pytest.approx(np.tile(AT_BEST.L_opt(C[0]), (3, 1)), rel=1e-12)
+
+
+def test_draws_each_at_their_own_compute_are_the_frontiers_of_each():
+    law = Hoffmann(
+        np.array([1.7, 1.5]), np.full(2, 400.0), np.full(2, 0.34), np.full(2, 410.0), np.full(2, 0.28)
+    )
+    C = np.array([[1e20, 1e21], [1e22, 1e23]])
+    rows = [
+        Frontier(Hoffmann(E, 400.0, 0.34, 410.0, 0.28), Cost()).L_opt(c)
+        for E, c in zip((1.7, 1.5), C, strict=True)
+    ]
+    assert Paired(law, Cost()).L_opt(C) == pytest.approx(np.stack(rows), rel=1e-14)
+
+
+def test_the_stock_is_passed_where_the_frontier_reaches_it_and_on_that_date():
+    found = walls(sure(), assumed())
+    C = passing(1e14)
+    assert found["data"]["at"]["stock_passed"]["value"] == pytest.approx(
+        C, rel=1e-9
+    )  # halved to 1e-11 decades
+    assert found["data"]["extrapolation"]["stock_passed"] == pytest.approx(C / 1e22, rel=1e-9)
+    date = START + np.log(C / 1e23) / np.log(4)
+    told = found["dates"]["stock_passed"]
+    # compute and D_opt are powers, so the straight line between dates is exact
+    assert [told[name] for name in ("value", "lo", "hi")] == pytest.approx([date] * 3, abs=1e-8)
+    assert told["never"] == 0 and told["already"] == 0
+
+
+def test_repetition_is_exhausted_where_its_first_order_condition_says():
+    found = walls(sure(), assumed())["data"]["at"]["repetition_exhausted"]
+    # alpha A N^-alpha = beta B D'^-beta (D dD'/dD / D') at D = U (1 + R): dD'/dD = 1/e, D' = U (1 + R (1 - 1/e))
+    R, U = 15.387756, 1e14
+    D, fresh = U * (1 + R), U * (1 + R * (1 - np.exp(-1)))
+    steep = 0.28 * 410 * fresh**-0.28 * D * np.exp(-1) / fresh
+    N = (steep / (0.34 * 400)) ** (-1 / 0.34)
+    assert found["value"] == pytest.approx(6 * N * D, rel=1e-5)  # of golden sections at a flat minimum
+
+
+def test_growth_ends_at_the_budget_on_the_date_of_its_logarithm():
+    found = walls(sure(), assumed(budget=1e27))
+    date = START + np.log(1e4) / np.log(4)
+    assert found["dates"]["growth_ends"]["value"] == pytest.approx(date)
+    assert found["compute"]["C"]["value"] == pytest.approx(1e27)
+    assert found["compute"]["loss"]["value"] == pytest.approx(float(AT_BEST.L_opt(1e27)), rel=1e-12)
+    assert found["compute"]["extrapolation"] == pytest.approx(1e5)
+    assert found["compute"]["by"] == "the end of growth"
+
+
+def test_without_uncertainty_the_calendar_is_the_closed_form():
+    found = walls(sure(), assumed(stock=1e30))
+    for entry in found["calendar"]:
+        C = 1e23 * 4 ** (entry["date"] - START)
+        assert entry["C"]["value"] == pytest.approx(C)
+        expected = [float(AT_BEST.L_opt(C))] * 3
+        assert [entry["loss"][name] for name in ("value", "lo", "hi")] == pytest.approx(expected, rel=1e-12)
+        gain = float(AT_BEST.L_opt(C) - AT_BEST.L_opt(10 * C))
+        assert entry["gains"]["compute"]["value"] == pytest.approx(gain, rel=1e-9)
+        assert entry["gains"]["recipe"]["value"] == pytest.approx(gain, rel=1e-9)
+        assert entry["gains"]["data"]["value"] == 0
+
+
+def test_a_recipe_worth_ten_times_the_compute_gains_what_ten_times_the_compute_does():
+    found = walls(sure(), assumed(stock=1e30, budget=1e27))["recipe"]
+    for told in found["gains"]:
+        for name, C in (("start", 1e23), ("wall", 1e27)):
+            gain = float(AT_BEST.L_opt(C) - AT_BEST.L_opt(told["factor"] * C))
+            assert told[name]["value"] == pytest.approx(gain, rel=1e-9)
+    assert found["stock_worth"]["value"] == 1  # text that is not short is worth no compute
+
+
+def test_recipes_that_better_by_the_year_are_compute_that_grows_faster():
+    # growth of 2 with recipes of 2 a year is growth of 4, where text is plenty
+    plain = walls(sure(), assumed(stock=1e30))["calendar"]
+    bettered = walls(sure(), assumed(stock=1e30, growth=2, recipe=2))["calendar"]
+    assert [e["loss"]["value"] for e in bettered] == pytest.approx(
+        [e["loss"]["value"] for e in plain], rel=1e-9
+    )
+
+
+def test_a_recipe_that_makes_tokens_go_further_puts_off_the_end_of_the_stock():
+    dates = [
+        walls(sure(), assumed(recipe=3, recipe_on_data=share))["dates"]["stock_passed"]["value"]
+        for share in (0.0, 0.3)
+    ]
+    # D_opt(C r^t) = U r^(s t): t (b log 4 + b log 3 - s log 3) = b log(C_U / C)
+    b, log = float(AT_BEST.D_exponent), np.log(passing(1e14) / 1e23)
+    closed = [START + b * log / (b * np.log(12) - share * np.log(3)) for share in (0.0, 0.3)]
+    assert dates == pytest.approx(closed, abs=1e-8)
+
+
+def test_compute_is_worth_most_until_text_is():
+    found = walls(sure(), assumed(horizon=2060, stock=1e12))
+    first = found["dates"]["data_worth_most"]["value"]
+    for entry in found["calendar"]:
+        most = max(entry["binding"], key=entry["binding"].get)
+        assert sum(entry["binding"].values()) == pytest.approx(1)
+        if most != "none":
+            assert most == ("compute" if entry["date"] < first else "data")
+        gains = {name: entry["gains"][name]["value"] for name in ("compute", "data")}
+        assert (gains["data"] > gains["compute"]) == (entry["date"] > first)
+    assert found["calendar"][0]["binding"]["compute"] == 1
+    assert found["dates"]["stock_passed"]["value"] < first
+    assert "from" in words.worth_most(found)
+
+
+def test_a_wall_that_never_comes_is_told_as_never():
+    told = walls(sure(), assumed(stock=1e30))["dates"]["stock_passed"]
+    assert told == {"value": None, "lo": None, "hi": None, "never": 1.0, "already": 0.0}
+    assert walls(sure(), assumed(stock=1e10))["dates"]["stock_passed"]["already"] == 1
+
+
+def test_the_monte_carlo_is_the_same_for_the_same_seed_and_holds_no_infinity():
+    ranged = assumed(stock=[1e13, 1e15], growth=[3, 5], budget=[1e26, 1e29], recipe=[1.5, 3])
+    one, same, other = (walls(unsure(), ranged, seed=seed) for seed in (0, 0, 1))
+    text = json.dumps(one, allow_nan=False)
+    assert text == json.dumps(same) and text != json.dumps(other)
+    assert set(one) == set(
+        walls(sure(), assumed(growth=None, stock=None))
+    )  # keys are the same in every scenario
+
+
+def test_a_range_of_growth_is_a_range_of_dates():
+    found = walls(sure(size=2000), assumed(growth=[2, 8]))["dates"]["stock_passed"]
+    log = np.log(passing(1e14) / 1e23)
+    # from the fastest to the slowest; quantiles of 2000 draws of a hypercube
+    expected = [START + log / np.log(g) for g in (4, 8, 2)]
+    assert [found[name] for name in ("value", "lo", "hi")] == pytest.approx(expected, abs=0.05)
+
+
+def test_uncertain_laws_make_the_date_uncertain():
+    told = walls(unsure(), assumed())["dates"]["stock_passed"]
+    assert told["lo"] < told["value"] < (told["hi"] or HORIZON)
+
+
+def test_when_takes_compute_from_elsewhere():
+    dates = np.linspace(START, HORIZON, 11)
+    paths = np.array([[1e23], [1e24]]) * 4.0 ** (dates - START)
+    line = when(sure(size=10), assumed(), dates, paths, seed=3)
+    assert line.compute.shape == (10, 11) and line.weights.sum() == pytest.approx(1)
+    assert sorted(line.compute[:, 0]) == pytest.approx([1e23] * 5 + [1e24] * 5)  # each path as often
+    expected = np.unique(START + np.log(passing(1e14) / line.compute[:, 0]) / np.log(4))
+    assert np.unique(line.events["stock_passed"].round(6)) == pytest.approx(
+        np.unique(expected.round(6)), abs=1e-6
+    )
+    again = when(sure(size=10), assumed(), dates, paths, seed=3)
+    assert (again.loss == line.loss).all()
+
+
+def test_admissible_laws_count_by_their_weights():
+    class Boot:
+        """What of a bootstrap is used here."""
+
+        def __init__(self, law):
+            self.law = law
+
+    pair = (TRUTH, replace(TRUTH, B=820.0))
+    candidates = tuple(
+        Candidate(f"law {rank}", 1.0, None, Boot(draws_of(law, 5)), {}, error=0.0, weight=weight)
+        for rank, (law, weight) in enumerate(zip(pair, (0.8, 0.2), strict=True))
+    )
+    combined = Combination(candidates, 0.9, 0, 2.0, 2.1, ("law 0", "law 1"))
+    made = replace(sure(), combined=combined)
+    between = START + np.log(np.sqrt(passing(1e14) * passing(1e14, pair[1])) / 1e23) / np.log(4)
+    drawn = sample(assumed(), 5, 0)
+    dates = np.linspace(START, HORIZON, 41)
+    line = follow(made, drawn, dates, drawn.compute_at(dates))
+    # more is owed to data by the second law, so its best split asks for more and passes the stock earlier
+    assert line.weights @ (line.events["stock_passed"] < between) == pytest.approx(0.2)
+
+
+def test_a_law_of_compute_alone_has_a_compute_wall_and_says_why_no_other():
+    law = Power(1.7, 1000.0, 0.15)
+    made = sure(law, cost=None)
+    found = walls(made, assumed(budget=1e26))
+    assert found["data"] is None and "law in N and D" in found["data_missing"]
+    assert found["compute"]["loss"]["value"] == pytest.approx(float(law(x=1e26)))
+    assert set(found["calendar"][0]["gains"]) == {"compute", "recipe"}
+    assert set(found["dates"]) == {"growth_ends"}
+    assert any("law in N and D" in sentence for sentence in words.of_resources(found | {"caution": ""}))
+
+
+def test_a_fit_that_follows_another_column_is_refused():
+    made = replace(sure(Power(1.7, 1000.0, 0.15), cost=None), track=Track("D"))
+    with pytest.raises(InputError, match="follows D and not compute"):
+        walls(made, assumed())
+
+
+def test_without_a_stock_or_growth_it_says_what_is_missing():
+    found = walls(sure(), assumed(stock=None, growth=None))
+    assert found["data"] is None and "--stock" in found["data_missing"]
+    assert found["dates"] == {} and found["calendar"] == [] and found["dates_missing"]
+    assert found["compute"]["C"]["value"] == 1e23 and "does not grow" in found["compute"]["by"]
+    assert "No dates are told" in words.of_dates(found)[0]
+
+
+def test_a_stock_smaller_than_what_was_used_is_told():
+    found = walls(sure(), assumed(stock=1e10)) | {"tokens_used": 1e12, "caution": ""}
+    told = " ".join(words.of_resources(found) + words.of_dates(found))
+    assert "it is passed already" in told and "so at the start already" in told
+
+
+def test_laws_without_a_term_give_losses_all_the_same():
+    law = Hoffmann(
+        np.full(2, 1.7), np.array([400.0, 0.0]), np.full(2, 0.34), np.array([0.0, 410.0]), np.full(2, 0.28)
+    )
+    limited = Stocked(law, Cost(), np.full(2, 1e12), np.full(2, 4.0))
+    tokens, loss = limited.split(np.full((2, 1), 1e24))
+    assert loss[0, 0] == pytest.approx(1.7)  # nothing is owed to data: all compute into N
+    assert loss[1, 0] == pytest.approx(1.7 + 410 / 5e12**0.28, rel=1e-6)  # all of it into repeats
+    assert np.isfinite(tokens).all()
+
+
+@pytest.mark.parametrize(
+    ("signal", "date"),
+    [
+        ([-1, 1, 3], 0.5),
+        ([1, -1, 1], 0.0),
+        ([-1, -1, -1], np.inf),
+        ([-np.inf, 2, 3], 1.0),
+        ([-3, -1, 1], 1.5),
+    ],
+)
+def test_the_first_time_above_zero_lies_on_the_line_between_dates(signal, date):
+    assert first_time(np.array([0.0, 1.0, 2.0]), np.array([signal], dtype=float)) == [date]
