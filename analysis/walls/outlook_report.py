@@ -37,7 +37,7 @@ def walls(limit: Mapping[str, Any]) -> list[Part]:
         *(Paragraph(sentence) for sentence in words.of_resources(found)),
     ]
     if found["dates"]:
-        parts += [_dates(found), Paragraph(words.worth_most(found)), _worth(found)]
+        parts += [_dates(found), *(Paragraph(text) for text in _summary(found)), _worth(found)]
     else:
         parts.append(Paragraph(words.of_dates(found)[0]))
     note = (
@@ -46,6 +46,10 @@ def walls(limit: Mapping[str, Any]) -> list[Part]:
         "in which ten times more of it lowers the loss most, ties going to compute."
     )
     return [*parts, Paragraph(note)]
+
+
+def _summary(found: Mapping[str, Any]) -> list[str]:
+    return [*([words.first(found)] if found["first"] else []), words.worth_most(found)]
 
 
 def _needed(limit: Mapping[str, Any], needed: list[tuple[str, Mapping[str, Any]]]) -> Table:
