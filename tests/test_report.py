@@ -34,6 +34,7 @@ FIGURES = (
     "predicted_and_observed",
     "profile_of_floor",
     "extrapolation",
+    "fan",
 )
 
 

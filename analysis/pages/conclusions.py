@@ -35,7 +35,7 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> list[Part]:
 
 
 def outlook(found: Findings) -> list[Part]:
-    """Losses at more compute and, where there is a floor, the compute needed to come near it."""
+    """Losses at more compute."""
     limit, x = found.limit, found.forecast.track.x
     split = bool(found.forecast.track.cost)
     columns = [
@@ -56,10 +56,6 @@ def outlook(found: Findings) -> list[Part]:
         row += [_optional(claim.get(name), notation.count) for name in ("N_opt", "D_opt")] if split else []
         rows.append(row)
     parts: list[Part] = [Table("Loss expected beyond the data", columns, rows)]
-    if limit["distances"]:
-        parts.append(_distances(limit, x))
-    else:
-        parts.append(Paragraph(f"{limit['distances_missing'][0].upper()}{limit['distances_missing'][1:]}."))
     note = f"Intervals: {found.forecast.method}, {notation.percent(found.forecast.level)}."
     return [*parts, Paragraph(note)]
 
@@ -97,29 +93,6 @@ def _skipped(cut: Mapping[str, Any]) -> list[object]:
         f"{notation.times(cut['factor'])} the compute", str(cut["fitted"]), str(cut["held_out"]),
         *[MISSING] * 5, f"not tried: {cut['skipped']}",
     ]  # fmt: skip
-
-
-def _distances(limit: Mapping[str, Any], x: str) -> Table:
-    columns = [
-        Column("Within this share of the floor"),
-        Column(_unit(x)),
-        Column("Interval"),
-        Column("Beyond the largest run"),
-    ]
-    form = notation.power if x == "C" else notation.count
-    rows: list[list[object]] = []
-    for distance in limit["distances"]:
-        ends = [form(distance[end]) if distance[end] is not None else "never" for end in ("lo", "hi")]
-        reach = distance["extrapolation"]
-        rows.append(
-            [
-                number(distance["share"], notation.percent(distance["share"])),
-                _optional(distance[x], form),
-                Cell(f"{ends[0]} to {ends[1]}", distance["lo"]),
-                _optional(reach, notation.times),
-            ]
-        )
-    return Table("What it takes to come near the floor", columns, rows)
 
 
 def _optional(value: float | None, form: Any) -> Cell:
