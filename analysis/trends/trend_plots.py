@@ -37,6 +37,8 @@ WIDE = 6.0
 NAMES_WIDE, NAMES_NARROW = 26, 9
 LARGEST = 4
 """Models that are named first after the records: those that were so many largest at their date."""
+LONGEST = 120.0
+"""Months to which doubling times are shown at the most, where none is longer; intervals end in an arrow there."""
 DASHES = (0, (5, 3))
 
 
@@ -163,7 +165,9 @@ def plot_doublings(ax: Axes, bars: Sequence[Bar], claimed: dict[str, tuple[float
     """Doubling times as dots with intervals on a logarithmic axis, by quantity; the claimed range shaded behind."""
     finite = [v for bar in bars for v in (bar.value, bar.lo, bar.hi) if np.isfinite(v) and v > 0]
     finite += [v for ends in claimed.values() for v in ends if np.isfinite(v) and v > 0]
-    lo, hi = float(min(finite)) / 1.15, float(min(max(finite), 1200.0)) * 1.25
+    known = [bar.value for bar in bars if np.isfinite(bar.value)]
+    farthest = max(LONGEST, 1.2 * max(known, default=LONGEST))  # an interval may end after centuries
+    lo, hi = float(min(finite)) / 1.15, float(min(max(finite), farthest)) * 1.25
     axes.log_axis(ax, "x", lo, hi, lambda value: notation.plain(value, 2))
     ax.grid(False, axis="y")
     places = _places(bars, claimed)
@@ -234,6 +238,7 @@ def plot_calendar(ax: Axes, found: Calendar) -> None:
             notation.times(float(reach)), (float(year), float(loss)), xytext=(0, 8),
             textcoords="offset points", ha="center", fontsize=8.5, color=INK,
         )  # fmt: skip
+    ax.set_xlabel("Date")
     ax.set_ylabel("Loss (nats per token)")
 
 
