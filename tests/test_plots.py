@@ -18,7 +18,7 @@ from test_transfer import ladder
 
 from analysis import notation
 from analysis.errors import InputError
-from analysis.pages import axes, plots
+from analysis.pages import axes, plots, prediction_plots
 from analysis.pages.curves import read_curves, read_log
 from analysis.pages.predictions import Band, Predictions
 from analysis.rates import rate_plots
@@ -70,9 +70,9 @@ DRAWN = {
         ax, a_table(), [(2.5e5, a_band(1e4, 1e5)), (1e6, a_band(1e4, 1e5))]
     ),
     "budgets, no law of N and D": lambda ax: plots.plot_budgets(ax, a_table(), []),
-    "predictions": lambda ax: plots.plot_predictions(ax, made_predictions()),
-    "predictions, none held out": lambda ax: plots.plot_predictions(ax, made_predictions(0)),
-    "errors": lambda ax: plots.plot_errors(ax, made_predictions()),
+    "predictions": lambda ax: prediction_plots.plot_predictions(ax, made_predictions()),
+    "predictions, none held out": lambda ax: prediction_plots.plot_predictions(ax, made_predictions(0)),
+    "errors": lambda ax: prediction_plots.plot_errors(ax, made_predictions()),
     "profile": lambda ax: plots.plot_profile(ax, [0, 1, 2, 3], [2, 0.5, 0, 5], 0.7, 2.2, words="identified"),
     "profile without a lower end": lambda ax: plots.plot_profile(
         ax, [0, 1, 2], [0.1, 0, 9], math.nan, 1.1, words=""

@@ -199,6 +199,12 @@ def colour_scale(ax: Axes, name: str, lo: str, hi: str) -> None:
     inset.set_title(name, fontsize=8.5, pad=2, color=MUTED)
 
 
+def decade(ax: Axes) -> float:
+    """Points (1/72 inch) that a factor of 10 takes on the logarithmic x axis."""
+    lo, hi = ax.get_xlim()
+    return 72 * ax.get_window_extent().width / _dpi(ax) / float(np.log10(hi / lo))
+
+
 def _room(ax: Axes, which: str) -> int:
     """How many tick labels an axis has room for."""
     box = ax.get_window_extent()

@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis import notation
 from analysis.intervals.uncertainty import predict
-from analysis.pages import plots
+from analysis.pages import plots, prediction_plots
 from analysis.pages.answer import VERDICTS
 from analysis.pages.curves import Curve
 from analysis.pages.predictions import Band
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Draw = Callable[["Axes"], None]
 
+POINTS = 120
+"""Of a line with its interval: an interval is that of all replicates of all laws, point by point, which takes time."""
 MOST_BUDGETS = 6
 """Lines of the figure by budget; more budgets than that are shown by as many between the smallest and the largest."""
 
@@ -86,7 +88,7 @@ def budgets(found: Findings) -> Figure:
     lines = _lines(found) if {"N", "D"} == set(found.fit.columns.values()) else []
     caption = (
         "Dots are runs, coloured by training tokens D; where a line flattens, a larger model no longer pays without "
-        f"more tokens (shaded: {lines[0][1].words} of the law)."
+        f"more tokens (shaded: {lines[0][1].words} of the law; dotted where no run has about that D)."
         if lines
         else "Dots are runs, coloured by training tokens D; the fitted law, not being one of N and D, has no line here."
     )
@@ -109,9 +111,9 @@ def predictions(found: Findings) -> Figure:
         if held
         else f"Every run was seen by the fit, as there are too few to hold any out; bars: {level} prediction intervals."
     )
-    panels: tuple[Draw, ...] = (lambda ax: plots.plot_predictions(ax, made),)
+    panels: tuple[Draw, ...] = (lambda ax: prediction_plots.plot_predictions(ax, made),)
     if np.isfinite(made.compute).all():
-        panels = (*panels, lambda ax: plots.plot_errors(ax, made))
+        panels = (*panels, lambda ax: prediction_plots.plot_errors(ax, made))
     return Figure("predicted_and_observed", "Predicted against observed", caption, panels)
 
 
@@ -168,7 +170,7 @@ def _allowed(lo: float, hi: float) -> str:
 def _band(found: Findings, before: float, beyond: float) -> Band:
     """The track's loss from `before` times the smallest run to `beyond` times the largest."""
     smallest = float(found.fitted[found.forecast.track.x].min())
-    x = np.geomspace(before * smallest, beyond * found.forecast.largest, 240)
+    x = np.geomspace(before * smallest, beyond * found.forecast.largest, POINTS)
     return Band(x, *found.forecast.loss(x), found.forecast.level)
 
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from analysis import notation
-from analysis.pages.document import Facts, Table
+from analysis.pages.document import Facts, Note, Part, Table
 from analysis.pages.page import Cell, Column, number
 from analysis.pages.run_words import labels
 from analysis.requirements import label
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from analysis.pages.findings import Findings
     from analysis.source import Source
 
+MOST_ROWS = 2000
+"""Of the table on the page, which is to stay small enough for a phone."""
 HEADINGS = {"N": "N", "D": "D", "C": "C (FLOPs)", "L": "L (nats per token)", "bpb": "Bits per byte"}
 FORMS = {"N": notation.count, "D": notation.count, "C": notation.power}
 
 
-def runs(source: Source, found: Findings | None) -> Table:
-    """Every row of the table, those that were not fitted with their reason; sortable."""
-    frame = source.table
+def runs(source: Source, found: Findings | None) -> list[Part]:
+    """Every row of the table, those that were not fitted with their reason; of a long table its first rows."""
+    frame = source.table.head(MOST_ROWS)
     reasons = _reasons(source, found)
     off = {} if found is None else dict(zip(found.fitted.index, found.residuals.tolist(), strict=True))
     shown = [name for name in HEADINGS if name in frame.columns and not frame[name].isna().all()]
@@ -34,7 +36,12 @@ def runs(source: Source, found: Findings | None) -> Table:
         rows.append([*cells, Cell(reasons[index] or "yes", reasons[index] or "yes")])
     columns.append(Column("In the fit", "words"))
     dim = [bool(reasons[index]) for index in frame.index]
-    return Table("Runs", columns, rows, dim=dim, tall=True)
+    made: list[Part] = [Table("Runs", columns, rows, dim=dim, tall=True)]
+    if len(source.table) > MOST_ROWS:
+        made.append(
+            Note(f"These are the first {MOST_ROWS} of {len(source.table)} rows; the file below has all.")
+        )
+    return made
 
 
 def cost(source: Source) -> Facts:

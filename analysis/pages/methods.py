@@ -36,8 +36,9 @@ def section(
     source: Source, found: Findings | None, commands: Sequence[str], files: Sequence[Download]
 ) -> list[Part]:
     """How it was analysed, what the letters mean, what it was made from and with, and how to make it again."""
+    analysed: list[Part] = [Heading("Analysis"), Facts("Analysis", _analysis(found))] if found else []
     return [
-        *([Heading("Analysis"), Facts("Analysis", _analysis(found))] if found else []),
+        *analysed,
         Heading("Conventions"),
         conventions(source, found),
         Heading("Provenance"),
@@ -45,7 +46,9 @@ def section(
         Paragraph("Made again by:"),
         Listing(commands),
         Heading("Data"),
-        Paragraph("These files are in the page itself and can be saved from it, without a network."),
+        Paragraph(
+            "Saved from the page itself, without a network, where a file is small enough for it to carry."
+        ),
         Downloads(files),
     ]
 

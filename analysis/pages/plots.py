@@ -13,7 +13,7 @@ from analysis.pages import axes, run_words
 from analysis.pages.axes import BAND, BLUE, GREEN, INK, MUTED, ORANGE, SKY, Shades
 from analysis.pages.curves import Curve
 from analysis.pages.hover import tell
-from analysis.pages.predictions import Band, Predictions
+from analysis.pages.predictions import Band
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+MOST_MARKS = 2000
+"""Runs that are drawn one by one."""
 MOST_SIZES = 8
 """Sizes that are labelled one by one; more of them get a scale of shades."""
-LONGEST_BAR = 1.6
-"""Bars that reach further than this factor from every loss run out of the axes, which would show nothing else."""
 COMPUTE, LOSS = "Training compute C (FLOPs)", "Held-out loss (nats per token)"
 
 
@@ -55,7 +55,7 @@ def plot_compute(
         )
         reach.append(curve.loss[curve.compute >= span[0]])
     colours = sizes.each(table["N"]) if "N" in table else BLUE
-    ax.scatter(table["C"], table["L"], c=colours, s=26, edgecolor="white", linewidth=0.6, zorder=4)
+    ax.scatter(table["C"], table["L"], c=colours, **_marks(table))
     tell(ax, table["C"], table["L"], run_words.values(table))
     if left_out is not None:
         tell(
@@ -92,11 +92,13 @@ def plot_budgets(ax: Axes, table: pd.DataFrame, lines: Sequence[tuple[float, Ban
     ]
     axes.log_axis(ax, "x", *axes.padded(table["N"], 0.06, 0.24 if lines else 0.06), notation.count)
     axes.log_axis(ax, "y", *axes.padded(np.concatenate([losses, *ends]), 0.05, 0.05), axes.loss)
-    for budget, band in lines:
-        _draw_band(ax, band, budgets(budget))
-    ax.scatter(
-        table["N"], table["L"], c=budgets.each(table["D"]), s=26, edgecolor="white", linewidth=0.6, zorder=4
-    )
+    ranks = _nearest([d for d, _ in lines], table["D"]) if lines else np.zeros(len(table))
+    for rank, (budget, band) in enumerate(lines):
+        ax.plot(band.x, band.value, color=budgets(budget), linewidth=1.0, linestyle=(0, (1, 2)), zorder=2)
+        sizes = np.asarray(table["N"])[ranks == rank]
+        seen = band.between(sizes.min(), sizes.max()) if len(sizes) else band.between(1, 0)
+        _draw_band(ax, band, budgets(budget), solid=seen)
+    ax.scatter(table["N"], table["L"], c=budgets.each(table["D"]), **_marks(table))
     tell(ax, table["N"], table["L"], run_words.values(table))
     entries = [(float(band.value[-1]), notation.count(d), budgets(d)) for d, band in lines]
     if entries:
@@ -107,47 +109,6 @@ def plot_budgets(ax: Axes, table: pd.DataFrame, lines: Sequence[tuple[float, Ban
         axes.colour_scale(ax, "tokens D", *(notation.count(v) for v in budgets.values[[0, -1]]))
     ax.set_xlabel("Parameters N (count)")
     ax.set_ylabel(LOSS)
-
-
-def plot_predictions(ax: Axes, made: Predictions) -> None:
-    """Predicted against observed loss; a perfect prediction lies on the line."""
-    ends = np.clip([made.lo, made.hi], made.observed.min() / LONGEST_BAR, made.observed.max() * LONGEST_BAR)
-    limits = axes.padded([*made.observed, *made.predicted, *ends.ravel()], 0.04, 0.04)
-    axes.log_axis(ax, "x", *limits, axes.loss)
-    axes.log_axis(ax, "y", *limits, axes.loss)
-    ax.plot(limits, limits, color=MUTED, linewidth=0.9)
-    ax.annotate(
-        "predicted = observed ", (0.97, 0.97), xycoords="axes fraction", xytext=(-14, -2), textcoords="offset points",
-        ha="right", va="top", fontsize=9, color=MUTED,
-    )  # fmt: skip
-    _draw_predictions(ax, made, made.observed, (made.predicted, made.lo, made.hi))
-    fitted, held = int((~made.held_out).sum()), int(made.held_out.sum())
-    ax.text(0.04, 0.97, f"● {fitted} runs fitted", color=BLUE, transform=ax.transAxes, va="top", fontsize=9)
-    if held:
-        words = f"◆ {held} larger {'run' if held == 1 else 'runs'}, held out"
-        ax.text(0.04, 0.91, words, color=ORANGE, transform=ax.transAxes, va="top", fontsize=9)
-    ax.set_xlabel("Observed loss (nats per token)")
-    ax.set_ylabel("Predicted loss (nats per token)")
-
-
-def plot_errors(ax: Axes, made: Predictions) -> None:
-    """How far predictions lie from the observed losses, in per cent, against compute; the cut divides the runs."""
-    axes.log_axis(ax, "x", *axes.padded(made.compute, 0.06, 0.12), axes.compute, spacious=True)
-    ax.axhline(0, color=MUTED, linewidth=0.9)
-    relative = [100 * (values / made.observed - 1) for values in (made.predicted, made.lo, made.hi)]
-    _draw_predictions(ax, made, made.compute, relative)
-    longest = max(100 * (LONGEST_BAR - 1), 1.5 * float(np.abs(relative[0]).max()))
-    low, high = max(ax.get_ylim()[0], -longest), min(ax.get_ylim()[1], longest)
-    ax.set_ylim(low, high)
-    if made.held_out.any():
-        ax.set_ylim(low, high + 0.14 * (high - low))
-        ax.axvline(made.cut, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        for words, side in (("fitted ", "right"), (" held out", "left")):
-            ax.annotate(
-                words, (made.cut, 0.99), xycoords=ax.get_xaxis_transform(), ha=side, va="top", fontsize=9, color=MUTED
-            )  # fmt: skip
-    ax.set_xlabel(COMPUTE)
-    ax.set_ylabel("Prediction minus observation (%)")
 
 
 def plot_profile(
@@ -190,7 +151,10 @@ def plot_profile(
         "threshold", (1.0, 1.0), xycoords=ax.get_yaxis_transform(), xytext=(-3, 4), textcoords="offset points",
         ha="right", color=ORANGE, fontsize=9, bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1},
     )  # fmt: skip
-    ax.text(0.5, 0.99, words, transform=ax.transAxes, ha="center", va="top", fontsize=9.5)
+    ax.text(
+        0.5, 0.99, words, transform=ax.transAxes, ha="center", va="top", fontsize=9.5,
+        bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1},
+    )  # fmt: skip
     ax.grid(True, axis="x", color=axes.GRID, linewidth=0.7)
     ax.set_xlabel("Floor E held at (nats per token)")
     ax.set_ylabel("Rise of the objective (threshold = 1)")
@@ -213,7 +177,7 @@ def plot_extrapolation(
     reach = np.concatenate([np.asarray(table["L"]), band.lo, band.hi, floor[1:] if floor else ()])
     axes.log_axis(ax, "y", *axes.padded(reach[reach > 0], 0.05, 0.12), axes.loss)
     ax.axvspan(largest, float(band.x[-1]), color=MUTED, alpha=0.09, linewidth=0)
-    ax.scatter(table[x], table["L"], s=18, color=BLUE, edgecolor="white", linewidth=0.5, zorder=4)
+    ax.scatter(table[x], table["L"], color=BLUE, **_marks(table) | {"s": 18})
     tell(ax, table[x], table["L"], run_words.values(table))
     if floor is not None:
         ax.axhspan(floor[1], floor[2], color=GREEN, alpha=BAND, linewidth=0)
@@ -224,10 +188,15 @@ def plot_extrapolation(
         )  # fmt: skip
     _draw_band(ax, band, INK)
     told = f"black line: the fitted law\nshaded: its {band.words}"
-    ax.text(0.03, 0.03, told, transform=ax.transAxes, fontsize=9, va="bottom")
+    ax.text(
+        0.97, 0.91, told, transform=ax.transAxes, fontsize=9, ha="right", va="top",
+        bbox={"facecolor": "white", "alpha": 0.6, "linewidth": 0, "pad": 1},
+    )  # fmt: skip
     for factor in (1, 10, 100, 1000):
         if largest * factor <= band.x[-1] * 1.001:
             ax.axvline(largest * factor, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
+    for factor in (1, 10, 100, 1000) if axes.decade(ax) > 36 else (1, 1000):
+        if largest * factor <= band.x[-1] * 1.001:
             ax.annotate(
                 "largest run" if factor == 1 else f"{factor:,}×", (largest * factor, 1.0),
                 xycoords=ax.get_xaxis_transform(), xytext=(-3, -3), textcoords="offset points",
@@ -237,22 +206,28 @@ def plot_extrapolation(
     ax.set_ylabel(LOSS)
 
 
-def _draw_band(ax: Axes, band: Band, colour: Any) -> None:
+def _draw_band(ax: Axes, band: Band, colour: Any, solid: Band | None = None) -> None:
+    """A line with its interval; the line is drawn along `solid` alone where that is given."""
+    line = solid or band
     ax.fill_between(band.x, band.lo, band.hi, color=colour, alpha=BAND, linewidth=0, zorder=1)
-    ax.plot(band.x, band.value, color=colour, linewidth=1.6, zorder=3)
+    ax.plot(line.x, line.value, color=colour, linewidth=1.6, zorder=3)
 
 
-def _draw_predictions(ax: Axes, made: Predictions, x: Array, lines: Sequence[Array]) -> None:
-    y, lo, hi = lines
-    tell(ax, x, y, made.words or [""] * len(x))
-    many = len(x) > 60
-    for mask, colour, marker in ((~made.held_out, BLUE, "o"), (made.held_out, ORANGE, "D")):
-        bars = np.maximum(np.stack([y - lo, hi - y])[:, mask], 0.0)
-        strength = 0.3 if many and colour == BLUE else 0.8
-        ax.errorbar(x[mask], y[mask], yerr=bars, fmt="none", ecolor=colour, elinewidth=0.8, alpha=strength)
-        ax.plot(
-            x[mask], y[mask], linestyle="none", marker=marker, color=colour, markersize=3 if many else 4.5
-        )
+def _marks(table: pd.DataFrame) -> dict[str, Any]:
+    """How runs are marked; as an image where there are so many that single marks would weigh megabytes."""
+    return {
+        "s": 26,
+        "edgecolor": "white",
+        "linewidth": 0.6,
+        "zorder": 4,
+        "rasterized": len(table) > MOST_MARKS,
+    }
+
+
+def _nearest(budgets: Sequence[float], tokens: ArrayLike) -> NDArray[np.intp]:
+    """Which of the budgets each run's tokens are nearest to, as a ratio."""
+    apart = np.abs(np.log(np.asarray(tokens, dtype=np.float64))[:, None] - np.log(budgets))
+    return np.argmin(apart, axis=1)
 
 
 def _window(values: Array, rise: Array, ceiling: float) -> tuple[float, float]:

@@ -175,7 +175,7 @@ def _sections(job: Job, found: Findings | None, rates: Sequence[Series]) -> list
         *(_conclusions(found) if found else []),
         *([Section("choices", "the analyst's choices", "The analyst's choices", choices)] if choices else []),
         *([Section("rates", "learning rates", "Learning rates", tried)] if rates else []),
-        Section("runs", "runs", "Runs", [inventory.runs(source, found)]),
+        Section("runs", "runs", "Runs", inventory.runs(source, found)),
         Section("cost", "cost", "Cost", [inventory.cost(source)]),
         Section("methods", "methods and data", "Methods and data", made),
     ]

@@ -56,7 +56,8 @@ def part(one: doc.Part) -> str:
         case doc.Bullets(items):
             return "\n".join(f"- {block(item)}" for item in items)
         case doc.Details(summary, inner):
-            return f"<details><summary>{html.escape(summary)}</summary>\n\n{parts(inner)}\n\n</details>"
+            head = html.escape(" ".join(summary.split()))
+            return f"<details><summary>{head}</summary>\n\n{parts(inner)}\n\n</details>"
         case doc.Tiles(pairs):
             return "\n".join(f"- {block(name)}: **{block(value)}**" for name, value in pairs)
         case doc.Answer(_, inner):
