@@ -359,4 +359,5 @@ def _walls(fit: Fit, made: Forecast, scenario: Scenario | None) -> dict[str, Any
     used = fit.data_span.get("D", (0.0, 0.0))[1]
     identified = fit.identification["verdict"] == "identified"
     caution = "" if identified else NO_FLOOR
-    return found | {"tokens_used": used or None, "caution": caution}
+    floor = _floor(fit.identification, made.level) if identified else None
+    return found | {"tokens_used": used or None, "floor": floor, "caution": caution}

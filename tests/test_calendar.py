@@ -103,7 +103,7 @@ def test_the_verb_joins_a_fit_and_a_stock(fitted, tmp_path, capsys):
     assert main(["trends", str(table), *options, "2028-01-01", "--out", str(tmp_path / "out")]) == 0
     assert "Loss by year" in capsys.readouterr().out
     content = json.loads((tmp_path / "out" / "trends.json").read_text())["calendar"]
-    assert content["years"][-1]["date"] == "2028-01-01" and content["scenario"]["stock"] == [1e10]
+    assert content["years"][-1]["date"] == "2028-01-01" and content["scenario"]["stock"] == 1e10
     assert set(content["walls"]) == {"stock_passed", "repetition_exhausted", "data_worth_most"}
     assert "loss_by_year" in (tmp_path / "out" / "report" / "report.md").read_text()
     assert before == {

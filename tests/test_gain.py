@@ -119,6 +119,9 @@ def test_a_base_that_ends_at_a_high_floor_is_told_in_words():
     last = made["points"][-1]
     assert last["endless"]
     assert last["gain"] == {"value": None, "lo": None, "hi": None}
+    at = Frontier(BASE, Cost()).L_opt
+    assert at(made["passing"]["lo"]) > 2.4 > at(made["passing"]["hi"])
+    assert "below the base's fitted floor, and no compute makes up for it" in told
     assert "endless" in told
     assert "100\N{NO-BREAK SPACE}%" in told
 

@@ -168,6 +168,23 @@ def test_a_quality_by_compute_is_that_of_the_best_model_it_trains(table, capsys)
     assert content["target"]["loss"]["lo"] < content["target"]["loss"]["hi"]
 
 
+def test_a_loss_that_most_draws_cannot_reach_is_refused(table, capsys, monkeypatch):
+    monkeypatch.setattr("analysis.serving.served.MOST", -1.0)
+    assert serve(table, "--loss", "2.2") == 2
+    assert "no model can be named" in capsys.readouterr().err
+
+
+def test_runs_that_identify_no_floor_say_so(tmp_path, capsys):
+    """Losses of a law without one; at this seed its fit's E is 0."""
+    rng = np.random.default_rng(2)
+    N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e7, 3e9, 6), np.geomspace(1e9, 3e11, 6)))
+    L = Hoffmann(0.0, 20.0, 0.1, 30.0, 0.15)(N=N, D=D) * np.exp(0.01 * rng.standard_normal(36))
+    pd.DataFrame({"N": N, "D": D, "L": L}).to_csv(tmp_path / "t.csv", index=False)
+    assert serve(tmp_path / "t.csv", "--C", "1e21", "--admit", "hoffmann") == 0
+    told = capsys.readouterr().out
+    assert "identify no floor (E rests at 0)" in told
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

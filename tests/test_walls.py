@@ -213,6 +213,18 @@ def test_compute_is_worth_most_until_text_is():
     assert "from" in words.worth_most(found)
 
 
+def test_which_wall_comes_first_is_told_by_shares_of_draws():
+    told = walls(sure(size=200), assumed(horizon=2080, stock=1e12, until=[2026.5, 2036.5]))
+    text = walls(sure(), assumed(horizon=2080, stock=1e12))["dates"]["data_worth_most"]["value"]
+    first = told["first"]
+    # growth that ends before text is worth most keeps it from ever being: its end is uniform over ten years; dates
+    # are 1.35 years apart, and the line between two misses by less than half of that where growth ends between them
+    assert first["compute"] == pytest.approx((text - 2026.5) / 10, abs=0.065)
+    assert first["compute"] + first["data"] == pytest.approx(1) and first["neither"] == 0
+    assert first["date"]["hi"] == pytest.approx(text, abs=0.65)
+    assert f"{words.chance(first['data'])}, and neither" in words.first(told)
+
+
 def test_a_wall_that_never_comes_is_told_as_never():
     told = walls(sure(), assumed(stock=1e30))["dates"]["stock_passed"]
     assert told == {"value": None, "lo": None, "hi": None, "never": 1.0, "already": 0.0}
@@ -221,7 +233,7 @@ def test_a_wall_that_never_comes_is_told_as_never():
 
 def test_the_monte_carlo_is_the_same_for_the_same_seed_and_holds_no_infinity():
     ranged = assumed(stock=[1e13, 1e15], growth=[3, 5], budget=[1e26, 1e29], recipe=[1.5, 3])
-    one, same, other = (walls(unsure(), ranged, seed=seed) for seed in (0, 0, 1))
+    one, same, other = (walls(unsure(100), ranged, seed=seed) for seed in (0, 0, 1))
     text = json.dumps(one, allow_nan=False)
     assert text == json.dumps(same) and text != json.dumps(other)
     assert set(one) == set(
@@ -230,11 +242,11 @@ def test_the_monte_carlo_is_the_same_for_the_same_seed_and_holds_no_infinity():
 
 
 def test_a_range_of_growth_is_a_range_of_dates():
-    found = walls(sure(size=2000), assumed(growth=[2, 8]))["dates"]["stock_passed"]
+    found = walls(sure(size=400), assumed(growth=[2, 8]))["dates"]["stock_passed"]
     log = np.log(passing(1e14) / 1e23)
-    # from the fastest to the slowest; quantiles of 2000 draws of a hypercube
+    # from the fastest to the slowest; next to its 5 % end a draw in 400 is 1.5 % of the logarithm of growth, 0.18 years
     expected = [START + log / np.log(g) for g in (4, 8, 2)]
-    assert [found[name] for name in ("value", "lo", "hi")] == pytest.approx(expected, abs=0.05)
+    assert [found[name] for name in ("value", "lo", "hi")] == pytest.approx(expected, abs=0.2)
 
 
 def test_uncertain_laws_make_the_date_uncertain():
@@ -286,7 +298,10 @@ def test_a_law_of_compute_alone_has_a_compute_wall_and_says_why_no_other():
     assert found["compute"]["loss"]["value"] == pytest.approx(float(law(x=1e26)))
     assert set(found["calendar"][0]["gains"]) == {"compute", "recipe"}
     assert set(found["dates"]) == {"growth_ends"}
-    assert any("law in N and D" in sentence for sentence in words.of_resources(found | {"caution": ""}))
+    assert any(
+        "law in N and D" in sentence
+        for sentence in words.of_resources(found | {"caution": "", "floor": None})
+    )
 
 
 def test_a_fit_that_follows_another_column_is_refused():
@@ -304,9 +319,9 @@ def test_without_a_stock_or_growth_it_says_what_is_missing():
 
 
 def test_a_stock_smaller_than_what_was_used_is_told():
-    found = walls(sure(), assumed(stock=1e10)) | {"tokens_used": 1e12, "caution": ""}
+    found = walls(sure(), assumed(stock=1e10)) | {"tokens_used": 1e12, "caution": "", "floor": None}
     told = " ".join(words.of_resources(found) + words.of_dates(found))
-    assert "it is passed already" in told and "so at the start already" in told
+    assert "trained on 1T tokens already" in told and "so at the start already" in told
 
 
 def test_laws_without_a_term_give_losses_all_the_same():

@@ -21,10 +21,12 @@ from analysis.recipes.verdict import verdict
 
 Array = NDArray[np.float64]
 
-CURVE = 61
+CURVE = 121
 """Computes of the figure."""
 BEYOND = (10.0, 100.0)
 """Multiples of the candidate's largest run at which a gain is told where no compute is asked for."""
+MEANT = 1e4
+"""Multiples of the candidate's largest run within which the end of the base is told."""
 INSIDE = 3
 """Computes inside the runs at which it is told as well."""
 
@@ -35,17 +37,19 @@ def compared(
     of: Comparison,
     *,
     at: Sequence[float] = (),
+    names: tuple[str, str] = ("base", "candidate"),
     others: Sequence[tuple[Recipe, Recipe]] = (),
     seed: int = 0,
     replicates: int = 199,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Everything that is said of the two. Where the losses are not comparable there is no gain, only each side's law
-    and whether the exponents differ. `others` are both sides under other laws, for the gain that these give."""
+    and whether the exponents differ. `names` are what the two are called in table and figure, `others` both
+    sides under other laws, for the gain that these give."""
     points = _asked(at)
     found = {
-        "base": _side(base),
-        "candidate": _side(candidate),
+        "base": {"label": names[0], **_side(base)},
+        "candidate": {"label": names[1], **_side(candidate)},
         "comparable": of.comparable,
         "against": list(of.against),
         "consent": of.consent,
@@ -65,6 +69,7 @@ def compared(
         "inside": list(inside) if inside else None,
         "headline": told(base, candidate, [headline])[0],
         "points": told(base, candidate, points),
+        "passing": _passing(base, candidate),
         "curve": told(base, candidate, _grid(base, candidate, points)),
         "frontiers": {side.name: _frontier(side, points) for side in (base, candidate)},
         "measured": made.as_list() if (made := measured(base, candidate, seed)) else [],
@@ -133,6 +138,16 @@ def _frontier(side: Recipe, points: Sequence[float]) -> dict[str, Any]:
     return {"C": C.tolist(), "L": loss.tolist(), "lo": lo.tolist(), "hi": hi.tolist(), "runs": runs}
 
 
+def _passing(base: Recipe, candidate: Recipe) -> dict[str, Any] | None:
+    """Where the candidate passes the base's floor; None where that is so far beyond the runs that it means nothing."""
+    value, draws = equivalent.passing(base, candidate)
+    largest = candidate.span[1]
+    if not value[0] <= MEANT * largest:
+        return None
+    lo, hi = (_finite(float(end[0])) for end in equivalent.ends(draws, base, candidate))
+    return {"C": float(value[0]), "lo": lo, "hi": hi, "extrapolation": float(value[0]) / largest}
+
+
 def _inside(base: Recipe, candidate: Recipe) -> tuple[float, float] | None:
     """The computes of the candidate at which both recipes' runs reach; None where there are none."""
     C = np.geomspace(*candidate.span, 400)
@@ -160,7 +175,12 @@ def _asked(at: Sequence[float]) -> list[float]:
 def _notes(base: Recipe, candidate: Recipe) -> list[str]:
     told = [f"{side.name}: {side.boot.note}" for side in (base, candidate) if side.boot.note]
     for side in (base, candidate):
-        if side.fit.status != "converged":
+        if side.fit.params["E"] <= 0:
+            told.append(
+                f"{side.name}: its runs identify no floor (E rests at 0): what is said beyond them holds if "
+                "there is none"
+            )
+        elif side.fit.status != "converged":
             told.append(f"{side.name}: the fit is {side.fit.status.replace('_', ' ')}")
         error = 0.0 if side.track.cost is None else side.track.cost.largest_error
         if error > 0.1:

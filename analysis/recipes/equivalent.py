@@ -69,6 +69,17 @@ def compute_for(recipe: Recipe, law: Law, loss: Array) -> Array:
     return np.where(split[:, None], np.where(target > 0, found, np.inf), np.nan)
 
 
+def passing(base: Recipe, candidate: Recipe) -> tuple[Array, Array]:
+    """The compute at which the candidate's loss falls below the base's floor, [1] and of every draw [R, 1]: beyond it
+    no compute makes up for the base. Infinite where that is never."""
+
+    def at(base_law: Law, law: Law) -> Array:
+        floor = np.atleast_1d(np.asarray(base_law.as_dict()["E"], dtype=np.float64))
+        return compute_for(candidate, law, floor[:, None])
+
+    return at(base.law, candidate.law)[0], at(base.draws, candidate.draws)
+
+
 def ends(values: Array, base: Recipe, candidate: Recipe) -> tuple[Array, Array]:
     """The ends [k] of the interval of draws [R, k]: expanded percentiles, by the fewer units and the larger stretch of
     the two bootstraps. An end is infinite where so many draws are; draws that are NaN do not count."""

@@ -25,6 +25,7 @@ def gain(
     candidate: Annotated[Path, tyro.conf.Positional],
     options: Annotated[Options, tyro.conf.arg(name="")],
     at: tuple[float, ...] = (),
+    names: tuple[str, str] = ("base", "candidate"),
     where_base: str = "",
     where_candidate: str = "",
     comparable: str = "",
@@ -40,6 +41,7 @@ def gain(
         options: how both tables are fitted
         at: computes of the candidate, in FLOPs, at which the gain is told; without it three inside the runs of both,
             and 10 and 100 times the candidate's largest run
+        names: what base and candidate are called in the table and the figure, e.g. sgd adamw
         where_base: use only rows for which this expression over columns is true for the base, e.g. "optimizer == 'sgd'"
         where_candidate: likewise for the candidate
         comparable: why losses on corpora or tokenizers that differ are the same quantity nonetheless, in your words,
@@ -67,7 +69,9 @@ def gain(
     require_apart(*own)
     of = comparison(*own, consent=comparable)
     others = _others(sources, options, wheres, say) if of.comparable else []
-    content = compared(*own, of, at=at, others=others, seed=options.seed, replicates=tests, say=say)
+    content = compared(
+        *own, of, at=at, names=names, others=others, seed=options.seed, replicates=tests, say=say
+    )
     if out is not None:
         write_answer(out, "gain", content, gain_plots.draw(content) if of.comparable else None)
     text = gain_words.text(content) + (f"\n\nwrote {out}" if out else "")

@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 
 COLOURS = {"base": BLUE, "candidate": ORANGE}
 MARKERS = {"base": "o", "candidate": "D"}
+PAST = 10.0
+"""Of the computes at which the base never gets there so many times the first are shown."""
 WIDEST = 30.0
 """The gain's axis ends so many times beyond the gains inside the runs; what is more runs out of it."""
 
@@ -35,7 +37,7 @@ def draw(content: Mapping[str, Any]) -> Figure:
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2)
         plot_gain(left, content["curve"], content["inside"])
-        plot_frontiers(right, content["frontiers"])
+        plot_frontiers(right, content["frontiers"], {side: content[side]["label"] for side in COLOURS})
         figure.canvas.draw()
     return figure
 
@@ -45,7 +47,10 @@ def plot_gain(ax: Axes, curve: Sequence[Mapping[str, Any]], inside: Sequence[flo
     C = np.array([point["C"] for point in curve])
     value, lo, hi = (_endless([point["gain"][end] for point in curve]) for end in ("value", "lo", "hi"))
     bottom, top = _limits(C, value, lo, hi, inside)
-    axes.log_axis(ax, "x", float(C[0]), float(C[-1]), axes.compute, spacious=True)
+    last = float(C[-1])
+    if np.isinf(value).any():
+        last = min(last, float(C[np.isinf(value)][0]) * PAST)
+    axes.log_axis(ax, "x", float(C[0]), last, axes.compute, spacious=True)
     axes.log_axis(ax, "y", bottom, top, notation.times)
     _grey(ax, C, inside)
     shown = np.minimum(lo, top * 10), np.minimum(hi, top * 10)
@@ -55,9 +60,9 @@ def plot_gain(ax: Axes, curve: Sequence[Mapping[str, Any]], inside: Sequence[flo
     if np.isinf(value).any():
         at = float(C[np.isinf(value)][0])
         ax.axvline(at, color=ORANGE, linewidth=1.1)
-        late = at > np.sqrt(C[0] * C[-1])
+        late = np.log(at / C[0]) > 0.72 * np.log(last / C[0])
         ax.annotate(
-            "base never\ngets there ", (at, 0.97), xycoords=ax.get_xaxis_transform(), xytext=(-4 if late else 4, 0),
+            "base never\ngets there", (at, 0.3), xycoords=ax.get_xaxis_transform(), xytext=(-4 if late else 4, 0),
             textcoords="offset points", ha="right" if late else "left", va="top", color=ORANGE, fontsize=9,
         )  # fmt: skip
     ax.set_title("What the candidate is worth (grey: extrapolated)", loc="left")
@@ -65,7 +70,7 @@ def plot_gain(ax: Axes, curve: Sequence[Mapping[str, Any]], inside: Sequence[flo
     ax.set_ylabel("Compute the base needs, over C")
 
 
-def plot_frontiers(ax: Axes, frontiers: Mapping[str, Mapping[str, Any]]) -> None:
+def plot_frontiers(ax: Axes, frontiers: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str]) -> None:
     """Both recipes' least loss at each compute, with the runs; dashed beyond a recipe's own runs."""
     entries, reach, last = [], [], 0.0
     for name, front in frontiers.items():
@@ -78,7 +83,7 @@ def plot_frontiers(ax: Axes, frontiers: Mapping[str, Mapping[str, Any]]) -> None
         ax.scatter(
             runs["C"], runs["L"], s=14, marker=MARKERS[name], color=colour, edgecolor="white", linewidth=0.4
         )
-        entries.append((float(L[-1]), name, colour))
+        entries.append((float(L[-1]), labels[name], colour))
         reach += [*runs["L"], *L, *np.clip(lo, L.min() / 1.3, None)]
         last = max(last, float(C[-1]))
     first = min(float(front["C"][0]) for front in frontiers.values())

@@ -52,10 +52,11 @@ def headline(content: Mapping[str, Any]) -> str:
     reached = f"loss of {_with(point['loss'], _loss)}"
     if point["endless"]:
         never = f"{at} the base never gets to the candidate's {reached}: {_floor_above(content)}."
-        return f"{never} {_never(point)}".strip()
+        return " ".join(part for part in (never, _never(point), _passing(content["passing"])) if part)
+    floor = _passing(content["passing"])
     worth = f"{at} the candidate is worth {_gain(point)} the base's compute"
     needs = f": the base needs {_needed(point)} FLOPs for the candidate's {reached}."
-    return f"{worth}{needs} {_never(point)}".strip()
+    return " ".join(part for part in (f"{worth}{needs}", _never(point), floor) if part)
 
 
 def verdict(found: Mapping[str, Any], level: float) -> str:
@@ -100,9 +101,14 @@ def _sides(content: Mapping[str, Any]) -> str:
     rows = []
     for key in ("base", "candidate"):
         side = content[key]
-        name = f"{key}: {side['study']}" + (f" where {side['where']}" if side["where"] else "")
-        rows.append([name, str(side["runs"]), _with(side["L_exponent"], _three), _with(side["E"], _three)])
+        named = "" if side["label"] == key else f"{side['label']}, "
+        name = f"{key}: {named}{side['study']}" + (f" where {side['where']}" if side["where"] else "")
+        rows.append([name, str(side["runs"]), _with(side["L_exponent"], _three), _floor(side["E"])])
     return aligned(["", "runs", "exponent of compute", "floor E"], rows)
+
+
+def _floor(E: Entry) -> str:
+    return "none found" if E["value"] <= 0 else _with(E, _three)
 
 
 def _points(points: Sequence[Mapping[str, Any]]) -> str:
@@ -151,6 +157,20 @@ def _gain(point: Mapping[str, Any]) -> str:
     return f"{notation.times(value)} ({notation.times(lo)} to {notation.times(hi)})"
 
 
+def _passing(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    hi = "never" if found["hi"] is None else notation.power(found["hi"])
+    lo = "never" if found["lo"] is None else notation.power(found["lo"])
+    beyond = (
+        f", {notation.times(found['extrapolation'])} its largest run" if found["extrapolation"] > 1 else ""
+    )
+    return (
+        f"From {notation.power(found['C'])} FLOPs on ({lo} to {hi}{beyond}) the candidate is below the base's fitted "
+        "floor, and no compute makes up for it."
+    )
+
+
 def _needed(point: Mapping[str, Any]) -> str:
     C, (lo, hi) = point["C"], (point["gain"][end] for end in ("lo", "hi"))
     ends = "" if lo is None else f"at least {notation.power(C * lo)}"
@@ -181,7 +201,10 @@ def _measured(content: Mapping[str, Any]) -> str:
         + f" at {_loss(entry['loss'])}"
         for entry in content["measured"]
     ]
-    return f"without a law, between the best runs of each (loss in nats per token):\n  {', '.join(told)}"
+    return (
+        "without a law, between the best runs of each, crude where few sizes were trained (loss in nats per token):\n"
+        f"  {', '.join(told)}"
+    )
 
 
 def _laws(content: Mapping[str, Any]) -> str:

@@ -86,6 +86,10 @@ def _method(content: Mapping[str, Any]) -> str:
     price = content["price"]
     paid = "" if price == 1 else f", at {price:g} times the price of a FLOP of training"
     note = f"\n{content['note']}" if content["note"] else ""
+    if not content["floor_found"]:
+        note += (
+            "\nThe runs identify no floor (E rests at 0): what is said beyond them holds if there is none."
+        )
     return (
         f"law {content['law']}; intervals of {content['level']:.0%} by {content['method']}; a run costs "
         f"{content['kappa']:.3g} N^{content['rho']:.3g} D FLOPs (at most "

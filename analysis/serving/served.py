@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 SWEPT = 25
 """Numbers of tokens served between the least of the sweep and those asked for."""
 SWEPT_FROM = 1e9
+MOST = 0.5
+"""Share of the draws that may have no answer."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,12 @@ def served(study: Study, target: Target, serving: Serving, others: Sequence[Stud
     """
     require_usable(study, target)
     made = _Answer(study, target)
+    if made.beyond_reach + made.without_split > MOST:
+        raise InputError(
+            f"in {notation.percent(made.beyond_reach)} of the bootstrap's draws the loss lies below the floor, and in "
+            f"{notation.percent(made.without_split)} there is no best split, so no model can be named; ask for a "
+            "higher loss"
+        )
     asked = made.at(serving)
     return {
         "target": {
@@ -133,6 +141,7 @@ def served(study: Study, target: Target, serving: Serving, others: Sequence[Stud
         "level": study.boot.level,
         "method": f"bootstrap ({study.boot.method}, {study.boot.replicates} refits)",
         "note": study.boot.note,
+        "floor_found": study.fit.params["E"] > 0,
         "table": study.fit.table,
         "table_sha256": study.fit.table_sha256,
         "version": study.fit.version,

@@ -42,7 +42,7 @@ class Quantity:
     @property
     def headline(self) -> Trend:
         """All models by least squares: named in advance, since published rates are made so, since it has the most
-        models, and since its interval holds what it promises (see `benchmarks`)."""
+        models, and since its interval holds what it promises (`python -m benchmarks.trend_coverage`)."""
         return self.versions[0]
 
     @property

@@ -47,7 +47,7 @@ def _doublings(found: Study) -> Figure:
     caption = (
         f"Months in which each quantity doubles, by version of the trend, with {found.asked.sampling.level:.0%} "
         "intervals. Green are the segments between breaks that the test found, grey further windows. An arrow means "
-        "that the interval has no upper end: no growth at all is compatible with the models."
+        "that the interval ends beyond the axis or nowhere: hardly any growth is compatible with the models."
     )
     if claimed:
         caption += " " + " ".join(words.claim_line(one) for one in found.judged)

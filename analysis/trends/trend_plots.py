@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from analysis import notation
 from analysis.pages import axes
 from analysis.pages.axes import BAND, BLUE, GREEN, INK, MUTED, ORANGE
+from analysis.pages.hover import tell
 from analysis.trends import dates
 from analysis.trends.breaks import broken_line
 from analysis.trends.calendar import Calendar
 from analysis.trends.leaders import leaders
+from analysis.trends.models import UNITS
 from analysis.trends.name_places import draw_names
 from analysis.trends.study import Quantity
 from analysis.trends.words import months
@@ -35,6 +37,8 @@ WIDE = 6.0
 NAMES_WIDE, NAMES_NARROW = 26, 9
 LARGEST = 4
 """Models that are named first after the records: those that were so many largest at their date."""
+LONGEST = 120.0
+"""Months to which doubling times are shown at the most, where none is longer; intervals end in an arrow there."""
 DASHES = (0, (5, 3))
 
 
@@ -71,9 +75,23 @@ def plot_quantity(ax: Axes, one: Quantity, horizon: float) -> None:
     edge: Any = {"edgecolor": "white", "linewidth": 0.5}
     ax.scatter(series.years[others], values[others], s=20, color=BLUE, alpha=0.75, zorder=4, **edge)
     ax.scatter(series.years[leading], values[leading], s=30, color=ORANGE, zorder=5, **edge)
+    tell(ax, series.years, values, [_told(one, i) for i in range(len(series))])
     _extra_lines(ax, one)
     _legend(ax, one, leading)
     _names(ax, one, leading)
+
+
+def _told(one: Quantity, place: int) -> str:
+    """A model's name, maker, date and value, a line each."""
+    series = one.headline.series
+    value = 10.0 ** float(series.logs[place])
+    shown = notation.power(value, 3) if one.name == "compute" else notation.count(value)
+    lines = [
+        series.models[place],
+        series.organizations[place],
+        dates.date(float(series.years[place])).isoformat(),
+    ]
+    return "\n".join([*lines, f"{shown} {UNITS[one.name]}"])
 
 
 def _extra_lines(ax: Axes, one: Quantity) -> None:
@@ -147,7 +165,9 @@ def plot_doublings(ax: Axes, bars: Sequence[Bar], claimed: dict[str, tuple[float
     """Doubling times as dots with intervals on a logarithmic axis, by quantity; the claimed range shaded behind."""
     finite = [v for bar in bars for v in (bar.value, bar.lo, bar.hi) if np.isfinite(v) and v > 0]
     finite += [v for ends in claimed.values() for v in ends if np.isfinite(v) and v > 0]
-    lo, hi = float(min(finite)) / 1.15, float(min(max(finite), 1200.0)) * 1.25
+    known = [bar.value for bar in bars if np.isfinite(bar.value)]
+    farthest = max(LONGEST, 1.2 * max(known, default=LONGEST))  # an interval may end after centuries
+    lo, hi = float(min(finite)) / 1.15, float(min(max(finite), farthest)) * 1.25
     axes.log_axis(ax, "x", lo, hi, lambda value: notation.plain(value, 2))
     ax.grid(False, axis="y")
     places = _places(bars, claimed)
@@ -211,13 +231,22 @@ def plot_calendar(ax: Axes, found: Calendar) -> None:
     ax.fill_between(found.years, lo, hi, color=BLUE, alpha=BAND, linewidth=0)
     _line(ax, found.years, value, found.trend.last, BLUE)
     ax.plot(found.years, value, linestyle="none", marker="o", markersize=4, color=BLUE)
+    tell(ax, found.years, value, [_told_of_year(found, i) for i in range(len(value))])
     every = max(1, len(found.years) // (6 if _inches(ax) > WIDE else 3))
     for year, loss, reach in list(zip(found.years, value, found.reach, strict=True))[every // 2 : -1 : every]:
         ax.annotate(
             notation.times(float(reach)), (float(year), float(loss)), xytext=(0, 8),
             textcoords="offset points", ha="center", fontsize=8.5, color=INK,
         )  # fmt: skip
+    ax.set_xlabel("Date")
     ax.set_ylabel("Loss (nats per token)")
+
+
+def _told_of_year(found: Calendar, place: int) -> str:
+    value, lo, hi = (f"{float(part[place]):.3f}" for part in found.loss)
+    compute = notation.power(float(found.compute[0, place]), 2)
+    day = dates.date(float(found.years[place])).isoformat()
+    return f"{day}\n{compute} FLOPs\nloss {value} [{lo}, {hi}] nats per token"
 
 
 def _date_axis(ax: Axes, begin: float, end: float) -> None:

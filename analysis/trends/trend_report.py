@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from analysis.pages import to_html, to_markdown
 from analysis.pages.document import (
     Answer,
     Document,
+    Download,
+    Downloads,
     Drawing,
     Facts,
     Heading,
@@ -37,21 +40,41 @@ TONES = {SUPPORTED: "identified", UNDECIDED: "bounded_above_only"}
 
 
 def write(
-    found: Study, horizon: float, calendar: Calendar | None, folder: Path, source: str, command: str
+    found: Study,
+    horizon: float,
+    calendar: Calendar | None,
+    record: bytes,
+    folder: Path,
+    source: str,
+    command: str,
 ) -> Path:
-    """Write index.html, report.md and figures/ into the folder; returns the path of the page."""
+    """Write index.html, report.md, models.csv and figures/ into the folder; returns the path of the page.
+
+    `record` is trends.json, which lies above the folder.
+    """
+    models = trend_tables.as_csv(found).encode()
+    write_whole(folder / "models.csv", models)
+    files = [
+        _download("models.csv", "the models of the trends", "text/csv", models, "models.csv"),
+        _download("trends.json", "every number of this page", "application/json", record, "../trends.json"),
+    ]
     drawn: list[Part] = []
     for rank, figure in enumerate(figures(found, horizon, calendar), start=1):
         wide, narrow = save_figure(figure, folder / "figures")
         drawn.append(Drawing(figure.name, f"{rank}. {figure.title}", figure.caption, wide, narrow))
-    made = _document(found, horizon, calendar, drawn, source, command)
+    methods = _methods(found, horizon, source, command, files)
+    made = _document(found, calendar, drawn, methods, source)
     write_whole(folder / "report.md", to_markdown.document(made).encode())
     write_whole(folder / "index.html", to_html.document(made).encode())
     return folder / "index.html"
 
 
+def _download(name: str, what: str, kind: str, content: bytes, beside: str) -> Download:
+    return Download(name, what, kind, hashlib.sha256(content).hexdigest(), len(content), beside, content)
+
+
 def _document(
-    found: Study, horizon: float, calendar: Calendar | None, drawn: list[Part], source: str, command: str
+    found: Study, calendar: Calendar | None, drawn: list[Part], methods: list[Part], source: str
 ) -> Document:
     sections = [
         Section("figures", "figures", "Figures", drawn),
@@ -60,7 +83,7 @@ def _document(
         *([Section("claims", "claims", "Claims", _claims(found))] if found.judged else []),
         *([Section("calendar", "loss by year", "Loss by year", _calendar(calendar))] if calendar else []),
         Section("models", "models", "Models", [trend_tables.models(found)]),
-        Section("methods", "methods", "How it was made", _methods(found, horizon, source, command)),
+        Section("methods", "methods", "How it was made", methods),
     ]
     return Document(QUESTION, f"Trends of {source}", QUESTION, _lead(found), sections)
 
@@ -121,7 +144,7 @@ def _calendar(found: Calendar) -> list[Part]:
     return [Paragraph(f"Told is {calendar_words(found)}."), *walls, trend_tables.by_year(found)]
 
 
-def _methods(found: Study, horizon: float, source: str, command: str) -> list[Part]:
+def _methods(found: Study, horizon: float, source: str, command: str, files: list[Download]) -> list[Part]:
     sampling = found.asked.sampling
     facts = [
         ("Table", f"{source}, {found.table.rows} rows"),
@@ -139,4 +162,6 @@ def _methods(found: Study, horizon: float, source: str, command: str) -> list[Pa
         ("Foretold to", dates.date(horizon).isoformat()),
     ]
     foretold = [Paragraph(words.foretold(one, horizon)) for one in found.quantities]
-    return [Facts("How it was made", facts), *foretold, Paragraph("Made again by:"), Listing([command])]
+    return [
+        Facts("How it was made", facts), *foretold, Paragraph("Made again by:"), Listing([command]), Downloads(files)
+    ]  # fmt: skip

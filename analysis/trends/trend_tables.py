@@ -119,15 +119,8 @@ def models(found: Study) -> Table:
     """A row a model of any trend, by date."""
     columns = [Column("Model", "label"), Column("Organisation", "label"), Column("Date", "label")]
     columns += [Column(QUANTITIES[one.name].capitalize()) for one in found.quantities]
-    rows: dict[tuple[float, str, str], dict[str, float]] = {}
-    for one in found.quantities:
-        series = one.headline.series
-        for year, model, made_by, log in zip(
-            series.years.tolist(), series.models, series.organizations, series.logs.tolist(), strict=True
-        ):
-            rows.setdefault((year, model, made_by), {})[one.name] = 10.0**log
     body: list[Row] = []
-    for (year, model, made_by), values in sorted(rows.items()):
+    for (year, model, made_by), values in sorted(_by_model(found).items()):
         cells = [
             number(values.get(one.name), _shown(one.name, values.get(one.name))) for one in found.quantities
         ]
@@ -135,6 +128,29 @@ def models(found: Study) -> Table:
             [Cell(model, model), Cell(made_by, made_by), Cell(dates.date(year).isoformat(), year), *cells]
         )
     return Table("Models", columns, body, tall=True)
+
+
+def as_csv(found: Study) -> str:
+    """The models of any trend, unrounded; unknown is empty."""
+    import pandas as pd
+
+    rows = [
+        {"model": model, "organization": made_by, "date": dates.date(year).isoformat()} | values
+        for (year, model, made_by), values in sorted(_by_model(found).items())
+    ]
+    return pd.DataFrame(rows).to_csv(index=False)
+
+
+def _by_model(found: Study) -> dict[tuple[float, str, str], dict[str, float]]:
+    """(date, model, organisation) -> its quantities, of every model of a headline trend."""
+    rows: dict[tuple[float, str, str], dict[str, float]] = {}
+    for one in found.quantities:
+        series = one.headline.series
+        for year, model, made_by, log in zip(
+            series.years.tolist(), series.models, series.organizations, series.logs.tolist(), strict=True
+        ):
+            rows.setdefault((year, model, made_by), {})[one.name] = float(10.0**log)
+    return rows
 
 
 def _shown(name: str, value: float | None) -> str:

@@ -186,6 +186,7 @@ def _provenance(source: Path) -> dict[str, str]:
 def _write(
     out: Path, content: dict[str, Any], found: Study, end: float, calendar: Calendar | None, source: Path
 ) -> Path:
+    from analysis.pages.drawing import write_whole
     from analysis.trends.trend_report import write
 
     command = (
@@ -193,12 +194,11 @@ def _write(
         if len(sys.argv) > 2
         else "python -m analysis trends"
     )
+    record = f"{_dumped(content)}\n".encode()
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        page = write(found, end, calendar, out / "report", source.name, command)
-        temporary = out / ".trends.json.tmp"
-        temporary.write_text(f"{_dumped(content)}\n", encoding="utf-8")
-        temporary.replace(out / "trends.json")
+        (out / "report" / "figures").mkdir(parents=True, exist_ok=True)
+        page = write(found, end, calendar, record, out / "report", source.name, command)
+        write_whole(out / "trends.json", record)
     except OSError as error:
         raise InputError(
             f"cannot write in {out} ({error.strerror}); choose another folder with --out"

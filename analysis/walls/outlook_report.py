@@ -21,6 +21,8 @@ def claims(limit: Mapping[str, Any]) -> list[Part]:
     needed = words.needed(limit)
     if needed:
         parts.append(_needed(limit, needed))
+    else:
+        parts.append(Paragraph(f"{limit['distances_missing'][0].upper()}{limit['distances_missing'][1:]}."))
     if limit["probabilities"]:
         parts += [_probabilities(limit), Paragraph(f"Probabilities {limit['probabilities_of']}.")]
     return parts
@@ -37,7 +39,7 @@ def walls(limit: Mapping[str, Any]) -> list[Part]:
         *(Paragraph(sentence) for sentence in words.of_resources(found)),
     ]
     if found["dates"]:
-        parts += [_dates(found), Paragraph(words.worth_most(found)), _worth(found)]
+        parts += [_dates(found), *(Paragraph(text) for text in _summary(found)), _worth(found)]
     else:
         parts.append(Paragraph(words.of_dates(found)[0]))
     note = (
@@ -46,6 +48,10 @@ def walls(limit: Mapping[str, Any]) -> list[Part]:
         "in which ten times more of it lowers the loss most, ties going to compute."
     )
     return [*parts, Paragraph(note)]
+
+
+def _summary(found: Mapping[str, Any]) -> list[str]:
+    return [*([words.first(found)] if found["first"] else []), words.worth_most(found)]
 
 
 def _needed(limit: Mapping[str, Any], needed: list[tuple[str, Mapping[str, Any]]]) -> Table:

@@ -97,6 +97,7 @@ def walls(made: Forecast, scenario: Scenario, *, no_data: str = "", seed: int = 
         "data_missing": no_data,
         "recipe": _recipe(asked),
         "dates": _dates(asked, line) if grows else {},
+        "first": _first(asked, line) if grows and not no_data else None,
         "dates_missing": ""
         if grows
         else "compute does not grow in this scenario, so nothing comes at a date",
@@ -224,9 +225,8 @@ def _compute_at(
 def _dates(asked: Walls, line: Timeline) -> dict[str, Any]:
     """Each wall's date: in the middle (null: not before the horizon), its interval, and the shares of the draws in
     which it comes not before the horizon, or was there at the start."""
-    last, level = asked.scenario.horizon, asked.made.level
-    ends = np.concatenate([asked.drawn.ends[: replicates(law)] for law in asked.made.laws])
-    events = {"growth_ends": np.where(ends > last, np.inf, ends)} | line.events
+    level = asked.made.level
+    events = {"growth_ends": _growth_ends(asked)} | line.events
     return {
         name: interval(date, line.weights, level)
         | {
@@ -234,6 +234,25 @@ def _dates(asked: Walls, line: Timeline) -> dict[str, Any]:
             "already": _share(line.weights, date <= asked.scenario.start),
         }
         for name, date in events.items()
+    }
+
+
+def _growth_ends(asked: Walls) -> Array:
+    """Date [n] at which growth ends, infinite where not until the horizon."""
+    ends = np.concatenate([asked.drawn.ends[: replicates(law)] for law in asked.made.laws])
+    return np.where(ends > asked.scenario.horizon, np.inf, ends)
+
+
+def _first(asked: Walls, line: Timeline) -> dict[str, Any]:
+    """Which comes first, the end of growth (`compute`) or ten times the text being worth more than ten times the
+    compute (`data`), by shares of the draws, and the date of the first of them."""
+    compute, data = _growth_ends(asked), line.events["data_worth_most"]
+    first = np.minimum(compute, data)
+    return {
+        "compute": _share(line.weights, (compute <= data) & np.isfinite(first)),
+        "data": _share(line.weights, data < compute),
+        "neither": _share(line.weights, np.isinf(first)),
+        "date": interval(first, line.weights, asked.made.level),
     }
 
 

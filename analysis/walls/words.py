@@ -79,7 +79,7 @@ def probability(claim: Mapping[str, Any], x: str) -> str:
 
 def of_resources(found: Mapping[str, Any]) -> list[str]:
     """The walls of compute, data and recipe, a sentence or two each."""
-    said = [_compute(found), _data(found), *_recipe(found), found["caution"]]
+    said = [_compute(found), _data(found), *_recipe(found), _floor(found), found["caution"]]
     return [sentence for sentence in said if sentence]
 
 
@@ -87,7 +87,8 @@ def of_dates(found: Mapping[str, Any]) -> list[str]:
     """When walls come, and of what ten times more is worth most, or why no date is told."""
     if not found["dates"]:
         return [f"No dates are told: {found['dates_missing']}."]
-    return [*(date_line(EVENTS[name], date) for name, date in found["dates"].items()), worth_most(found)]
+    lines = [date_line(EVENTS[name], date) for name, date in found["dates"].items()]
+    return [*lines, *([first(found)] if found["first"] else []), worth_most(found)]
 
 
 def scenario(found: Mapping[str, Any]) -> str:
@@ -124,6 +125,17 @@ def date_line(what: str, date: Mapping[str, Any]) -> str:
     return f"{text}."
 
 
+def first(found: Mapping[str, Any]) -> str:
+    """Which wall comes first, the end of growth or that of text, and when."""
+    told, date = found["first"], found["first"]["date"]
+    ends = " to ".join(when(date[end]) for end in ("lo", "hi"))
+    return (
+        f"First comes the end of growth in {chance(told['compute'])} of the draws, text that is worth more than "
+        f"compute in {chance(told['data'])}, and neither before the horizon in {chance(told['neither'])}; the first "
+        f"of them: {when(date['value'])} ({ends})."
+    )
+
+
 def worth_most(found: Mapping[str, Any]) -> str:
     """Of which resource ten times more is worth most, from when to when, by most of the draws."""
     spells: list[tuple[str, float, float]] = []
@@ -158,8 +170,10 @@ def compute(number: float) -> str:
 
 def span(claim: Mapping[str, Any], name: str, form: Any) -> str:
     """A value with the ends of its interval; null is never."""
-    ends = (NEVER if claim[end] is None else form(claim[end]) for end in ("lo", "hi"))
+    ends = [NEVER if claim[end] is None else form(claim[end]) for end in ("lo", "hi")]
     value = NEVER if claim[name] is None else form(claim[name])
+    if claim["lo"] == claim["hi"]:
+        return str(value)
     return f"{value} ({' to '.join(ends)})"
 
 
@@ -201,10 +215,19 @@ def _data(found: Mapping[str, Any]) -> str:
     least = stock[0] if isinstance(stock, list) else stock
     if used and used > least:
         text += (
-            f" The largest number of tokens of a run here, {notation.count(used)}, is more than a stock of "
-            f"{notation.count(least)}: it is passed already."
+            f" A run here trained on {notation.count(used)} tokens already, more than a stock of "
+            f"{notation.count(least)}."
         )
     return text
+
+
+def _floor(found: Mapping[str, Any]) -> str:
+    if found["floor"] is None:
+        return ""
+    return (
+        f"Floor, the last wall: no compute and no text lets runs of this kind below {_loss(found['floor'])}, however "
+        "far."
+    )
 
 
 def _recipe(found: Mapping[str, Any]) -> list[str]:
