@@ -13,7 +13,7 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
     "--disable-component-update", "--disable-dev-shm-usage", "--remote-debugging-pipe",
 )  # fmt: skip
-LONGEST = 60.0
+LONGEST = 120.0
 """Seconds to wait for an answer on a busy machine."""
 
 

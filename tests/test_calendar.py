@@ -19,7 +19,16 @@ from analysis.trends.trend import Sampling, all_models
 def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fitted")
     wide(noise=0.002).to_csv(folder / "table.csv", index=False)
-    options = ["--replicates", "40", "--admit", "hoffmann", "--coverage", "0", "--out", str(folder / "fit.json")]
+    options = [
+        "--replicates",
+        "40",
+        "--admit",
+        "hoffmann",
+        "--coverage",
+        "0",
+        "--out",
+        str(folder / "fit.json"),
+    ]
     assert main(["fit", str(folder / "table.csv"), *options]) == 0
     return folder / "fit.json"
 

@@ -344,16 +344,23 @@ def test_hostile_columns_files_and_runs_are_shown_and_not_obeyed(tmp_path, undra
     )
 
 
-def test_one_row_and_no_row_give_a_page_that_says_so(tmp_path):
-    for rows in (1, 0):
-        path = tmp_path / f"rows{rows}.csv"
-        pd.DataFrame({"N": [1e6], "D": [1e8], "L": [3.0], "C": [6e14]})[:rows].to_csv(path, index=False)
-        page = write_report(path, OPTIONS, say=quiet)
-        words = "".join(read(page.read_text()).text)
-        assert f"{rows} of {rows} rows can be fitted" in words and "There is no answer yet" in words
-        assert ("Nothing was measured that could be drawn" in words) == (rows == 0)
-        assert len(list((page.parent / "figures").iterdir())) == 2 * rows
-        assert not re.search(r"\bnan\b", words.lower())
+@pytest.mark.parametrize(("losses", "measured"), [([3.0], 1), ([None], 0)], ids=["one row", "no loss"])
+def test_a_table_that_cannot_be_fitted_gives_a_page_that_says_so(tmp_path, losses, measured):
+    path = tmp_path / "small.csv"
+    pd.DataFrame({"N": [1e6], "D": [1e8], "L": losses, "C": [6e14]}).to_csv(path, index=False)
+    page = write_report(path, OPTIONS, say=quiet)
+    words = "".join(read(page.read_text()).text)
+    assert f"{measured} of 1 rows can be fitted" in words and "There is no answer yet" in words
+    assert ("Nothing was measured that could be drawn" in words) == (measured == 0)
+    assert len(list((page.parent / "figures").iterdir())) == 2 * measured
+    assert not re.search(r"\bnan\b", words.lower())
+
+
+def test_a_table_without_rows_is_refused_in_one_sentence(tmp_path):
+    path = tmp_path / "none.csv"
+    path.write_text("N,D,L\n")
+    with pytest.raises(tables.TableError, match="holds no rows"):
+        write_report(path, OPTIONS, say=quiet)
 
 
 def test_a_fit_whose_intervals_were_not_measured_says_so(tmp_path, undrawn):

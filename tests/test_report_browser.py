@@ -124,6 +124,15 @@ def test_where_nothing_may_be_stored_the_theme_still_changes(browser, page):
     browser.ask("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
 
 
+def test_on_paper_no_table_is_cut_off_and_what_only_a_screen_can_use_is_left_out(browser):
+    browser.resize(700)
+    browser.like("print")
+    assert browser.run("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    hidden = """["#theme", "nav", ".files"].every((name) => !document.querySelector(name).getClientRects().length)"""
+    assert browser.run(hidden)
+    assert [shape for _, _, shape, _ in browser.run(VISIBLE)] == ["wide"] * len(FIGURES)
+
+
 @pytest.mark.parametrize("width", [400, 1400])
 def test_a_point_tells_its_run_under_the_pointer_and_only_there(browser, width):
     browser.resize(width)

@@ -35,7 +35,7 @@ def trust(cuts: Sequence[Mapping[str, Any]]) -> list[Part]:
 
 
 def outlook(found: Findings) -> list[Part]:
-    """Losses at more compute; why no distance to a floor is given, where there is none."""
+    """Losses at more compute."""
     limit, x = found.limit, found.forecast.track.x
     split = bool(found.forecast.track.cost)
     columns = [
@@ -56,8 +56,6 @@ def outlook(found: Findings) -> list[Part]:
         row += [_optional(claim.get(name), notation.count) for name in ("N_opt", "D_opt")] if split else []
         rows.append(row)
     parts: list[Part] = [Table("Loss expected beyond the data", columns, rows)]
-    if not limit["distances"]:
-        parts.append(Paragraph(f"{limit['distances_missing'][0].upper()}{limit['distances_missing'][1:]}."))
     note = f"Intervals: {found.forecast.method}, {notation.percent(found.forecast.level)}."
     return [*parts, Paragraph(note)]
 

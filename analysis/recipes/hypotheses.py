@@ -5,8 +5,9 @@
 "Other amplitudes" is a pure multiplier of compute: with one floor and one set of exponents L_candidate(C) is
 L_base(g C) with the same g at every C. A narrower law is tested against a wider one by how much the objective falls,
 n log(V_0 / V_1), and how much it falls on runs in which the narrower law holds: those are made from its fitted losses
-by the wild bootstrap, in which the residuals of a trunk are kept together and multiplied by one random number (Cameron,
-Gelbach and Miller 2008, with the six numbers of Webb 2023).
+by the wild bootstrap, in which the residuals of a trunk, freed of how far the fit bent towards them, are kept together
+and multiplied by one random number (Cameron, Gelbach and Miller 2008, with the six numbers of Webb 2023; see
+`intervals.wild`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.frontier import Frontier
+from analysis.intervals.noise import SINGULAR
 from analysis.intervals.uncertainty import grouping, resample
-from analysis.intervals.wild import WEBB
+from analysis.intervals.wild import WEBB, unbent
 from analysis.laws import LAWS, Law
 from analysis.recipes.pooled import CANDIDATE, SIDES, of_side, pooled
 from analysis.recipes.recipe import Recipe
+from analysis.solver import expansion
 from analysis.solver.objective import Likelihood, LogHuber, Objective, SquaredLog
 from analysis.solver.problem import Problem
 from analysis.solver.search import Grid
@@ -178,8 +181,8 @@ def compare(pool: Pool, null: str, alternative: str, replicates: int, seed: int)
     problem = pool.problem(shared)
     best = pool.solve(shared, pool.weights[None])
     fitted = problem.predict(best.parameters)[0]
-    residual = problem.residual(best.parameters)[0]
-    residual = residual * np.sqrt(problem.size / max(problem.size - len(problem.names), 1))
+    basis = _basis(problem, best.parameters, pool.weights)
+    residual = unbent(problem.residual(best.parameters)[0], basis, pool.groups)
     rng = np.random.default_rng(seed)
     signs = rng.choice(np.concatenate([WEBB, -WEBB]), size=(replicates, int(pool.groups.max()) + 1))
     error = signs[:, pool.groups] * residual
@@ -188,6 +191,15 @@ def compare(pool: Pool, null: str, alternative: str, replicates: int, seed: int)
     drawn = _fall(pool.objective(shared, targets), pool.objective(wider, targets), problem)
     p = (1 + int((drawn >= own[0]).sum())) / (1 + replicates)
     return Test(null, alternative, float(own[0]), p)
+
+
+def _basis(problem: Problem, parameters: Array, weights: Array) -> Array:
+    """Orthonormal basis [n, p] of the directions in which the parameters [P, 1] move the residuals of weighted rows."""
+    jacobian = expansion.linearise(problem, parameters).jacobian[0] * np.sqrt(weights / weights.mean())
+    lengths = np.linalg.norm(jacobian, axis=1)
+    used = jacobian[lengths > 0] / lengths[lengths > 0, None]
+    left, values, _ = np.linalg.svd(used.T, full_matrices=False)
+    return np.asarray(left[:, values > SINGULAR * values[0]])
 
 
 def _fall(narrow: Array, wide: Array, problem: Problem) -> Array:

@@ -21,6 +21,8 @@ def claims(limit: Mapping[str, Any]) -> list[Part]:
     needed = words.needed(limit)
     if needed:
         parts.append(_needed(limit, needed))
+    else:
+        parts.append(Paragraph(f"{limit['distances_missing'][0].upper()}{limit['distances_missing'][1:]}."))
     if limit["probabilities"]:
         parts += [_probabilities(limit), Paragraph(f"Probabilities {limit['probabilities_of']}.")]
     return parts
