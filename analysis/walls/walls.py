@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.floor.combination import weighted_quantiles
 from analysis.frontier import Paired
-from analysis.intervals.uncertainty import tails
 from analysis.laws import Law
+from analysis.walls import dated
+from analysis.walls.dated import interval
 from analysis.walls.sample import Sample, sample, taken_from
 from analysis.walls.stocked import Stocked, each
-from analysis.walls.timeline import MORE, RESOURCES, Timeline, draws, follow, replicates
+from analysis.walls.timeline import MORE, draws, follow, replicates
 
 if TYPE_CHECKING:
     from analysis.limit import Forecast
@@ -29,8 +28,6 @@ DATES = 41
 """Dates at which the calendar is told."""
 RECIPES = (2.0, 10.0, 100.0)
 """Multiples of compute at which a better recipe is weighed."""
-BANDS = (0.5, 0.8)
-"""Levels of the bands of loss by date, beside the fit's own."""
 FARTHEST = 30.0
 """Decades beyond the largest run within which a compute is sought; one that lies further counts as never."""
 HALVINGS = 44
@@ -96,12 +93,12 @@ def walls(made: Forecast, scenario: Scenario, *, no_data: str = "", seed: int = 
         "data": None if no_data else _data(asked),
         "data_missing": no_data,
         "recipe": _recipe(asked),
-        "dates": _dates(asked, line) if grows else {},
-        "first": _first(asked, line) if grows and not no_data else None,
+        "dates": dated.dates(made, scenario, asked.drawn, line) if grows else {},
+        "first": dated.first(made, scenario, asked.drawn, line) if grows and not no_data else None,
         "dates_missing": ""
         if grows
         else "compute does not grow in this scenario, so nothing comes at a date",
-        "calendar": _calendar(line, made.level) if grows else [],
+        "calendar": dated.calendar(line, made.level) if grows else [],
         "largest_run": made.largest,
         "level": made.level,
         "draws": len(line.weights),
@@ -118,13 +115,6 @@ def _no_data(made: Forecast, scenario: Scenario) -> str:
     if scenario.stock is None:
         return "the scenario names no stock of tokens, so no data wall is told; give one with --stock"
     return ""
-
-
-def interval(values: Array, weights: Array, level: float) -> dict[str, Any]:
-    """The middle of weighted values [n] and the ends of their interval; null where that is infinite."""
-    found = weighted_quantiles(values, weights, [0.5, *tails(level)])
-    value, lo, hi = (float(number) if math.isfinite(number) else None for number in found)
-    return {"value": value, "lo": lo, "hi": hi}
 
 
 def _compute(asked: Walls) -> dict[str, Any]:
@@ -220,76 +210,6 @@ def _compute_at(
         there = is_there(10.0 ** middle[:, None])
         lo, hi = np.where(there, lo, middle), np.where(there, middle, hi)
     return np.where(never, np.inf, 10.0**hi)
-
-
-def _dates(asked: Walls, line: Timeline) -> dict[str, Any]:
-    """Each wall's date: in the middle (null: not before the horizon), its interval, and the shares of the draws in
-    which it comes not before the horizon, or was there at the start."""
-    level = asked.made.level
-    events = {"growth_ends": _growth_ends(asked)} | line.events
-    return {
-        name: interval(date, line.weights, level)
-        | {
-            "never": _share(line.weights, np.isinf(date)),
-            "already": _share(line.weights, date <= asked.scenario.start),
-        }
-        for name, date in events.items()
-    }
-
-
-def _growth_ends(asked: Walls) -> Array:
-    """Date [n] at which growth ends, infinite where not until the horizon."""
-    ends = np.concatenate([asked.drawn.ends[: replicates(law)] for law in asked.made.laws])
-    return np.where(ends > asked.scenario.horizon, np.inf, ends)
-
-
-def _first(asked: Walls, line: Timeline) -> dict[str, Any]:
-    """Which comes first, the end of growth (`compute`) or ten times the text being worth more than ten times the
-    compute (`data`), by shares of the draws, and the date of the first of them."""
-    compute, data = _growth_ends(asked), line.events["data_worth_most"]
-    first = np.minimum(compute, data)
-    return {
-        "compute": _share(line.weights, (compute <= data) & np.isfinite(first)),
-        "data": _share(line.weights, data < compute),
-        "neither": _share(line.weights, np.isinf(first)),
-        "date": interval(first, line.weights, asked.made.level),
-    }
-
-
-def _calendar(line: Timeline, level: float) -> list[dict[str, Any]]:
-    """What is so at each date: compute, loss with its bands, the gain by ten times more of each resource, and in what
-    share of the draws which is worth most."""
-    shares = line.binding
-    told = []
-    for rank, date in enumerate(line.dates):
-        gains = {
-            name: interval(line.gains[name][:, rank], line.weights, level)
-            for name in RESOURCES
-            if name in line.gains
-        }
-        told.append(
-            {
-                "date": float(date),
-                "C": interval(line.compute[:, rank], line.weights, level),
-                "loss": interval(line.loss[:, rank], line.weights, level),
-                "bands": _bands(line, rank, [*BANDS, level]),
-                "gains": gains,
-                "binding": {name: min(float(share[rank]), 1.0) for name, share in shares.items()},
-            }
-        )
-    return told
-
-
-def _bands(line: Timeline, rank: int, levels: Iterable[float]) -> list[dict[str, float]]:
-    found = []
-    for level in sorted(set(levels)):
-        ends = line.quantiles(line.loss[:, rank], tails(level))
-        found.append({"level": level, "lo": float(ends[0]), "hi": float(ends[1])})
-    return found
-
-
-def _share(weights: Array, chosen: NDArray[np.bool_]) -> float:
-    return min(float(weights @ chosen), 1.0)
 
 
 def _ratio(value: float | None, largest: float) -> float | None:
