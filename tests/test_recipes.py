@@ -61,6 +61,7 @@ def test_an_arm_changes_one_thing_of_the_base_and_its_rates(arm, model, optim):
         ("base", ("transformer", "adamw", "causal")),
         ("sgd", ("transformer", "sgd", "causal")),
         ("linear", ("linear", "adamw", "causal")),
+        ("masked", ("transformer", "adamw", "masked")),
     ],
 )
 def test_the_kept_table_of_an_arm_is_of_its_study_and_tells_it_from_the_others(arm, told):
