@@ -17,7 +17,7 @@ from analysis.laws import Law
 from analysis.walls.asked import check_losses
 
 if TYPE_CHECKING:
-    from analysis.limit import Forecast
+    from analysis.forecast import Forecast
 
 Array = NDArray[np.float64]
 

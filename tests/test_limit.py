@@ -13,9 +13,9 @@ from analysis import claims, limit, record
 from analysis.errors import InputError
 from analysis.evidence import with_evidence
 from analysis.fitting import fit
+from analysis.forecast import Forecast, Track, forecast
 from analysis.frontier import Cost, Frontier
 from analysis.laws import Coupled, Exponential, Hoffmann, Power, Shifted
-from analysis.limit import Forecast, Track, forecast
 
 TRUTH = Hoffmann(E=1.7, A=400.0, alpha=0.34, B=410.0, beta=0.28)
 AT_BEST = Frontier(TRUTH, Cost())

@@ -10,9 +10,9 @@ from known import wide
 from analysis import claims
 from analysis.__main__ import main
 from analysis.floor.admissible import combine
+from analysis.forecast import Forecast, Track
 from analysis.frontier import Cost, Frontier
 from analysis.laws import Hoffmann
-from analysis.limit import Forecast, Track
 from analysis.pages import to_html, to_markdown
 from analysis.pages.document import Document, Section
 from analysis.pages.drawing import save_figure

@@ -8,9 +8,9 @@ import pytest
 
 from analysis.errors import InputError
 from analysis.floor.combination import Candidate, Combination
+from analysis.forecast import Forecast, Track
 from analysis.frontier import Cost, Frontier, Paired
 from analysis.laws import Coupled, Hoffmann, Power, Shifted, Stretched
-from analysis.limit import Forecast, Track
 from analysis.walls import words
 from analysis.walls.sample import sample
 from analysis.walls.scenario import scenario

@@ -92,8 +92,8 @@ class Profiled:
         from dataclasses import replace
 
         from analysis.floor.identify import verdict
+        from analysis.forecast import forecast
         from analysis.intervals.profile import profile
-        from analysis.limit import forecast
 
         fit, boot = _bootstrapped(frame, self.law, self.clusters, level, seed, replicates)
         curve = profile(frame, fit, level=level, clusters=self.clusters, seed=seed)

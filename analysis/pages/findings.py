@@ -15,8 +15,8 @@ from analysis import holdout, limit, rows
 from analysis.errors import InputError
 from analysis.fitting import Fit
 from analysis.floor.combination import Combination
+from analysis.forecast import Forecast, forecast
 from analysis.intervals.uncertainty import Bootstrap, bootstrap, predict
-from analysis.limit import Forecast
 from analysis.options import Options
 from analysis.pages import run_words
 from analysis.pages.predictions import Predictions
@@ -91,7 +91,7 @@ def conclude(
     """Everything that a report shows of a fit; `asked` is what else is asked of what lies beyond the data."""
     chosen = fit.select(source.table)
     say("looking beyond the data")
-    made = limit.forecast(source.table, fit, boot, combined)
+    made = forecast(source.table, fit, boot, combined)
     more = asked or Asked()
     scenario = more.made(made.largest)
     content = limit.limit(fit, made, at, fit_sha256, below=more.below, scenario=scenario)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from analysis.errors import InputError
 from analysis.fitting import Fit
 from analysis.floor.identify import undetermined
+from analysis.forecast import Track
 from analysis.frontier import Frontier, cost_of
 from analysis.intervals.uncertainty import Bootstrap, bootstrap
 from analysis.laws import LAWS, Law, Power
-from analysis.limit import Track
 from analysis.options import Options
 from analysis.pages.findings import fitted
 from analysis.source import Source

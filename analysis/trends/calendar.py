@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import evidence, limit, notation, record
+from analysis import evidence, laws, notation, record
 from analysis.errors import InputError
+from analysis.forecast import Forecast, forecast
 from analysis.intervals.interval import tails
-from analysis.limit import Forecast
 from analysis.options import Options
 from analysis.source import of_stored_fit, open_source
 from analysis.trends import dates
@@ -106,7 +106,7 @@ def law(path: Path) -> Law:
     from analysis.pages.findings import again
 
     boot, combined = again(source, fit, options)
-    made = limit.forecast(source.table, fit, boot, combined)
+    made = forecast(source.table, fit, boot, combined)
     return Law(stored, table.name, fit.law, made, str(fit.identification.get("verdict", "")))
 
 
@@ -173,7 +173,7 @@ def losses(made: Forecast, trend: Trend, years: Array) -> Array:
     return np.asarray(np.quantile(found, probabilities, axis=0))
 
 
-def _followed(made: Forecast, law: limit.Law, drawn: Array) -> Array:
+def _followed(made: Forecast, law: laws.Law, drawn: Array) -> Array:
     """[R DRAWS, k] losses of a law's replicates at computes [DRAWS, k]."""
     flat = made.track.loss(law, drawn.ravel())
     return np.asarray(flat.reshape(-1, drawn.shape[1]))

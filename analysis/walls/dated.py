@@ -15,7 +15,7 @@ from analysis.walls.sample import Sample
 from analysis.walls.timeline import RESOURCES, Timeline, replicates
 
 if TYPE_CHECKING:
-    from analysis.limit import Forecast
+    from analysis.forecast import Forecast
     from analysis.walls.scenario import Scenario
 
 Array = NDArray[np.float64]

@@ -16,7 +16,7 @@ from analysis.walls.sample import Sample, sample, taken_from
 from analysis.walls.stocked import Stocked, each
 
 if TYPE_CHECKING:
-    from analysis.limit import Forecast
+    from analysis.forecast import Forecast
     from analysis.walls.scenario import Scenario
 
 Array = NDArray[np.float64]

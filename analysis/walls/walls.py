@@ -19,7 +19,7 @@ from analysis.walls.stocked import Stocked, each
 from analysis.walls.timeline import MORE, draws, follow, replicates
 
 if TYPE_CHECKING:
-    from analysis.limit import Forecast
+    from analysis.forecast import Forecast
     from analysis.walls.scenario import Scenario
 
 Array = NDArray[np.float64]
