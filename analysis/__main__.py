@@ -15,6 +15,7 @@ import tyro  # noqa: E402
 
 from analysis import verbs  # noqa: E402
 from analysis.choices.specify import specify  # noqa: E402
+from analysis.classical.compare import compare  # noqa: E402
 from analysis.errors import InputError  # noqa: E402
 from analysis.recipes.gain import gain  # noqa: E402
 from analysis.serving.serve import serve  # noqa: E402
@@ -23,7 +24,7 @@ from analysis.trends.verb import trends  # noqa: E402
 VERBS: dict[str, Callable[..., int | None]] = {
     "fit": verbs.fit,
     "limit": verbs.limit,
-    "compare": verbs.compare,
+    "compare": compare,
     "predict": verbs.predict,
     "verify": verbs.verify,
     "report": verbs.report,
