@@ -204,14 +204,14 @@ def test_the_ratio_between_envelopes_is_the_multiplier_on_noise_free_runs():
     """Of one run at each compute, so that the envelope is the curve: joined by straight lines, 1 % off."""
     law, other = Power(E=1.7, A=40.0, alpha=0.1), Power(E=1.7, A=40.0 * 2**-0.1, alpha=0.1)
     options = Options(law="power", replicates=20)
-    found = measured(*both(along_compute(law, 1e-5), along_compute(other, 1e-5, 1), options), seed=0)
+    found = measured(*both(along_compute(law, 1e-5), along_compute(other, 1e-5, 1), options))
     assert found.ratio == pytest.approx(2.0, rel=0.02)
 
 
 def test_recipes_whose_losses_do_not_meet_are_not_compared_without_a_law():
     tables = runs(BASE), runs(better(1.0, E=0.5), seed=1)
     worse = tables[0][tables[0]["L"] > 3.2].head(20), tables[1][tables[1]["L"] < 1.9]
-    assert measured(*(_Frame(table) for table in worse), seed=0) is None
+    assert measured(*(_Frame(table) for table in worse)) is None
 
 
 class _Frame:
