@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -93,7 +94,7 @@ def verdict(found: Mapping[str, Any], level: float) -> str:
         f"The verdict follows this rule: the {which} where p is less than {found['rejected_below']:.3g}{ps}; "
         f"the interval of {level:.0%} stands beside it."
     )
-    known += _otherwise(found, exponent, level)
+    known += [*_near(found), *_otherwise(found, exponent, level)]
     return " ".join(known).replace("-", "−")
 
 
@@ -138,6 +139,19 @@ APART_WORDS = {
 def _factor(value: float) -> str:
     shown = f"{value:.2f}" if 0.01 <= value < 100 else notation.plain(value, 2)
     return f"\N{MULTIPLICATION SIGN}{shown}"
+
+
+def _near(found: Mapping[str, Any]) -> list[str]:
+    """Says where another seed could turn a test: its p lies within two of its standard errors of the rule."""
+    size, draws = found["rejected_below"], found["replicates"]
+    error = 2 * math.sqrt(size * (1 - size) / draws)
+    near = [test for test in found["tests"] if abs(test["p"] - size) < error]
+    if not near:
+        return []
+    which = " and ".join(f"{test['p']:.3f}" for test in near)
+    return [
+        f"With {draws} draws p is known to about {error:.2g}, so {which} may fall on either side with another seed."
+    ]
 
 
 def _otherwise(found: Mapping[str, Any], exponent: Mapping[str, Any], level: float) -> list[str]:
