@@ -434,6 +434,9 @@ def test_exponents_are_alike_only_where_the_gain_stays_within_half_again_over_th
     assert _kind(p, near, 2.0, 0.1) == "amplitudes"
     assert "the gain is steady to between ×0.91 and ×1.10 a decade" in verdict(_found(p, near, 2.0), 0.9)
     assert _kind(p, near, 5.0, 0.1) == "cannot tell"
+    assert "That the recipes differ does show (one law for both: p = 0.010)" in verdict(
+        _found(p, near, 5.0), 0.9
+    )
     assert "more than 1.5× over the 5 decades" in verdict(_found(p, near, 5.0), 0.9)
 
 

@@ -77,7 +77,7 @@ def _apart(frames: list[pd.DataFrame]) -> str:
     return (
         f"at the same N and D a run of the base costs {notation.times(worst[0] / worst[1])} one of the candidate "
         f"(C over 6 N D is {notation.plain(worst[0])} against {notation.plain(worst[1])} at N = "
-        f"{notation.count(ends[over.index(worst)])}): other models, or computes that are counted otherwise, which the "
+        f"{notation.count(ends[over.index(worst)])}): other models, or computes that are counted otherwise, which a "
         "gain would take for a difference of the recipes"
     )
 

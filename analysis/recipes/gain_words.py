@@ -94,7 +94,7 @@ def verdict(found: Mapping[str, Any], level: float) -> str:
         f"The verdict follows this rule: the {which} where p is less than {found['rejected_below']:.3g}{ps}; "
         f"the interval of {level:.0%} stands beside it."
     )
-    known += [*_near(found), *_otherwise(found, exponent, level)]
+    known += [*_amplitudes_at_least(found), *_near(found), *_otherwise(found, exponent, level)]
     return " ".join(known).replace("-", "−")
 
 
@@ -139,6 +139,14 @@ APART_WORDS = {
 def _factor(value: float) -> str:
     shown = f"{value:.2f}" if 0.01 <= value < 100 else notation.plain(value, 2)
     return f"\N{MULTIPLICATION SIGN}{shown}"
+
+
+def _amplitudes_at_least(found: Mapping[str, Any]) -> list[str]:
+    """Says that the recipes do differ where only the kind of the difference cannot be told."""
+    p = next((test["p"] for test in found["tests"] if test["null"] == SAME), 1.0)
+    if found["kind"] != "cannot tell" or p >= found["rejected_below"]:
+        return []
+    return [f"That the recipes differ does show (one law for both: p = {p:.3f})."]
 
 
 def _near(found: Mapping[str, Any]) -> list[str]:
