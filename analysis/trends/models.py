@@ -27,6 +27,10 @@ ORGANIZATION = "organization"
 UNITS = {"parameters": "parameters", "tokens": "tokens", "compute": "FLOPs"}
 FEWEST = 5
 """Models below which a line has no residual spread worth an interval."""
+LEAST, MOST = 1.0, 1e40
+"""Counts that are read: smaller ones are of another unit (billions) or slips, larger ones are slips."""
+EARLIEST = 1950
+"""Year before which no language model was trained."""
 _PARTNERS = re.compile(r"\s*[,;/&]\s*|\s+and\s+")
 
 
@@ -123,7 +127,7 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
     """The series of every quantity that the table has; a row without a date is left out and counted.
 
     Raises InputError for a table without a column date or without any quantity, a date that cannot be read or lies
-    after `today`, a quantity that is 0, below or infinite, and for no row with a date. A quantity that is text is as
+    after `today` or before `EARLIEST`, a quantity that is not between `LEAST` and `MOST`, and for no row with a date. A quantity that is text is as
     one that is missing, and counted.
     """
     _require_columns(frame)
@@ -191,6 +195,11 @@ def _years(frame: pd.DataFrame, today: datetime.date) -> Array:
                 f"the date of {name_of(frame, place)} is {text}, after today, {today}; correct it or leave it out, "
                 f"e.g. --where \"date < '{today}'\""
             )
+        if date.year < EARLIEST:
+            raise InputError(
+                f"the date of {name_of(frame, place)} is {text}, before {EARLIEST}; correct it or leave it out, e.g. "
+                f"--where \"date >= '{EARLIEST}-01-01'\""
+            )
         found[place] = dates.year(date)
     return found
 
@@ -208,6 +217,13 @@ def _values(frame: pd.DataFrame, column: str) -> tuple[Array, int]:
         raise InputError(
             f"{column} of {name_of(frame, place)} is {numbers[place]:g}, and its logarithm is taken; correct it, "
             f"or leave it empty where it is not known, or use --where '{column} > 0'"
+        )
+    beyond = (numbers < LEAST) | (numbers > MOST)
+    if beyond.any():
+        place = int(beyond.argmax())
+        raise InputError(
+            f"{column} of {name_of(frame, place)} is {numbers[place]:g}, and counts from {LEAST:g} to {MOST:g} are "
+            f"read; write it in full, not in billions, or use --where '{column} >= {LEAST:g} and {column} <= {MOST:g}'"
         )
     return numbers, int(unread.sum())
 

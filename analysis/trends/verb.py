@@ -5,6 +5,7 @@ What is heavy is imported inside, as in `analysis.verbs`.
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -103,6 +104,11 @@ def _found(
 
     replicates, seed, level = sampling
     check(replicates, level)
+    if level > 1 - 2 / replicates:
+        raise InputError(
+            f"--level is {level}, of which {replicates} replicates know no ends; give at most {1 - 2 / replicates:g}, "
+            f"or --replicates {math.ceil(2 / (1 - level))}"
+        )
     if seed < 0:
         raise InputError(f"--seed is {seed}; a seed is a whole number from 0 on")
     if top < 1:

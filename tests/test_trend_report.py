@@ -1,0 +1,66 @@
+"""The page and the words of trends: what leads, what is refused, what a spreadsheet or a font cannot take."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.__main__ import main
+from analysis.errors import InputError
+from analysis.trends import models
+
+TODAY = datetime.date(2026, 11, 1)
+
+
+def published(count=24, organizations=6):
+    """Models of two quantities, from mid 2017 on."""
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2017-06-01", "2024-06-01", periods=count)
+    years = np.linspace(0, 7, count)
+    return pd.DataFrame(
+        {
+            "model": [f"M{i}" for i in range(count)],
+            "organization": [f"O{i % organizations}" for i in range(count)],
+            "date": days.strftime("%Y-%m-%d"),
+            "parameters": 10 ** (8 + 0.4 * years + rng.normal(0, 0.3, count)),
+            "compute": 10 ** (18 + 0.7 * years + rng.normal(0, 0.5, count)),
+        }
+    )
+
+
+def run(folder, table, *options):
+    """The exit status of the verb on a table, with few replicates."""
+    table.to_csv(folder / "t.csv", index=False)
+    return main(
+        ["trends", str(folder / "t.csv"), "--replicates", "60", "--out", str(folder / "out"), *options]
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("parameters", 1e308, r"parameters of M3 \(row 4\) is 1e\+308, and counts from 1 to 1e\+40 are read"),
+        ("parameters", 0.35, "is 0.35, and counts from 1 to .* not in billions"),
+        ("compute", 1e-300, "compute of M3"),
+        ("date", "1949-12-31", "is 1949-12-31, before 1950"),
+    ],
+)
+def test_values_that_no_model_has_are_refused_with_their_row(column, value, words):
+    table = published().astype({column: object})
+    table.loc[3, column] = value
+    with pytest.raises(InputError, match=words):
+        models.select(table, None, TODAY)
+
+
+def test_a_level_whose_ends_the_replicates_do_not_know_is_refused_with_their_number(tmp_path, capsys):
+    assert run(tmp_path, published(), "--level", "0.999") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "--replicates 2000" in said and not (tmp_path / "out").exists()
+
+
+def test_names_that_the_font_lacks_are_left_out_of_figures_and_kept_in_the_table(tmp_path):
+    table = published().assign(model=[f"模型 {i}" for i in range(24)])
+    table.loc[5, "model"] = "two\nlines"
+    assert run(tmp_path, table) == 0  # a missing letter is a warning, and here an error
+    assert "模型 7" in (tmp_path / "out" / "report" / "report.md").read_text()
