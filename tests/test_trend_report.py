@@ -64,3 +64,28 @@ def test_names_that_the_font_lacks_are_left_out_of_figures_and_kept_in_the_table
     table.loc[5, "model"] = "two\nlines"
     assert run(tmp_path, table) == 0  # a missing letter is a warning, and here an error
     assert "模型 7" in (tmp_path / "out" / "report" / "report.md").read_text()
+
+
+def test_a_company_is_one_organisation_under_all_its_names_and_is_shown_as_the_table_writes_it():
+    names = [
+        "Google Brain",
+        "DeepMind",
+        "Google and TTI Chicago",
+        "Saudi Data and AI Authority",
+        "Facebook AI",
+    ]
+    table = published(count=25).assign(organization=[*names] * 5)
+    made = models.select(table, None, TODAY).series["parameters"]
+    assert set(made.organizations) == {"Google", "Saudi Data", "Meta"} and made.units == 3
+    assert [made.made_by(i) for i in range(5)] == names
+    picked = made.among(np.arange(25) == 3)
+    assert picked.made_by(0) == "Saudi Data and AI Authority" and picked.organizations == ("Saudi Data",)
+
+
+def test_the_download_holds_no_formula(tmp_path):
+    table = published()
+    table.loc[3, ["model", "organization"]] = ["=HYPERLINK(1)", "@cmd|calc"]
+    table.loc[4, "model"] = "-2+3"
+    assert run(tmp_path, table) == 0
+    kept = pd.read_csv(tmp_path / "out" / "report" / "models.csv")
+    assert [*kept["model"][3:5], kept["organization"][3]] == ["'=HYPERLINK(1)", "'-2+3", "'@cmd|calc"]
