@@ -89,3 +89,11 @@ def test_the_download_holds_no_formula(tmp_path):
     assert run(tmp_path, table) == 0
     kept = pd.read_csv(tmp_path / "out" / "report" / "models.csv")
     assert [*kept["model"][3:5], kept["organization"][3]] == ["'=HYPERLINK(1)", "'-2+3", "'@cmd|calc"]
+
+
+def test_dense_models_can_be_chosen():
+    table = published().assign(active_parameters=np.nan)
+    table.loc[[3, 9], "active_parameters"] = 1e7
+    made = models.select(table, "active_parameters == parameters", TODAY).series["parameters"]
+    assert len(made) == 22 and not {"M3", "M9"} & set(made.models)
+    assert len(models.select(table, "active_parameters != parameters", TODAY).series["parameters"]) == 2

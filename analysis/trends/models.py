@@ -136,6 +136,7 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
     quantity that is text is as one that is missing, and counted.
     """
     _require_columns(frame)
+    frame = _with_active(frame)
     asked = rows.asked_for(frame, where)
     if asked.empty:
         raise InputError(f"no row of {len(frame)} is one where {where}; widen --where")
@@ -172,6 +173,13 @@ def _require_columns(frame: pd.DataFrame) -> None:
             "the table has none of the columns parameters, tokens, compute; name one, e.g. --columns "
             f"parameters=params; its columns are: {present}"
         )
+
+
+def _with_active(frame: pd.DataFrame) -> pd.DataFrame:
+    """Active parameters of dense models are all that they have, so that `where` tells them from mixtures of experts."""
+    if not {"active_parameters", "parameters"} <= set(frame.columns):
+        return frame
+    return frame.assign(active_parameters=frame["active_parameters"].fillna(frame["parameters"]))
 
 
 def name_of(frame: pd.DataFrame, place: int) -> str:

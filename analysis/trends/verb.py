@@ -50,7 +50,8 @@ def trends(
         table: a .csv or .parquet file with a row a model and columns model, organization, date, parameters, tokens,
             compute; without it the project's own table of landmark language models
         columns: names of our columns in the table, e.g. date=published parameters=params compute=flops
-        where: use only rows for which this expression over columns is true, e.g. "organization != 'OpenAI'"
+        where: use only rows for which this expression over columns is true, e.g. "organization != 'OpenAI'", or for
+            dense models alone "active_parameters == parameters" (where empty, active_parameters are all parameters)
         since: use only models from this date on, e.g. 2018-01-01
         until: use only models up to this date
         windows: a further window in which all models are fitted, e.g. 2018-01-01..2022-07-01; may be given several
