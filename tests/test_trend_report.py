@@ -1,6 +1,8 @@
 """The page and the words of trends: what leads, what is refused, what a spreadsheet or a font cannot take."""
 
 import datetime
+import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.errors import InputError
-from analysis.trends import models
+from analysis.trends import landmark, models
 
 TODAY = datetime.date(2026, 11, 1)
 
@@ -97,3 +99,16 @@ def test_dense_models_can_be_chosen():
     made = models.select(table, "active_parameters == parameters", TODAY).series["parameters"]
     assert len(made) == 22 and not {"M3", "M9"} & set(made.models)
     assert len(models.select(table, "active_parameters != parameters", TODAY).series["parameters"]) == 2
+
+
+def test_what_the_choice_of_rows_means_comes_before_any_number_of_the_projects_own_table(tmp_path, capsys):
+    copy = tmp_path / "mine.csv"
+    shutil.copy(landmark.SHIPPED, copy)
+    assert main(["trends", str(copy), "--replicates", "60", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith(landmark.NOTE)
+    content = json.loads((tmp_path / "trends.json").read_text())
+    assert next(iter(content.items())) == ("note", landmark.NOTE)
+    for name in ("report/index.html", "report/report.md"):
+        page = (tmp_path / name).read_text()
+        assert 0 < page.find("picked by hand and after the fact") < page.find("doub")
+    assert landmark.note(tmp_path / "trends.json") == ""

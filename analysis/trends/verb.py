@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from analysis.trends.study import Study
     from analysis.walls.scenario import Scenario
 
-SHIPPED = Path(__file__).parent.parent / "data" / "landmark_models.csv"
-
 
 def trends(
     table: Annotated[Path | None, tyro.conf.Positional] = None,
@@ -72,21 +70,22 @@ def trends(
         out: folder for trends.json and report/
         json: print trends.json instead of the text
     """
-    from analysis.trends import words
+    from analysis.trends import landmark, words
     from analysis.trends.trend_record import as_dict
 
-    source = table or SHIPPED
+    source = table or landmark.SHIPPED
     found = _found(
         source, columns, where, (since, until), windows, claim, top, (replicates, seed, level), today
     )
     end = _horizon(found, horizon)
     calendar = _calendar(found, fit, follow, end, (scenario, stock))
-    content = as_dict(found, end, calendar) | _provenance(source)
+    note = landmark.note(source)
+    content = {"note": note} | as_dict(found, end, calendar) | _provenance(source)
     page = _write(out, content, found, end, calendar, source)
     print(
         _dumped(content)
         if json
-        else f"{words.text(found, end, calendar)}\n\nwrote {out / 'trends.json'}, {page}"
+        else f"{words.text(found, end, calendar, note)}\n\nwrote {out / 'trends.json'}, {page}"
     )
 
 
@@ -204,7 +203,7 @@ def _write(
     record = f"{_dumped(content)}\n".encode()
     try:
         (out / "report" / "figures").mkdir(parents=True, exist_ok=True)
-        page = write(found, end, calendar, record, out / "report", source.name, command)
+        page = write(found, end, calendar, record, out / "report", source.name, command, content["note"])
         write_whole(out / "trends.json", record)
     except OSError as error:
         raise InputError(
