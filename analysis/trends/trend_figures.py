@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from analysis.pages.axes import BLUE, GREEN, MUTED, ORANGE
+from analysis.pages.axes import BLUE, GREEN, MUTED, ORANGE, SKY
 from analysis.pages.figures import Figure
 from analysis.trends import dates, trend_plots, words
 from analysis.trends.calendar import Calendar
@@ -13,7 +13,7 @@ from analysis.trends.claims import Claim
 from analysis.trends.growth_plot import Bar, plot_growth
 from analysis.trends.models import QUANTITIES
 from analysis.trends.study import Quantity, Study
-from analysis.trends.trend import Trend
+from analysis.trends.trend import ACTIVE, ALL, Trend
 
 
 def figures(found: Study, horizon: float, calendar: Calendar | None = None) -> list[Figure]:
@@ -82,7 +82,7 @@ def _bar(group: str, trend: Trend, colour: str) -> Bar:
 def _colour(one: Quantity, trend: Trend) -> str:
     if trend in one.windows:
         return MUTED
-    return BLUE if trend.version == one.headline.version else ORANGE
+    return {ALL: BLUE, ACTIVE: SKY}.get(trend.version, ORANGE)
 
 
 def _calendar(found: Calendar) -> Figure:

@@ -110,15 +110,16 @@ def _legend(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
     trend, record, found = one.headline, one.record, one.breaks.found
     lines = [(f"all models: doubling {_short(trend.doubling)}", BLUE)]
     if record is not None:
-        until = dates.month(record.last) + (", one-sided" if record.one_sided else "")
-        lines.append((f"{record.version} (to {until}): doubling {_short(record.doubling)}", ORANGE))
+        until = dates.month(record.last) + (" (one-sided)" if record.one_sided else "")
+        lines.append((f"{record.version} to {until}: {_short(record.doubling)}", ORANGE))
     elif leading.any():
         lines.append(("record models", ORANGE))
     if found is not None:
         parts = ", ".join(map(_bare, found.segments))
-        lines.append((f"{'one break' if len(found.dates) == 1 else 'two breaks'}, doubling: {parts}", GREEN))
-    lines.append((f"bands ({trend.level:.0%}): inner of the trend, outer of a new model", MUTED))
+        lines.append((f"{'one break' if len(found.dates) == 1 else 'two breaks'}: {parts}", GREEN))
     columns = 2 if _inches(ax) > WIDE else 1
+    bands = "inner of the trend, outer of a new model" if columns > 1 else "trend, new model"
+    lines.append((f"bands ({trend.level:.0%}): {bands}", MUTED))
     deep = -(-len(lines) // columns)
     for rank, (words, colour) in enumerate(lines):
         ax.annotate(
@@ -128,10 +129,10 @@ def _legend(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
 
 
 def _bare(part: Segment) -> str:
-    """'4.3 mo', or what it falls to in a year where it does not grow."""
+    """'4.3 mo', or its factor a year where it falls."""
     if np.isfinite(part.doubling[0]):
         return f"{part.doubling[0]:.1f} mo"
-    return f"falls to {notation.plain(part.growth[0], 2)}× a year"
+    return f"{notation.plain(part.growth[0], 2)}× a year"
 
 
 def _inches(ax: Axes) -> float:
