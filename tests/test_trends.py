@@ -17,7 +17,8 @@ from analysis.trends.leaders import leaders
 from analysis.trends.lines import huber, least_squares
 from analysis.trends.models import Series, Window
 from analysis.trends.study import Asked, study
-from analysis.trends.trend import Missing, Sampling, all_models, doubling, effective_clusters, running
+from analysis.trends.trend import Missing, Sampling, doubling
+from analysis.trends.versions import all_models, effective_clusters, running
 
 TODAY = datetime.date(2026, 11, 1)
 EPOCH_COLUMNS = {"parameters": "params", "tokens": "dataset_size", "compute": "flops"}

@@ -10,7 +10,8 @@ from analysis.trends import breaks, claims
 from analysis.trends.breaks import Breaks
 from analysis.trends.claims import Claim, Judged
 from analysis.trends.models import QUANTITIES, Series, Table, Window
-from analysis.trends.trend import ACTIVE, ALL, Missing, Sampling, Trend, all_models, running
+from analysis.trends.trend import ACTIVE, ALL, Missing, Sampling, Trend
+from analysis.trends.versions import all_models, running
 
 
 @dataclass(frozen=True)
