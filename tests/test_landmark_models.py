@@ -286,6 +286,11 @@ def test_the_readme_counts_filled_and_checked_cells_as_they_are(column):
     assert f"| `{column}` | {filled} | {checked} |" in README
 
 
+def test_the_readme_counts_the_computed_flops_and_the_models_compared_as_they_are():
+    assert f"{(TABLE['compute_basis'] == '6ND').sum()} more lines have `6ND`" in README
+    assert f"for the {len(NAMES)} models that" in README
+
+
 def test_the_table_is_installed_with_the_package():
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     assert "*.csv" in data["analysis.data"]
