@@ -9,10 +9,11 @@ from analysis.pages.figures import Figure
 from analysis.trends import dates, trend_plots, words
 from analysis.trends.calendar import Calendar
 from analysis.trends.calendar import words as calendar_words
+from analysis.trends.claims import Claim
+from analysis.trends.growth_plot import Bar, plot_growth
 from analysis.trends.models import QUANTITIES
 from analysis.trends.study import Quantity, Study
 from analysis.trends.trend import Trend
-from analysis.trends.trend_plots import Bar
 
 
 def figures(found: Study, horizon: float, calendar: Calendar | None = None) -> list[Figure]:
@@ -33,7 +34,10 @@ def _quantity(one: Quantity, horizon: float, level: float) -> Figure:
         f"model; on grey, after the last model, both are extrapolated."
     )
     if found is not None:
-        caption += f" Green is the line with what the test found: {words.break_line(one)}"
+        caption += (
+            " Green is the line with the breaks that the test found; on grey its last segment goes on, dashed, with "
+            f"its {level:.0%} interval: where the straight line does not describe these years, this one may."
+        )
     draw = functools.partial(trend_plots.plot_quantity, one=one, horizon=horizon)
     title = f"{name[0].upper()}{name[1:]} by date of publication"
     return Figure(f"{one.name}_by_date", title, caption, (draw,))
@@ -42,17 +46,22 @@ def _quantity(one: Quantity, horizon: float, level: float) -> Figure:
 def _doublings(found: Study) -> Figure:
     bars = [bar for one in found.quantities for bar in _bars(one)]
     claimed = {
-        QUANTITIES[one.claim.quantity].capitalize(): one.claim.months for one in reversed(found.judged)
+        QUANTITIES[one.claim.quantity].capitalize(): _factors(one.claim) for one in reversed(found.judged)
     }
     caption = (
-        f"Months in which each quantity doubles, by version of the trend, with {found.asked.sampling.level:.0%} "
-        "intervals. Green are the segments between breaks that the test found, grey further windows. An arrow means "
-        "that the interval ends beyond the axis or nowhere: hardly any growth is compatible with the models."
+        f"Growth of each quantity in a year, by version of the trend, with {found.asked.sampling.level:.0%} intervals; "
+        "the upper scale tells the doubling time that this is. Left of 1 it falls. Green are the segments between "
+        "breaks that the test found, grey further windows. An arrow means that the interval ends beyond the axis."
     )
     if claimed:
         caption += " " + " ".join(words.claim_line(one) for one in found.judged)
-    draw = functools.partial(trend_plots.plot_doublings, bars=bars, claimed=claimed)
-    return Figure("doubling_times", "Doubling times by version of the trend", caption, (draw,))
+    draw = functools.partial(plot_growth, bars=bars, claimed=claimed)
+    return Figure("doubling_times", "Growth and doubling times by version of the trend", caption, (draw,))
+
+
+def _factors(claim: Claim) -> tuple[float, float]:
+    slow, fast = claim.slopes
+    return 10.0**slow, 10.0**fast
 
 
 def _bars(one: Quantity) -> list[Bar]:
@@ -61,13 +70,13 @@ def _bars(one: Quantity) -> list[Bar]:
     found = one.breaks.found
     for part in found.segments if found else ():
         when = f"{dates.month(part.begin)} to {dates.month(part.end)}"
-        made.append(Bar(group, when, *part.doubling, GREEN))
+        made.append(Bar(group, when, *part.growth, GREEN))
     return made
 
 
 def _bar(group: str, trend: Trend, colour: str) -> Bar:
     shown = trend.window.words() if colour == MUTED else f"{trend.version}, {trend.method}"
-    return Bar(group, shown, *trend.doubling, colour)
+    return Bar(group, shown, *trend.growth, colour)
 
 
 def _colour(one: Quantity, trend: Trend) -> str:

@@ -47,10 +47,11 @@ def write(
     folder: Path,
     source: str,
     command: str,
+    note: str = "",
 ) -> Path:
     """Write index.html, report.md, models.csv and figures/ into the folder; returns the path of the page.
 
-    `record` is trends.json, which lies above the folder.
+    `record` is trends.json, which lies above the folder; `note` is what stands before any number.
     """
     models = trend_tables.as_csv(found).encode()
     write_whole(folder / "models.csv", models)
@@ -63,7 +64,7 @@ def write(
         wide, narrow = save_figure(figure, folder / "figures")
         drawn.append(Drawing(figure.name, f"{rank}. {figure.title}", figure.caption, wide, narrow))
     methods = _methods(found, horizon, source, command, files)
-    made = _document(found, calendar, drawn, methods, source)
+    made = _document(found, calendar, drawn, methods, source, note)
     write_whole(folder / "report.md", to_markdown.document(made).encode())
     write_whole(folder / "index.html", to_html.document(made).encode())
     return folder / "index.html"
@@ -74,7 +75,7 @@ def _download(name: str, what: str, kind: str, content: bytes, beside: str) -> D
 
 
 def _document(
-    found: Study, calendar: Calendar | None, drawn: list[Part], methods: list[Part], source: str
+    found: Study, calendar: Calendar | None, drawn: list[Part], methods: list[Part], source: str, note: str
 ) -> Document:
     sections = [
         Section("figures", "figures", "Figures", drawn),
@@ -85,14 +86,15 @@ def _document(
         Section("models", "models", "Models", [trend_tables.models(found)]),
         Section("methods", "methods", "How it was made", methods),
     ]
-    return Document(QUESTION, f"Trends of {source}", QUESTION, _lead(found), sections)
+    return Document(QUESTION, f"Trends of {source}", QUESTION, _lead(found, note), sections)
 
 
-def _lead(found: Study) -> list[Part]:
-    """Verdicts on claims, a sentence a quantity, and what the other versions say."""
+def _lead(found: Study, note: str) -> list[Part]:
+    """The note on the rows, verdicts on claims, a sentence a quantity, and what the other versions say."""
     lines = [line for one in found.judged for line in (words.claim_line(one), words.claim_rest(one))]
     first, *others = [*lines, *map(words.headline, found.quantities)]
-    box: list[Part] = [Paragraph(first, "lead"), *map(Paragraph, others)]
+    box: list[Part] = [Note(note, urgent=True)] if note else []
+    box += [Paragraph(first, "lead"), *map(Paragraph, others)]
     for one in found.quantities:
         said = " ".join(line for line in (words.record_line(one), words.break_line(one)) if line)
         box.append(Paragraph(f"{QUANTITIES[one.name].capitalize()}: {said}"))
@@ -132,7 +134,7 @@ def _breaks(found: Study) -> list[Part]:
 
 
 def _claims(found: Study) -> list[Part]:
-    rule = f"Rule: {RULE}. The headline is all models by OLS, named before the numbers were seen."
+    rule = f"Rule: {RULE}. The headline is always all models by OLS, whatever the numbers."
     return [
         *(Paragraph(words.claim_line(one)) for one in found.judged),
         trend_tables.claims(found),

@@ -14,6 +14,8 @@ from analysis.trends.study import Quantity, Study
 from analysis.trends.trend import Trend
 
 Row = list[Cell | object]
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First letters by which a spreadsheet takes the text of a cell for a formula."""
 
 
 def versions(one: Quantity, level: float) -> Table:
@@ -131,25 +133,30 @@ def models(found: Study) -> Table:
 
 
 def as_csv(found: Study) -> str:
-    """The models of any trend, unrounded; unknown is empty."""
+    """The models of any trend, unrounded; unknown is empty, and no text is a formula to a spreadsheet."""
     import pandas as pd
 
     rows = [
-        {"model": model, "organization": made_by, "date": dates.date(year).isoformat()} | values
+        {"model": _inert(model), "organization": _inert(made_by), "date": dates.date(year).isoformat()}
+        | values
         for (year, model, made_by), values in sorted(_by_model(found).items())
     ]
     return pd.DataFrame(rows).to_csv(index=False)
 
 
+def _inert(text: str) -> str:
+    """Text that a spreadsheet would run as a formula, after an apostrophe, which makes it text there."""
+    return f"'{text}" if text[:1] in FORMULA else text
+
+
 def _by_model(found: Study) -> dict[tuple[float, str, str], dict[str, float]]:
-    """(date, model, organisation) -> its quantities, of every model of a headline trend."""
+    """(date, model, its makers) -> its quantities, of every model of a headline trend."""
     rows: dict[tuple[float, str, str], dict[str, float]] = {}
     for one in found.quantities:
         series = one.headline.series
-        for year, model, made_by, log in zip(
-            series.years.tolist(), series.models, series.organizations, series.logs.tolist(), strict=True
-        ):
-            rows.setdefault((year, model, made_by), {})[one.name] = float(10.0**log)
+        for place, (year, log) in enumerate(zip(series.years.tolist(), series.logs.tolist(), strict=True)):
+            key = year, series.models[place], series.made_by(place)
+            rows.setdefault(key, {})[one.name] = float(10.0**log)
     return rows
 
 

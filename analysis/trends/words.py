@@ -22,7 +22,7 @@ SLOW = 48.0
 CAVEAT = (
     "The interval of a record's trend resamples organisations and finds the records anew in each replicate. Records "
     "are extremes: a replicate lacks some of their makers, so its records are other, smaller models, and the interval "
-    "is rough. The headline is the trend of all models by least squares, named before the numbers were seen."
+    "is rough. The headline is always the trend of all models by least squares, whatever the numbers."
 )
 
 
@@ -250,10 +250,11 @@ def calendar_table(found: Calendar) -> str:
     return f"{aligned(head, rows)}\n  * after the last model of the trend"
 
 
-def text(found: Study, horizon: float, calendar: Calendar | None = None) -> str:
-    """The whole answer for a terminal: claims first, then each quantity, tables, notes."""
+def text(found: Study, horizon: float, calendar: Calendar | None = None, note: str = "") -> str:
+    """The whole answer for a terminal: the note on the rows first, claims, then each quantity, tables, notes."""
     level = found.asked.sampling.level
-    parts = [f"{claim_line(one)} {claim_rest(one)}" for one in found.judged]
+    parts = [note] if note else []
+    parts += [f"{claim_line(one)} {claim_rest(one)}" for one in found.judged]
     if found.judged:
         parts.append(f"({RULE}; {UNDECIDED} is no evidence either way)")
     for one in found.quantities:
