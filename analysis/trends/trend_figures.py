@@ -6,9 +6,9 @@ import functools
 
 from analysis.pages.axes import BLUE, GREEN, MUTED, ORANGE
 from analysis.pages.figures import Figure
-from analysis.trends import dates, trend_plots, words
+from analysis.trends import claim_words, dates, trend_plots, words
 from analysis.trends.calendar import Calendar
-from analysis.trends.calendar import words as calendar_words
+from analysis.trends.calendar_words import words as calendar_words
 from analysis.trends.models import QUANTITIES
 from analysis.trends.study import Quantity, Study
 from analysis.trends.trend import Trend
@@ -50,7 +50,7 @@ def _doublings(found: Study) -> Figure:
         "that the interval ends beyond the axis or nowhere: hardly any growth is compatible with the models."
     )
     if claimed:
-        caption += " " + " ".join(words.claim_line(one) for one in found.judged)
+        caption += " " + " ".join(claim_words.claim_line(one) for one in found.judged)
     draw = functools.partial(trend_plots.plot_doublings, bars=bars, claimed=claimed)
     return Figure("doubling_times", "Doubling times by version of the trend", caption, (draw,))
 
