@@ -10,19 +10,13 @@ from analysis.trends.words import label, rate
 
 
 def claim_line(one: Judged) -> str:
-    """The verdict on a claim; where the trend breaks, that one rate does not describe it, and what holds between."""
+    """The verdict on a claim, and whether one rate describes the years that it is about."""
     main = one.headline
     text = (
-        f'The claim "{one.claim.text}" is {main.verdict}: the probability that it holds is {chance(main.probability)} '
-        f"by one line through all models ({rate(main.trend.doubling, main.trend.growth)})."
+        f'The claim "{one.claim.text}" is {main.verdict}: by one line through all models '
+        f"({rate(main.trend.doubling, main.trend.growth)}) it holds with probability {chance(main.probability)}"
     )
-    if one.stretches:
-        told = [
-            f"{s.verdict} from {dates.month(s.segment.begin)} to {dates.month(s.segment.end)} "
-            f"(probability {chance(s.probability)})" for s in one.stretches
-        ]  # fmt: skip
-        text += f" But one rate does not describe these years; between the breaks it is {listed(told)}."
-    return text
+    return f"{text}. But one rate does not describe these years." if one.stretches else f"{text}."
 
 
 def claim_rest(one: Judged) -> str:
@@ -32,7 +26,14 @@ def claim_rest(one: Judged) -> str:
         verdicts = dict.fromkeys(answer.verdict for answer in one.dissenting)
         text = " ".join(_dissent(one, verdict) for verdict in verdicts)
     if one.stretches:
-        text += " The breaks were chosen after the data were seen, so a verdict between them counts for less."
+        told = [
+            f"{s.verdict} from {dates.month(s.segment.begin)} to {dates.month(s.segment.end)} "
+            f"(probability {chance(s.probability)})" for s in one.stretches
+        ]  # fmt: skip
+        text += (
+            f" Between the breaks it is {listed(told)}; these were chosen after the data were seen, so such a verdict "
+            "counts for less."
+        )
     return text
 
 

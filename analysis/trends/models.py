@@ -126,6 +126,9 @@ class Table:
     """For each quantity, models with a date and without it."""
     missing: tuple[str, ...]
     """Columns that the table does not have: quantities, the organisation."""
+    active: Series | None = None
+    """Parameters that a token passes through, all of a dense model's; None where the table tells no mixture of experts
+    from a dense model."""
 
 
 def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Table:
@@ -159,7 +162,16 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
         if unread:
             left_out[f"{name} that is not one number"] = unread
     missing = tuple(name for name in (*QUANTITIES, ORGANIZATION) if name not in frame.columns)
-    return Table(series, len(asked) + repeated, left_out, without, missing)
+    return Table(series, len(asked) + repeated, left_out, without, missing, _active(dated, years))
+
+
+def _active(frame: pd.DataFrame, years: Array) -> Series | None:
+    if not {"active_parameters", "parameters"} <= set(frame.columns):
+        return None
+    values, total = _values(frame, "active_parameters")[0], _values(frame, "parameters")[0]
+    if not (values < total).any():
+        return None
+    return _series(frame, "parameters", values, years)
 
 
 def _require_columns(frame: pd.DataFrame) -> None:

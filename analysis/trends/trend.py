@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 
 LOG2 = math.log10(2.0)
 ALL = "all models"
+ACTIVE = "active parameters"
 RECORDS = "records"
 FEW_ORGANIZATIONS = 10
 """Organisations below which an interval that resamples them is said to be rough."""
@@ -197,17 +198,19 @@ class Missing:
     reason: str
 
 
-def all_models(series: Series, window: Window, method: str, sampling: Sampling) -> Trend | Missing:
+def all_models(
+    series: Series, window: Window, method: str, sampling: Sampling, version: str = ALL
+) -> Trend | Missing:
     """The trend of all models of the window; replicates resample organisations."""
     chosen = series.among(series.within(window))
     reason = _reason(chosen)
     if reason:
-        return Missing(series.quantity, ALL, method, reason)
+        return Missing(series.quantity, version, method, reason)
 
     def through(weights: Array) -> Lines:
         return METHODS[method](chosen.years, chosen.logs, weights)
 
-    return _made(chosen, ALL, method, window, through, chosen, sampling)
+    return _made(chosen, version, method, window, through, chosen, sampling)
 
 
 def running(series: Series, window: Window, method: str, sampling: Sampling, top: int = 1) -> Trend | Missing:

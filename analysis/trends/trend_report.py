@@ -95,7 +95,7 @@ def _lead(found: Study, calendar: Calendar | None, note: str) -> list[Part]:
     lines = calendar_words.lead(calendar) if calendar else []
     lines += [*map(claim_words.claim_line, found.judged), *map(words.summary, found.quantities)]
     first, *others = lines
-    box: list[Part] = [Note(note, urgent=True)] if note else []
+    box: list[Part] = [Note(note)] if note else []
     box += [Paragraph(first, "lead"), *map(Paragraph, others)]
     return [Answer(_tone(found, calendar), box), Tiles([_tile(one) for one in found.quantities])]
 

@@ -13,7 +13,7 @@ from analysis.trends import dates
 from analysis.trends.breaks import Break
 from analysis.trends.models import QUANTITIES, UNITS
 from analysis.trends.study import Quantity
-from analysis.trends.trend import RECORDS, Trend
+from analysis.trends.trend import ACTIVE, ALL, RECORDS, Trend
 
 IDLE = 0.75
 """Years without a record that are told."""
@@ -27,7 +27,9 @@ def months(value: float, lo: float, hi: float) -> str:
         return f"no growth [at the fastest {span(lo)}]" if math.isfinite(lo) else "no growth"
     if value >= SLOW:
         return f"{value / 12:.1f} years [{lo / 12:.1f}, {_end(hi / 12)}]"
-    return f"{value:.1f} months [{lo:.1f}, {_end(hi) if hi < SLOW or math.isinf(hi) else span(hi)}]"
+    if SLOW <= hi < math.inf:
+        return f"{value:.1f} months [{lo:.1f} months, {span(hi)}]"
+    return f"{value:.1f} months [{lo:.1f}, {_end(hi)}]"
 
 
 def _end(hi: float) -> str:
@@ -42,8 +44,8 @@ def span(value: float) -> str:
 
 
 def factor(value: float, lo: float, hi: float) -> str:
-    """'8.7x a year [6.4, 11.9]'."""
-    return f"{notation.plain(value)}x a year [{notation.plain(lo)}, {notation.plain(hi)}]"
+    """'8.7x a year [6.4, 12]'."""
+    return f"{notation.plain(value, 2)}x a year [{notation.plain(lo, 2)}, {notation.plain(hi, 2)}]"
 
 
 def percent(level: float) -> str:
@@ -107,8 +109,8 @@ def summary(one: Quantity) -> str:
     if found is None:
         return f"{capital(name)} {pace(one.name, trend.doubling, trend.growth)}, from {years(trend)}."
     return (
-        f"One rate does not describe {name} from {years(trend)}: {'it' if one.name == 'compute' else 'they'} "
-        f"{_slopes(one.name, found)}. One line through all years averages these: {rate(trend.doubling, trend.growth)}."
+        f"{capital(name)} {_slopes(one.name, found)}: one rate ({rate(trend.doubling, trend.growth)}) does not describe "
+        f"{years(trend)}."
     )
 
 
@@ -121,7 +123,7 @@ def record_line(one: Quantity) -> str:
     """What the records say, or why they say nothing; empty where both."""
     record = one.record
     if record is None:
-        why = next((m.reason for m in one.missing if m.version != one.headline.version), "")
+        why = next((m.reason for m in one.missing if m.version not in (ALL, ACTIVE)), "")
         return f"Its records alone give no trend: {why}." if why else ""
     which = "Record models" if record.version == RECORDS else f"Models of the {record.version}"
     text = f"{which} alone ({len(record.series)}) {pace('', record.doubling, record.growth)}"
