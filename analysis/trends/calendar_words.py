@@ -32,7 +32,7 @@ def lead(found: Calendar) -> list[str]:
     told = [f"{_verdict(found)}. {_losses(found)}"]
     if found.reach[-1] > FAR:
         told.append(
-            f"More than a million times the largest run is no forecast: nothing tells whether the law holds that far, "
+            "More than a million times the largest run is no forecast: nothing tells whether the law holds that far, "
             f"and from {_first_far(found)} on it is that far."
         )
     return told + ([f"{assumed(found.scenario)} {first_wall(found)}"] if found.scenario else [])
@@ -41,7 +41,8 @@ def lead(found: Calendar) -> list[str]:
 def _verdict(found: Calendar) -> str:
     known = VERDICTS.get(found.law.verdict)
     text = known or "The verdict of {table} on a floor of the loss is {verdict}"
-    return text.format(table=found.law.table, verdict=found.law.verdict)
+    folder = found.law.path.resolve().parent.name
+    return text.format(table=f"{folder}/{found.law.table}", verdict=found.law.verdict)
 
 
 def _losses(found: Calendar) -> str:
@@ -49,18 +50,19 @@ def _losses(found: Calendar) -> str:
     near = int(np.flatnonzero(found.beyond)[0]) if found.beyond.any() else last
     places = dict.fromkeys((near, last))
     told = " and ".join(
-        f"{_loss(found, i)} on {dates.date(found.years[i])}, at {notation.power(float(found.reach[i]), 2)} times the "
-        "compute of its largest run" for i in places
+        f"{_loss(found, i)} on {dates.date(found.years[i])} ({notation.power(float(found.reach[i]), 2)} times the "
+        "largest run)" for i in places
     )  # fmt: skip
     return (
         f"If their law {found.law.name} went on holding, the compute of the trend of {found.trend.version} "
-        f"({found.trend.method}) would give a loss of {told} ({notation.percent(found.level)} intervals)."
+        f"({found.trend.method}) would give a loss in nats per token of {told}; intervals are "
+        f"{notation.percent(found.level)}."
     )
 
 
 def _loss(found: Calendar, place: int) -> str:
     value, lo, hi = (f"{float(part[place]):.3f}" for part in found.loss)
-    return f"{value} nats per token [{lo}, {hi}]"
+    return f"{value} [{lo}, {hi}]"
 
 
 def _first_far(found: Calendar) -> str:

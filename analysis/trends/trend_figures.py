@@ -52,8 +52,8 @@ def _doublings(found: Study) -> Figure:
         QUANTITIES[one.claim.quantity].capitalize(): _factors(one.claim) for one in reversed(found.judged)
     }
     caption = (
-        f"Growth a year by version of the trend, with {found.asked.sampling.level:.0%} intervals; the upper scale is the "
-        "doubling time. Left of 1 it falls. Green are segments between breaks, grey further windows. An arrow: the "
+        f"Growth a year by version of the trend, with {found.asked.sampling.level:.0%} intervals; the upper scale is "
+        "the doubling time. Left of 1 it falls. Green are segments between breaks, grey further windows. An arrow: the "
         "interval ends beyond the axis."
     )
     if claimed:

@@ -109,8 +109,8 @@ def summary(one: Quantity) -> str:
     if found is None:
         return f"{capital(name)} {pace(one.name, trend.doubling, trend.growth)}, from {years(trend)}."
     return (
-        f"{capital(name)} {_slopes(one.name, found)}: one rate ({rate(trend.doubling, trend.growth)}) does not describe "
-        f"{years(trend)}."
+        f"{capital(name)} {_slopes(one.name, found)}: one rate ({rate(trend.doubling, trend.growth)}) does not "
+        f"describe {years(trend)}."
     )
 
 
