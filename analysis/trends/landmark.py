@@ -7,9 +7,9 @@ from pathlib import Path
 SHIPPED = Path(__file__).parent.parent / "data" / "landmark_models.csv"
 
 NOTE = (
-    "The models of this table were picked by hand and after the fact, and only where their makers published a count: "
-    "from 2023 on the largest closed models are missing, and some small models are in on purpose. The intervals do not "
-    "cover this choice of rows, so a table with other rows may give a rate outside them."
+    "The models of this table were picked by hand and after the fact, where their makers published a count: the "
+    "largest closed models are missing from 2023 on, and some small ones are in on purpose. No interval covers this "
+    "choice of rows; other rows may give a rate outside it."
 )
 
 

@@ -72,7 +72,7 @@ class Series:
             years=self.years[picked],
             logs=self.logs[picked],
             groups=groups.astype(np.intp),
-            makers=tuple(self.made_by(i) for i in picked),
+            makers=tuple(self.made_by(int(i)) for i in picked),
         )
 
     def within(self, window: Window) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from analysis.pages.axes import BLUE, GREEN, MUTED, ORANGE, SKY
 from analysis.pages.figures import Figure
 from analysis.trends import dates, trend_plots, words
 from analysis.trends.calendar import Calendar
-from analysis.trends.calendar import words as calendar_words
+from analysis.trends.calendar_words import words as calendar_words
 from analysis.trends.claims import Claim
 from analysis.trends.growth_plot import Bar, plot_growth
 from analysis.trends.models import QUANTITIES
@@ -18,29 +18,32 @@ from analysis.trends.trend import ACTIVE, ALL, Trend
 
 def figures(found: Study, horizon: float, calendar: Calendar | None = None) -> list[Figure]:
     """A figure a quantity, the doubling times together, and the loss by year where a fit was joined."""
-    made = [_quantity(one, horizon, found.asked.sampling.level) for one in found.quantities]
+    made = [_quantity(found, place, horizon) for place in range(len(found.quantities))]
     made.append(_doublings(found))
     if calendar is not None:
         made.append(_calendar(calendar))
     return made
 
 
-def _quantity(one: Quantity, horizon: float, level: float) -> Figure:
+def _quantity(found: Study, place: int, horizon: float) -> Figure:
+    """A quantity by date; what marks and bands are is told in the first figure alone."""
+    one = found.quantities[place]
     name = QUANTITIES[one.name]
-    found = one.breaks.found
-    caption = (
-        f"{words.headline(one)} Each dot is a model, orange those that were records at their date. The line is least "
-        f"squares of the logarithm on the date, the inner band its {level:.0%} interval, the outer band that of a new "
-        f"model; on grey, after the last model, both are extrapolated."
-    )
-    if found is not None:
-        caption += (
-            " Green is the line with the breaks that the test found; on grey its last segment goes on, dashed, with "
-            f"its {level:.0%} interval: where the straight line does not describe these years, this one may."
-        )
+    caption = f"{words.summary(one)} {_marks(found) if place == 0 else 'Marks, lines and bands are as in figure 1.'}"
     draw = functools.partial(trend_plots.plot_quantity, one=one, horizon=horizon)
     title = f"{name[0].upper()}{name[1:]} by date of publication"
     return Figure(f"{one.name}_by_date", title, caption, (draw,))
+
+
+def _marks(found: Study) -> str:
+    level = f"{found.asked.sampling.level:.0%}"
+    text = (
+        f"Each dot is a model, orange where it was a record. Blue is one line through all, with the {level} intervals "
+        "of the line (inner band) and of a new model (outer)."
+    )
+    if any(one.breaks.found for one in found.quantities):
+        text += " Green is the line with the breaks that the test found; its last segment goes on with an interval."
+    return f"{text} On grey, after the last model, all is extrapolated."
 
 
 def _doublings(found: Study) -> Figure:
@@ -49,12 +52,12 @@ def _doublings(found: Study) -> Figure:
         QUANTITIES[one.claim.quantity].capitalize(): _factors(one.claim) for one in reversed(found.judged)
     }
     caption = (
-        f"Growth of each quantity in a year, by version of the trend, with {found.asked.sampling.level:.0%} intervals; "
-        "the upper scale tells the doubling time that this is. Left of 1 it falls. Green are the segments between "
-        "breaks that the test found, grey further windows. An arrow means that the interval ends beyond the axis."
+        f"Growth a year by version of the trend, with {found.asked.sampling.level:.0%} intervals; the upper scale is "
+        "the doubling time. Left of 1 it falls. Green are segments between breaks, grey further windows. An arrow: the "
+        "interval ends beyond the axis."
     )
     if claimed:
-        caption += " " + " ".join(words.claim_line(one) for one in found.judged)
+        caption += " Shaded is what the claims say."
     draw = functools.partial(plot_growth, bars=bars, claimed=claimed)
     return Figure("doubling_times", "Growth and doubling times by version of the trend", caption, (draw,))
 

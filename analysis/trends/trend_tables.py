@@ -7,7 +7,7 @@ import numpy as np
 from analysis import notation
 from analysis.pages.document import Table
 from analysis.pages.page import Cell, Column, number, span
-from analysis.trends import dates, words
+from analysis.trends import claim_words, dates, words
 from analysis.trends.calendar import Calendar
 from analysis.trends.models import QUANTITIES
 from analysis.trends.study import Quantity, Study
@@ -53,14 +53,18 @@ def segments(found: Study) -> Table:
         Column("Quantity", "label"),
         Column("Segment", "label"),
         Column("Models"),
-        Column("Doubling", "label"),
+        Column("Rate", "label"),
+        Column("Growth a year"),
+        Column("Interval"),
     ]
     rows: list[Row] = [
         [
             QUANTITIES[one.name].capitalize(),
             f"{dates.month(part.begin)} to {dates.month(part.end)}",
             number(part.models, str(part.models)),
-            Cell(words.months(*part.doubling), part.doubling[0] if np.isfinite(part.doubling[0]) else None),
+            Cell(words.rate(part.doubling, part.growth), part.slope),
+            number(part.growth[0], f"{notation.plain(part.growth[0])}×"),
+            span(*part.growth[1:]),
         ]
         for one in found.quantities
         if one.breaks.found
@@ -73,21 +77,22 @@ def claims(found: Study) -> Table:
     """A row a claim and version."""
     columns = [
         Column("Claim", "words"), Column("Version", "label"), Column("Verdict", "label"), Column("Probability"),
-        Column("Doubling", "label"),
+        Column("Rate", "label"),
     ]  # fmt: skip
     rows: list[Row] = []
     for one in found.judged:
         rows += [
             [
-                one.claim.text, words.label(a.trend), a.verdict, number(a.probability, words.chance(a.probability)),
-                words.months(*a.trend.doubling),
+                one.claim.text, words.label(a.trend), a.verdict,
+                number(a.probability, claim_words.chance(a.probability)), words.rate(a.trend.doubling, a.trend.growth),
             ]
             for a in one.answers
         ]  # fmt: skip
         rows += [
             [
                 one.claim.text, f"segment {dates.month(s.segment.begin)} to {dates.month(s.segment.end)}", s.verdict,
-                number(s.probability, words.chance(s.probability)), words.months(*s.segment.doubling),
+                number(s.probability, claim_words.chance(s.probability)),
+                words.rate(s.segment.doubling, s.segment.growth),
             ]
             for s in one.stretches
         ]  # fmt: skip

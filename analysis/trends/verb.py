@@ -70,7 +70,7 @@ def trends(
         out: folder for trends.json and report/
         json: print trends.json instead of the text
     """
-    from analysis.trends import landmark, words
+    from analysis.trends import landmark, terminal
     from analysis.trends.trend_record import as_dict
 
     source = table or landmark.SHIPPED
@@ -85,7 +85,7 @@ def trends(
     print(
         _dumped(content)
         if json
-        else f"{words.text(found, end, calendar, note)}\n\nwrote {out / 'trends.json'}, {page}"
+        else f"{terminal.text(found, end, calendar, note)}\n\nwrote {out / 'trends.json'}, {page}"
     )
 
 
