@@ -146,6 +146,35 @@ def test_repetition_is_exhausted_where_its_first_order_condition_says():
     assert found["value"] == pytest.approx(6 * N * D, rel=1e-5)  # of golden sections at a flat minimum
 
 
+@pytest.mark.parametrize("law", LAWS_OF_BOTH, ids=lambda law: type(law).__name__)
+def test_no_end_of_a_compute_lies_below_the_smallest_run(law):
+    # the loss of `Shifted` is finite at N = 0: its best split of little compute is the end of the search, all tokens
+    found = walls(sure(law, largest=1e19), assumed(stock=1e9, compute=1e19, growth=None), smallest=1e15)
+    for at in found["data"]["at"].values():
+        assert all(at[name] >= 1e15 for name in ("value", "lo", "hi"))
+    plain = Stocked(draws_of(law, 1), Cost(), np.array([1e9]), np.array([15.387756]))
+    C = found["data"]["at"]["stock_passed"]["value"]
+    below, above = plain.asked_for(np.array([[0.99 * C, 1.01 * C]]))[0]
+    assert above > 1e9
+    assert below <= 1e9 or pytest.approx(1e15) == C  # the smallest run asks for more: no less is looked at
+
+
+def test_a_stock_that_the_smallest_run_passes_is_told_as_that():
+    found = walls(sure(), assumed(stock=1e5), smallest=1e19)
+    at = found["data"]["at"]["stock_passed"]
+    assert [at[name] for name in ("value", "lo", "hi")] == [1e19] * 3
+    told = " ".join(words.of_resources(found | {"caution": "", "floor": None}))
+    assert "more than the stock from C = the smallest run or less on" in told
+
+
+def test_a_split_at_the_end_of_its_search_asks_for_no_tokens():
+    law = draws_of(Shifted(1.7, 400.0, 1e9, 0.34, 410.0, 1e3, 0.28), 1)
+    limited = Stocked(law, Cost(), np.array([1e9]), np.array([15.0]))
+    C = np.array([[1e12, 1e22]])
+    assert limited.fresh(C)[0, 0] > 1e9  # models of next to no parameters
+    assert limited.asked_for(C)[0] == pytest.approx([0.0, limited.fresh(C)[0, 1]])
+
+
 def test_growth_ends_at_the_budget_on_the_date_of_its_logarithm():
     found = walls(sure(), assumed(budget=1e27))
     date = START + np.log(1e4) / np.log(4)

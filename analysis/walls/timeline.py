@@ -145,7 +145,7 @@ def _of_law(made: Forecast, law: Law, drawn: Sample, dates: Array, compute: Arra
     events: dict[str, Array] = {}
     if np.isfinite(mine.stock).any():
         gains["data"] = loss - now.times(MORE).split(effective, fresh)[1]
-        events = _events(dates, now, fresh, tokens, gains)
+        events = _events(dates, now, now.asked_for(effective, fresh), tokens, gains)
     better = now.times(MORE ** mine.recipe_on_data[:, None])
     gains["recipe"] = (
         loss - better.split(MORE * effective, fresh_of_more)[1]
@@ -156,11 +156,11 @@ def _of_law(made: Forecast, law: Law, drawn: Sample, dates: Array, compute: Arra
 
 
 def _events(
-    dates: Array, now: Stocked, fresh: Array, tokens: Array, gains: dict[str, Array]
+    dates: Array, now: Stocked, asked_for: Array, tokens: Array, gains: dict[str, Array]
 ) -> dict[str, Array]:
     with np.errstate(divide="ignore", invalid="ignore"):
         signals = {
-            "stock_passed": np.log(fresh / now.stock),
+            "stock_passed": np.log(asked_for / now.stock),
             "repetition_exhausted": np.log(tokens / (now.stock * (1 + now.repetition[:, None]))),
             "data_worth_most": gains["data"] - gains["compute"] * (1 + TIE) - NOTHING,
         }

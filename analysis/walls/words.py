@@ -203,14 +203,15 @@ def _data(found: Mapping[str, Any]) -> str:
     if wall is None:
         return f"Data wall: {found['data_missing']}."
     at, reach = wall["at"], wall["extrapolation"]
+    from_on = {name: _of_runs(one, found["smallest_run"]) for name, one in at.items()}
     text = (
         f"Data wall: with endless compute the stock does not let the loss below {_loss(wall['loss'])}; with all "
         f"repetition it is worth {span(wall['worth'], 'value', notation.count)} fresh tokens. The best split of "
-        f"compute asks for more than the stock from C = {span(at['stock_passed'], 'value', compute)} on"
+        f"compute asks for more than the stock from C = {from_on['stock_passed']} on"
     )
     if reach["stock_passed"] is not None:
         text += f", {notation.times(reach['stock_passed'])} the largest run"
-    text += f", and has repeated it to the end of its worth at {span(at['repetition_exhausted'], 'value', compute)}."
+    text += f", and repeats it until one more repeat is worth 1/e of fresh text at {from_on['repetition_exhausted']}."
     used, stock = found.get("tokens_used"), found["scenario"]["stock"]
     least = stock[0] if isinstance(stock, list) else stock
     if used and used > least:
@@ -219,6 +220,15 @@ def _data(found: Mapping[str, Any]) -> str:
             f"{notation.count(least)}."
         )
     return text
+
+
+def _of_runs(found: Mapping[str, Any], smallest: float) -> str:
+    """A compute with its interval, of which nothing is said below the smallest run."""
+
+    def shown(number: float) -> str:
+        return "the smallest run or less" if number <= smallest * (1 + 1e-9) else compute(number)
+
+    return span(found, "value", shown)
 
 
 def _floor(found: Mapping[str, Any]) -> str:
