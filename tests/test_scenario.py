@@ -1,5 +1,6 @@
 """A scenario says what is assumed in numbers that can be, or is refused in a sentence; its draws are what it says."""
 
+import calendar
 import datetime
 import json
 
@@ -42,13 +43,16 @@ def test_a_date_is_a_year_or_a_day(given, year):
     assert calendar_date.parse("start", given) == pytest.approx(year, abs=1e-12)
 
 
-def test_a_date_is_told_by_its_month():
-    days = [datetime.date(2028, 1, 1), datetime.date(2028, 2, 20), datetime.date(2028, 12, 31)]
-    assert [calendar_date.month(calendar_date.year_of(day)) for day in days] == [
-        "Jan 2028",
-        "Feb 2028",
-        "Dec 2028",
-    ]
+@pytest.mark.parametrize("year", [2027, 2028])
+@pytest.mark.parametrize("month", range(1, 13))
+def test_the_first_and_the_last_day_of_every_month_are_told_by_that_month(year, month):
+    for day in (1, calendar.monthrange(year, month)[1]):
+        date = calendar_date.year_of(datetime.date(year, month, day))
+        assert calendar_date.month(date) == f"{calendar.month_abbr[month]} {year}"
+
+
+def test_a_date_that_is_all_but_the_next_year_is_told_as_that():
+    assert calendar_date.month(2028 - 1e-9) == "Jan 2028"
 
 
 @pytest.mark.parametrize(
