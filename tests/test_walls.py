@@ -227,6 +227,24 @@ def test_a_recipe_that_makes_tokens_go_further_puts_off_the_end_of_the_stock():
     assert dates == pytest.approx(closed, abs=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "share", "told"),
+    [
+        (1, 0.5, "recipes of today,"),
+        (
+            3,
+            0,
+            "recipes better by 3 times the compute a year (all of it saves compute and none of it tokens)",
+        ),
+        (3, 0.3, "tokens go further by 30\N{NO-BREAK SPACE}% of that"),
+        ([2, 4], [0, 1], "tokens go further by 0\N{NO-BREAK SPACE}% to 100\N{NO-BREAK SPACE}% of that"),
+    ],
+)
+def test_what_recipes_do_for_tokens_is_told_wherever_they_better(recipe, share, told):
+    said = words.scenario(walls(sure(), assumed(recipe=recipe, recipe_on_data=share)))
+    assert told in said and ("tokens go further" in said) == (recipe != 1 and share != 0)
+
+
 def test_compute_is_worth_most_until_text_is():
     found = walls(sure(), assumed(horizon=2060, stock=1e12))
     first = found["dates"]["data_worth_most"]["value"]

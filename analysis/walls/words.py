@@ -101,12 +101,22 @@ def scenario(found: Mapping[str, Any]) -> str:
         f"up to {_given(given['budget'], compute)} FLOPs" if given["budget"] else "",
         f"a stock of {_given(given['stock'], notation.count)} unique tokens" if given["stock"] else "",
         f"repeats worth 1/e after {_given(given['repetition'], notation.plain)}" if given["stock"] else "",
-        f"recipes better by {_given(given['recipe'], notation.plain)} times the compute a year"
-        if given["recipe"] != 1
-        else "recipes of today",
+        _recipes(given),
         f"looking as far as {month(given['horizon'])}",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _recipes(given: Mapping[str, Any]) -> str:
+    if given["recipe"] == 1:
+        return "recipes of today"
+    share = given["recipe_on_data"]
+    tokens = (
+        f"tokens go further by {_given(share, notation.percent)} of that in its logarithm"
+        if share != 0
+        else "all of it saves compute and none of it tokens"
+    )
+    return f"recipes better by {_given(given['recipe'], notation.plain)} times the compute a year ({tokens})"
 
 
 def date_line(what: str, date: Mapping[str, Any]) -> str:
