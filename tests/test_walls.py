@@ -260,6 +260,24 @@ def test_compute_is_worth_most_until_text_is():
     assert "from" in words.worth_most(found)
 
 
+def test_text_is_worth_more_from_the_date_on_at_which_it_binds_and_never_where_it_is_worth_nothing():
+    # so little is owed to data that ten times the text never lowers the loss by a thousandth
+    law = replace(TRUTH, B=0.5)
+    made, given = sure(law, largest=1e20), assumed(stock=1e9, compute=1e20, horizon=2080)
+    found = walls(made, given)
+    assert found["dates"]["data_worth_most"]["never"] == 1 and found["first"]["data"] == 0
+    assert all(entry["binding"]["data"] == 0 for entry in found["calendar"])
+    assert (
+        found["calendar"][-1]["gains"]["data"]["value"] > found["calendar"][-1]["gains"]["compute"]["value"]
+    )
+    dates = np.linspace(START, 2080, 2001)
+    for law in (replace(TRUTH, B=B) for B in (5.0, 20.0, 410.0)):
+        line = when(sure(law, largest=1e20), given, dates, 1e20 * 4 ** (dates - START))
+        first, binds = line.events["data_worth_most"][0], line.binding["data"] > 0.5
+        # the event is found between two dates, the binding at them
+        assert dates[binds][0] == pytest.approx(first, abs=dates[1] - dates[0])
+
+
 def test_which_wall_comes_first_is_told_by_shares_of_draws():
     told = walls(sure(size=200), assumed(horizon=2080, stock=1e12, until=[2026.5, 2036.5]))
     text = walls(sure(), assumed(horizon=2080, stock=1e12))["dates"]["data_worth_most"]["value"]
