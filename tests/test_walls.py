@@ -11,7 +11,7 @@ from analysis.floor.combination import Candidate, Combination
 from analysis.forecast import Forecast, Track
 from analysis.frontier import Cost, Frontier, Paired
 from analysis.laws import Coupled, Hoffmann, Power, Shifted, Stretched
-from analysis.walls import words
+from analysis.walls import outlook_report, words
 from analysis.walls.sample import sample
 from analysis.walls.scenario import scenario
 from analysis.walls.stocked import Stocked, worth
@@ -381,6 +381,18 @@ def test_without_a_stock_or_growth_it_says_what_is_missing():
     assert found["dates"] == {} and found["calendar"] == [] and found["dates_missing"]
     assert found["compute"]["C"]["value"] == 1e23 and "does not grow" in found["compute"]["by"]
     assert "No dates are told" in words.of_dates(found)[0]
+
+
+def test_repeats_are_told_by_their_worth_and_not_at_all_where_text_is_not_repeated():
+    said = {"caution": "", "floor": None}
+    for repetition, told in ((15.387756, True), (0, False)):
+        found = walls(sure(), assumed(repetition=repetition)) | said
+        lines = [*words.of_resources(found), *words.of_dates(found)]
+        assert any("one more repeat is worth 1/e" in line for line in lines) == told
+        assert any("text that is repeated is worth nothing" in line for line in lines) != told
+        assert ("repetition_exhausted" in words.dates(found)) == told
+        shown = "".join(map(str, outlook_report.walls({"walls": found})))
+        assert ("one more repeat is worth 1/e" in shown) == told
 
 
 def test_a_stock_smaller_than_what_was_used_is_told():
