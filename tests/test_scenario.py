@@ -24,7 +24,7 @@ def made(**changes):
 def test_a_number_is_certain_and_two_are_a_range():
     found = made(growth=[3, 5])
     assert found.stock == (3e14,) and found.growth == (3.0, 5.0)
-    assert found.compute == (1e24,) and found.repetition == (REPEATS,)
+    assert found.compute == (1e24,) and found.repetition == REPEATS
     assert found.as_dict()["growth"] == [3.0, 5.0] and found.as_dict()["stock"] == 3e14
     assert scenario({}, compute=1e24, today=NOW) == Scenario(compute=(1e24,), start=NOW, horizon=NOW + 20)
 

@@ -28,7 +28,14 @@ LAWS_OF_BOTH = [
     Stretched(1.5, 3.0, 2e10, 0.3, 4.0, 1e12, 0.25),
 ]
 START, HORIZON = 2026.0, 2046.0
-SURE = {"stock": 1e14, "growth": 4, "compute": 1e23, "start": START, "horizon": HORIZON}
+SURE = {
+    "stock": 1e14,
+    "repetition": 15.387756,
+    "growth": 4,
+    "compute": 1e23,
+    "start": START,
+    "horizon": HORIZON,
+}
 
 
 def draws_of(law, size=3):
@@ -134,6 +141,18 @@ def test_the_stock_is_passed_where_the_frontier_reaches_it_and_on_that_date():
     # compute and D_opt are powers, so the straight line between dates is exact
     assert [told[name] for name in ("value", "lo", "hi")] == pytest.approx([date] * 3, abs=1e-8)
     assert told["never"] == 0 and told["already"] == 0
+
+
+def test_the_worth_of_repeats_is_a_range_unless_it_is_held():
+    given = {name: value for name, value in SURE.items() if name != "repetition"}
+    found = walls(sure(size=400), scenario(given, compute=1e22, today=START))
+    # 12 to 37 is log-normal about 21.07; the ends of 400 draws of a hypercube are off by a draw
+    expected = [1e14 * (1 + R) for R in (np.sqrt(12 * 37), 12, 37)]
+    assert list(found["data"]["worth"].values()) == pytest.approx(expected, rel=0.01)
+    assert found["data"]["loss"]["lo"] < found["data"]["loss"]["value"] < found["data"]["loss"]["hi"]
+    assert "after 12 to 37 (median 21.1)" in words.scenario(found)
+    held = walls(sure(), assumed())
+    assert held["data"]["worth"]["lo"] == held["data"]["worth"]["hi"]
 
 
 def test_repetition_is_exhausted_where_its_first_order_condition_says():
