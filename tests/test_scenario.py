@@ -136,6 +136,26 @@ def test_draws_have_the_ends_of_the_range_as_their_90_per_cent_interval():
     assert abs(np.corrcoef(np.log(drawn.stock), drawn.until)[0, 1]) < 0.1  # 3 standard errors
 
 
+@pytest.mark.parametrize(
+    ("changes", "name", "least"),
+    [
+        ({"growth": [1.05, 2]}, "growth", 1.0),
+        ({"recipe": [1, 3]}, "recipe", 1.0),
+        ({"budget": [1e10, 1e30]}, "budget", 1e24),
+    ],
+)
+def test_no_draw_lies_below_what_can_be_and_the_interval_is_what_was_said(changes, name, least):
+    drawn = sample(made(**changes), 1000, seed=0)
+    values = getattr(drawn, name)
+    assert values.min() == least
+    lo, hi = changes[name]
+    # a hypercube of 1000 is a thousandth of the probability off, at most 0.05 of a logarithm at these widths
+    ends = np.log(np.quantile(values, [0.05, 0.95]))
+    assert ends == pytest.approx(np.log([max(lo, least), hi]), abs=0.3 if name == "budget" else 0.01)
+    assert (np.diff(drawn.compute_at(np.linspace(2026, 2040, 5))) >= 0).all()
+    assert (np.diff(drawn.recipe_at(np.linspace(2026, 2040, 5))) >= 0).all()
+
+
 def test_the_same_seed_gives_the_same_draws():
     ranged = made(stock=[1e13, 1e14])
     one, same, other = (sample(ranged, 50, seed).stock for seed in (0, 0, 1))

@@ -204,6 +204,14 @@ def test_growth_ends_at_the_budget_on_the_date_of_its_logarithm():
     assert found["compute"]["by"] == "the end of growth"
 
 
+def test_a_budget_below_the_compute_of_the_start_ends_growth_there():
+    found = walls(sure(size=200), assumed(budget=[1e10, 1e30], growth=None))
+    assert found["compute"]["C"]["lo"] == 1e23
+    grown = walls(sure(size=200), assumed(budget=[1e10, 1e30]))["dates"]["growth_ends"]
+    # log-normal about 1e20 with 10 decades at 1.645 standard deviations: 1e23 is 0.49 of one
+    assert grown["already"] == pytest.approx(0.689, abs=0.005)
+
+
 def test_without_uncertainty_the_calendar_is_the_closed_form():
     found = walls(sure(), assumed(stock=1e30))
     for entry in found["calendar"]:
