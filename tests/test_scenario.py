@@ -80,6 +80,10 @@ def test_a_date_that_is_all_but_the_next_year_is_told_as_that():
         ({"start": 3000}, "is no date"),
         ({"start": {"year": 2026}}, "is no date"),
         ({"growth": None, "until": 2030}, "give it too"),
+        ({"growth": 1e20, "budget": None, "horizon": 2060}, "10\\^704 FLOPs.*nearer --horizon"),
+        ({"compute": 1e300, "budget": None}, "10\\^308 FLOPs.*smaller compute"),
+        ({"recipe": 1e30}, "10\\^448 FLOPs.*smaller compute, budget, growth or recipe"),
+        ({"growth": None, "budget": 1e61}, "10\\^61 FLOPs"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_remedy(changes, words):

@@ -212,6 +212,24 @@ def test_a_budget_below_the_compute_of_the_start_ends_growth_there():
     assert grown["already"] == pytest.approx(0.689, abs=0.005)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"growth": [2, 10], "recipe": [1, 40], "horizon": 2040, "stock": 1e11},
+        {"growth": 10, "horizon": 2060, "stock": 1e-3},
+        {"compute": 1e-200, "stock": 1e300},
+        {"growth": 1 + 1e-12},
+        {"budget": 1e59, "growth": None, "stock": 1e11, "recipe": 1.001},
+    ],
+)
+def test_a_scenario_at_the_edge_of_what_may_be_asked_is_told_without_an_infinity(changes):
+    for law in (unsure(20).replicates, draws_of(LAWS_OF_BOTH[2], 20)):
+        found = walls(replace(sure(size=20), replicates=law), assumed(**changes))
+        json.dumps(found, allow_nan=False)
+        said = [*words.of_resources(found | {"caution": "", "floor": None}), *words.of_dates(found)]
+        assert not any("nan" in line.split() or "None" in line for line in said)
+
+
 def test_without_uncertainty_the_calendar_is_the_closed_form():
     found = walls(sure(), assumed(stock=1e30))
     for entry in found["calendar"]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analysis.frontier import Paired
 from analysis.laws import Law
 from analysis.walls import dated
-from analysis.walls.dated import interval
+from analysis.walls.dated import finite, interval
 from analysis.walls.sample import Sample, sample, taken_from
 from analysis.walls.stocked import Stocked, each
 from analysis.walls.timeline import MORE, draws, follow, replicates
@@ -141,7 +141,7 @@ def _compute(asked: Walls) -> dict[str, Any]:
     return {
         "C": C,
         "loss": asked.over(loss, noise=True),
-        "extrapolation": C["value"] / made.largest,
+        "extrapolation": _ratio(C["value"], made.largest),
         "by": _end(asked),
     }
 
@@ -234,4 +234,4 @@ def _compute_at(between: tuple[Array, Array], is_there: Callable[[Array], NDArra
 
 
 def _ratio(value: float | None, largest: float) -> float | None:
-    return None if value is None else value / largest
+    return None if value is None else finite(value / largest)
