@@ -14,7 +14,8 @@ from analysis.errors import InputError
 from analysis.frontier import Cost, Frontier
 from analysis.trends import calendar, calendar_words, dates
 from analysis.trends.models import Series, Window
-from analysis.trends.trend import Sampling, all_models
+from analysis.trends.trend import Sampling
+from analysis.trends.versions import all_models
 
 
 @pytest.fixture(scope="module")

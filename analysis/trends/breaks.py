@@ -101,17 +101,17 @@ def breaks(series: Series, sampling: Sampling) -> Breaks:
         why = "all models are of one organisation, so a test has nothing to draw signs for"
         return Breaks(None, None, why)
     drawn = signs(series, sampling.replicates, sampling.seed)
-    first = _checked(series, _found(series, none, one, drawn, sampling.level), (), sampling)
+    first = checked(series, _found(series, none, one, drawn, sampling.level), (), sampling)
     if two is None:
         return Breaks(first, None)
     both = tested(series, none, two, drawn)[1]
     if not first.significant:
         return Breaks(first, None, two_against_none=both)
-    second = _checked(series, _found(series, one, two, drawn, sampling.level), first.dates, sampling)
+    second = checked(series, _found(series, one, two, drawn, sampling.level), first.dates, sampling)
     return Breaks(first, second, two_against_none=both)
 
 
-def _checked(series: Series, found: Break, fewer: tuple[float, ...], sampling: Sampling) -> Break:
+def checked(series: Series, found: Break, fewer: tuple[float, ...], sampling: Sampling) -> Break:
     """With the reason why it is fragile, where it is significant and fragile."""
     if not found.significant:
         return found

@@ -80,7 +80,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with the answer of every version of the trend; the first is the headline, named in advance."""
+    """A claim with the answer of every version of the trend; the first is the headline, whatever it says."""
 
     claim: Claim
     answers: tuple[Answer, ...]

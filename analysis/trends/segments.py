@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.intervals.interval import tails
 from analysis.trends.lines import Lines
-from analysis.trends.trend import DRAWS, doubling
+from analysis.trends.trend import DRAWS, FASTEST, doubling
 
 Array = NDArray[np.float64]
 
@@ -35,8 +35,9 @@ class Segment:
 
     @property
     def growth(self) -> tuple[float, float, float]:
-        """Factor a year with its interval; below 1 where it falls."""
-        return 10.0**self.slope, 10.0**self.lo, 10.0**self.hi
+        """Factor a year with its interval; below 1 where it falls; at the most 1e30 or one by it."""
+        value, lo, hi = (10.0 ** max(min(s, FASTEST), -FASTEST) for s in (self.slope, self.lo, self.hi))
+        return value, lo, hi
 
     @property
     def falls(self) -> bool:

@@ -10,7 +10,8 @@ from analysis.trends import breaks, claims
 from analysis.trends.breaks import Breaks
 from analysis.trends.claims import Claim, Judged
 from analysis.trends.models import QUANTITIES, Series, Table, Window
-from analysis.trends.trend import ACTIVE, ALL, Missing, Sampling, Trend, all_models, running
+from analysis.trends.trend import ACTIVE, ALL, Missing, Sampling, Trend
+from analysis.trends.versions import all_models, running
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Quantity:
 
     @property
     def headline(self) -> Trend:
-        """All models by least squares: named in advance, since published rates are made so, since it has the most
-        models, and since its interval holds what it promises (`python -m benchmarks.trend_coverage`)."""
+        """All models by least squares, whatever the numbers: published rates are made so, it has the most models, and
+        its interval holds what it promises (`python -m benchmarks.trend_coverage`)."""
         return self.versions[0]
 
     @property

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.errors import InputError
 from analysis.intervals.interval import Percentiles, tails
-from analysis.intervals.uncertainty import resample
-from analysis.trends.leaders import leaders
-from analysis.trends.lines import METHODS, Lines
-from analysis.trends.models import FEWEST, Series, Window
+from analysis.trends import dates
+from analysis.trends.lines import Lines
+from analysis.trends.models import Series, Window
 
 Array = NDArray[np.float64]
 
@@ -31,8 +30,10 @@ MIDDLE = 0.8
 """Of its replicates: a value outside their middle share is one-sided."""
 SENSITIVE = 4.0 / 3.0
 """Factor by which one model may change a doubling time before it is said."""
-SHARE_OF_USE = 0.9
-"""Of the replicates, those that must have a line: a replicate may hold too few records for one."""
+FASTEST = 30.0
+"""Decades a year beyond which an interval is no rate: the dates are too close to tell one."""
+FARTHEST = 290.0
+"""Decades beyond which nothing is foretold, as no number is so large."""
 DRAWS = 41
 """Quantiles of the residuals that a new model's band mixes with the lines."""
 
@@ -198,113 +199,24 @@ class Missing:
     reason: str
 
 
-def all_models(
-    series: Series, window: Window, method: str, sampling: Sampling, version: str = ALL
-) -> Trend | Missing:
-    """The trend of all models of the window; replicates resample organisations."""
-    chosen = series.among(series.within(window))
-    reason = _reason(chosen)
-    if reason:
-        return Missing(series.quantity, version, method, reason)
+class Carried(Protocol):
+    """A line that goes on beyond its last model."""
 
-    def through(weights: Array) -> Lines:
-        return METHODS[method](chosen.years, chosen.logs, weights)
+    def at(self, years: Array) -> tuple[Array, Array, Array]:
+        """log10 at years [k], with its interval."""
+        ...
 
-    return _made(chosen, version, method, window, through, chosen, sampling)
+    def new_model(self, years: Array) -> tuple[Array, Array]:
+        """The interval of log10 of a new model at years [k]."""
+        ...
 
 
-def running(series: Series, window: Window, method: str, sampling: Sampling, top: int = 1) -> Trend | Missing:
-    """The trend of the models that were among the `top` largest at their date, of all that came before.
-
-    Each replicate resamples organisations and finds the leaders among those it drew.
-    """
-    version = RECORDS if top == 1 else f"running top {top}"
-    past = series.among(series.years <= window.end)
-    if not len(past):
-        return Missing(series.quantity, version, method, "no model has it")
-    inside = past.within(window)
-    lead = leaders(past.logs, np.ones((1, len(past)), dtype=bool), top)[0] & inside
-    chosen = past.among(lead)
-    reason = _reason(chosen)
-    if reason:
-        return Missing(series.quantity, version, method, reason)
-
-    def through(weights: Array) -> Lines:
-        leading = leaders(past.logs, weights > 0, top) & inside
-        return METHODS[method](past.years, past.logs, leading.astype(np.float64))
-
-    made = _made(chosen, version, method, window, through, past, sampling)
-    if isinstance(made, Missing):
-        return made
-    return replace(made, range_without_one=_without_one(past, inside, lead, method, top))
-
-
-def _without_one(
-    past: Series, inside: NDArray[np.bool_], lead: NDArray[np.bool_], method: str, top: int
-) -> tuple[float, float] | None:
-    """Shortest and longest doubling when each leader in turn is left out and the leaders are found anew."""
-    out = np.flatnonzero(lead)
-    present = np.ones((len(out), len(past)), dtype=bool)
-    present[np.arange(len(out)), out] = False
-    weights = (leaders(past.logs, present, top) & inside).astype(np.float64)
-    slopes = METHODS[method](past.years, past.logs, weights).slope
-    found = [doubling(float(slope)) for slope in slopes if np.isfinite(slope)]
-    return (min(found), max(found)) if found else None
-
-
-def _made(
-    chosen: Series, version: str, method: str, window: Window, through: Callable[[Array], Lines], sampled: Series,
-    sampling: Sampling,
-) -> Trend | Missing:  # fmt: skip
-    """The trend by resampled organisations; by models where there is one, by the wider of both where they are few."""
-    alone = np.arange(len(sampled))
-    ways = [(sampled.groups, chosen.groups, "organisations")] if sampled.units > 1 else []
-    if sampled.units < FEWEST_ORGANIZATIONS:
-        why = "all are of one organisation" if sampled.units == 1 else "organisations are few"
-        ways.append((alone, np.arange(len(chosen)), f"models, since {why}"))
-    line = through(np.ones((1, len(sampled))))
-    made: list[Trend] = []
-    for groups, own, what in ways:
-        drawn = through(resample(groups, sampling.replicates, np.random.default_rng(sampling.seed)))
-        usable = np.isfinite(drawn.slope)
-        if usable.mean() < SHARE_OF_USE:
-            continue
-        drawn = Lines(drawn.centre, drawn.level[usable], drawn.slope[usable])
-        units, effective = int(groups.max()) + 1, effective_clusters(chosen, own)
-        ends = Percentiles(math.sqrt(units / (units - 1)), max(effective - 1.0, 1.0))
-        made.append(
-            Trend(
-                chosen.quantity, version, method, window, chosen, line, drawn, ends, sampling.level, units, what,
-                effective, sampled.units,
-            )
-        )  # fmt: skip
-    if not made:
-        reason = f"fewer than {SHARE_OF_USE:.0%} of the replicates hold models of two dates"
-        return Missing(chosen.quantity, version, method, reason)
-    return max(made, key=lambda trend: trend.slopes[1] - trend.slopes[0])
-
-
-def effective_clusters(series: Series, groups: NDArray[np.intp]) -> float:
-    """Clusters of equal weight in the slope to which these amount: (sum q)^2 / sum q^2, q the sum of squared distances
-    from the mean date (after Carter, Schnepel and Steigerwald 2017)."""
-    q = np.bincount(groups, (series.years - series.years.mean()) ** 2)
-    return float(q.sum() ** 2 / (q**2).sum())
-
-
-def _reason(series: Series) -> str:
-    if len(series) < FEWEST:
-        count = f"{len(series)} model{'s' if len(series) != 1 else ''}"
-        return f"{count}, and a trend takes {FEWEST}" if len(series) else "no model"
-    if np.ptp(series.years) == 0:
-        return "all models are of one date"
-    return ""
-
-
-def require(found: Trend | Missing) -> Trend:
-    """The trend; raises InputError with the reason where there is none."""
-    if isinstance(found, Missing):
+def require_horizon(name: str, carried: Carried, horizon: float) -> None:
+    """Raise InputError where what is carried on leaves the numbers there are before the horizon."""
+    at = np.array([horizon])
+    reached = max(float(abs(part[0])) for part in (*carried.at(at), *carried.new_model(at)))
+    if not reached <= FARTHEST:
         raise InputError(
-            f"no trend of {found.quantity} by {found.version}: {found.reason}; widen --where, --since or --until, or "
-            "add models"
+            f"{name} is carried on to {dates.date(horizon)}, where its band is beyond 1e{FARTHEST:.0f}; choose an "
+            "earlier --horizon"
         )
-    return found

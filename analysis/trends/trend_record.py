@@ -13,11 +13,17 @@ from analysis.trends.calendar import Calendar
 from analysis.trends.claims import RULE, Judged
 from analysis.trends.segments import Tail
 from analysis.trends.study import Quantity, Study
-from analysis.trends.trend import Missing, Trend
+from analysis.trends.trend import Missing, Trend, require_horizon
 
 
 def as_dict(found: Study, horizon: float, calendar: Calendar | None = None) -> dict[str, Any]:
-    """For JSON."""
+    """For JSON; raises InputError where a trend cannot be carried on to the horizon."""
+    for one in found.quantities:
+        for trend in (*one.versions, *one.windows):
+            require_horizon(f"the trend of {one.name} by {trend.version}", trend, horizon)
+        for broken in (one.breaks.first, one.breaks.second):
+            if broken is not None:
+                require_horizon(f"the last segment of {one.name}", broken.tail, horizon)
     table, sampling = found.table, found.asked.sampling
     content: dict[str, Any] = {
         "rows": table.rows,
