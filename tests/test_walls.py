@@ -11,7 +11,7 @@ from analysis.floor.combination import Candidate, Combination
 from analysis.forecast import Forecast, Track
 from analysis.frontier import Cost, Frontier, Paired
 from analysis.laws import Coupled, Hoffmann, Power, Shifted, Stretched
-from analysis.walls import words
+from analysis.walls import outlook_report, words
 from analysis.walls.sample import sample
 from analysis.walls.scenario import scenario
 from analysis.walls.stocked import Stocked, worth
@@ -28,7 +28,14 @@ LAWS_OF_BOTH = [
     Stretched(1.5, 3.0, 2e10, 0.3, 4.0, 1e12, 0.25),
 ]
 START, HORIZON = 2026.0, 2046.0
-SURE = {"stock": 1e14, "growth": 4, "compute": 1e23, "start": START, "horizon": HORIZON}
+SURE = {
+    "stock": 1e14,
+    "repetition": 15.387756,
+    "growth": 4,
+    "compute": 1e23,
+    "start": START,
+    "horizon": HORIZON,
+}
 
 
 def draws_of(law, size=3):
@@ -136,6 +143,18 @@ def test_the_stock_is_passed_where_the_frontier_reaches_it_and_on_that_date():
     assert told["never"] == 0 and told["already"] == 0
 
 
+def test_the_worth_of_repeats_is_a_range_unless_it_is_held():
+    given = {name: value for name, value in SURE.items() if name != "repetition"}
+    found = walls(sure(size=400), scenario(given, compute=1e22, today=START))
+    # 12 to 37 is log-normal about 21.07; the ends of 400 draws of a hypercube are off by a draw
+    expected = [1e14 * (1 + R) for R in (np.sqrt(12 * 37), 12, 37)]
+    assert list(found["data"]["worth"].values()) == pytest.approx(expected, rel=0.01)
+    assert found["data"]["loss"]["lo"] < found["data"]["loss"]["value"] < found["data"]["loss"]["hi"]
+    assert "after 12 to 37 (median 21.1)" in words.scenario(found)
+    held = walls(sure(), assumed())
+    assert held["data"]["worth"]["lo"] == held["data"]["worth"]["hi"]
+
+
 def test_repetition_is_exhausted_where_its_first_order_condition_says():
     found = walls(sure(), assumed())["data"]["at"]["repetition_exhausted"]
     # alpha A N^-alpha = beta B D'^-beta (D dD'/dD / D') at D = U (1 + R): dD'/dD = 1/e, D' = U (1 + R (1 - 1/e))
@@ -146,6 +165,35 @@ def test_repetition_is_exhausted_where_its_first_order_condition_says():
     assert found["value"] == pytest.approx(6 * N * D, rel=1e-5)  # of golden sections at a flat minimum
 
 
+@pytest.mark.parametrize("law", LAWS_OF_BOTH, ids=lambda law: type(law).__name__)
+def test_no_end_of_a_compute_lies_below_the_smallest_run(law):
+    # the loss of `Shifted` is finite at N = 0: its best split of little compute is the end of the search, all tokens
+    found = walls(sure(law, largest=1e19), assumed(stock=1e9, compute=1e19, growth=None), smallest=1e15)
+    for at in found["data"]["at"].values():
+        assert all(at[name] >= 1e15 for name in ("value", "lo", "hi"))
+    plain = Stocked(draws_of(law, 1), Cost(), np.array([1e9]), np.array([15.387756]))
+    C = found["data"]["at"]["stock_passed"]["value"]
+    below, above = plain.asked_for(np.array([[0.99 * C, 1.01 * C]]))[0]
+    assert above > 1e9
+    assert below <= 1e9 or pytest.approx(1e15) == C  # the smallest run asks for more: no less is looked at
+
+
+def test_a_stock_that_the_smallest_run_passes_is_told_as_that():
+    found = walls(sure(), assumed(stock=1e5), smallest=1e19)
+    at = found["data"]["at"]["stock_passed"]
+    assert [at[name] for name in ("value", "lo", "hi")] == [1e19] * 3
+    told = " ".join(words.of_resources(found | {"caution": "", "floor": None}))
+    assert "more than the stock from C = the smallest run or less on" in told
+
+
+def test_a_split_at_the_end_of_its_search_asks_for_no_tokens():
+    law = draws_of(Shifted(1.7, 400.0, 1e9, 0.34, 410.0, 1e3, 0.28), 1)
+    limited = Stocked(law, Cost(), np.array([1e9]), np.array([15.0]))
+    C = np.array([[1e12, 1e22]])
+    assert limited.fresh(C)[0, 0] > 1e9  # models of next to no parameters
+    assert limited.asked_for(C)[0] == pytest.approx([0.0, limited.fresh(C)[0, 1]])
+
+
 def test_growth_ends_at_the_budget_on_the_date_of_its_logarithm():
     found = walls(sure(), assumed(budget=1e27))
     date = START + np.log(1e4) / np.log(4)
@@ -154,6 +202,32 @@ def test_growth_ends_at_the_budget_on_the_date_of_its_logarithm():
     assert found["compute"]["loss"]["value"] == pytest.approx(float(AT_BEST.L_opt(1e27)), rel=1e-12)
     assert found["compute"]["extrapolation"] == pytest.approx(1e5)
     assert found["compute"]["by"] == "the end of growth"
+
+
+def test_a_budget_below_the_compute_of_the_start_ends_growth_there():
+    found = walls(sure(size=200), assumed(budget=[1e10, 1e30], growth=None))
+    assert found["compute"]["C"]["lo"] == 1e23
+    grown = walls(sure(size=200), assumed(budget=[1e10, 1e30]))["dates"]["growth_ends"]
+    # log-normal about 1e20 with 10 decades at 1.645 standard deviations: 1e23 is 0.49 of one
+    assert grown["already"] == pytest.approx(0.689, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"growth": [2, 10], "recipe": [1, 40], "horizon": 2040, "stock": 1e11},
+        {"growth": 10, "horizon": 2060, "stock": 1e-3},
+        {"compute": 1e-200, "stock": 1e300},
+        {"growth": 1 + 1e-12},
+        {"budget": 1e59, "growth": None, "stock": 1e11, "recipe": 1.001},
+    ],
+)
+def test_a_scenario_at_the_edge_of_what_may_be_asked_is_told_without_an_infinity(changes):
+    for law in (unsure(20).replicates, draws_of(LAWS_OF_BOTH[2], 20)):
+        found = walls(replace(sure(size=20), replicates=law), assumed(**changes))
+        json.dumps(found, allow_nan=False)
+        said = [*words.of_resources(found | {"caution": "", "floor": None}), *words.of_dates(found)]
+        assert not any("nan" in line.split() or "None" in line for line in said)
 
 
 def test_without_uncertainty_the_calendar_is_the_closed_form():
@@ -198,6 +272,24 @@ def test_a_recipe_that_makes_tokens_go_further_puts_off_the_end_of_the_stock():
     assert dates == pytest.approx(closed, abs=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "share", "told"),
+    [
+        (1, 0.5, "recipes of today,"),
+        (
+            3,
+            0,
+            "recipes better by 3 times the compute a year (all of it saves compute and none of it tokens)",
+        ),
+        (3, 0.3, "tokens go further by 30\N{NO-BREAK SPACE}% of that"),
+        ([2, 4], [0, 1], "tokens go further by 0\N{NO-BREAK SPACE}% to 100\N{NO-BREAK SPACE}% of that"),
+    ],
+)
+def test_what_recipes_do_for_tokens_is_told_wherever_they_better(recipe, share, told):
+    said = words.scenario(walls(sure(), assumed(recipe=recipe, recipe_on_data=share)))
+    assert told in said and ("tokens go further" in said) == (recipe != 1 and share != 0)
+
+
 def test_compute_is_worth_most_until_text_is():
     found = walls(sure(), assumed(horizon=2060, stock=1e12))
     first = found["dates"]["data_worth_most"]["value"]
@@ -211,6 +303,24 @@ def test_compute_is_worth_most_until_text_is():
     assert found["calendar"][0]["binding"]["compute"] == 1
     assert found["dates"]["stock_passed"]["value"] < first
     assert "from" in words.worth_most(found)
+
+
+def test_text_is_worth_more_from_the_date_on_at_which_it_binds_and_never_where_it_is_worth_nothing():
+    # so little is owed to data that ten times the text never lowers the loss by a thousandth
+    law = replace(TRUTH, B=0.5)
+    made, given = sure(law, largest=1e20), assumed(stock=1e9, compute=1e20, horizon=2080)
+    found = walls(made, given)
+    assert found["dates"]["data_worth_most"]["never"] == 1 and found["first"]["data"] == 0
+    assert all(entry["binding"]["data"] == 0 for entry in found["calendar"])
+    assert (
+        found["calendar"][-1]["gains"]["data"]["value"] > found["calendar"][-1]["gains"]["compute"]["value"]
+    )
+    dates = np.linspace(START, 2080, 2001)
+    for law in (replace(TRUTH, B=B) for B in (5.0, 20.0, 410.0)):
+        line = when(sure(law, largest=1e20), given, dates, 1e20 * 4 ** (dates - START))
+        first, binds = line.events["data_worth_most"][0], line.binding["data"] > 0.5
+        # the event is found between two dates, the binding at them
+        assert dates[binds][0] == pytest.approx(first, abs=dates[1] - dates[0])
 
 
 def test_which_wall_comes_first_is_told_by_shares_of_draws():
@@ -316,6 +426,18 @@ def test_without_a_stock_or_growth_it_says_what_is_missing():
     assert found["dates"] == {} and found["calendar"] == [] and found["dates_missing"]
     assert found["compute"]["C"]["value"] == 1e23 and "does not grow" in found["compute"]["by"]
     assert "No dates are told" in words.of_dates(found)[0]
+
+
+def test_repeats_are_told_by_their_worth_and_not_at_all_where_text_is_not_repeated():
+    said = {"caution": "", "floor": None}
+    for repetition, told in ((15.387756, True), (0, False)):
+        found = walls(sure(), assumed(repetition=repetition)) | said
+        lines = [*words.of_resources(found), *words.of_dates(found)]
+        assert any("one more repeat is worth 1/e" in line for line in lines) == told
+        assert any("text that is repeated is worth nothing" in line for line in lines) != told
+        assert ("repetition_exhausted" in words.dates(found)) == told
+        shown = "".join(map(str, outlook_report.walls({"walls": found})))
+        assert ("one more repeat is worth 1/e" in shown) == told
 
 
 def test_a_stock_smaller_than_what_was_used_is_told():

@@ -26,9 +26,13 @@ BANDS = (0.5, 0.8)
 
 def interval(values: Array, weights: Array, level: float) -> dict[str, Any]:
     """The middle of weighted values [n] and the ends of their interval; null where that is infinite."""
-    found = weighted_quantiles(values, weights, [0.5, *tails(level)])
-    value, lo, hi = (float(number) if math.isfinite(number) else None for number in found)
+    value, lo, hi = map(finite, weighted_quantiles(values, weights, [0.5, *tails(level)]))
     return {"value": value, "lo": lo, "hi": hi}
+
+
+def finite(number: float) -> float | None:
+    """A number for JSON: null where it is infinite, which is never."""
+    return float(number) if math.isfinite(number) else None
 
 
 def dates(made: Forecast, scenario: Scenario, drawn: Sample, line: Timeline) -> dict[str, Any]:
@@ -89,11 +93,11 @@ def calendar(line: Timeline, level: float) -> list[dict[str, Any]]:
     return told
 
 
-def _bands(line: Timeline, rank: int, levels: Iterable[float]) -> list[dict[str, float]]:
+def _bands(line: Timeline, rank: int, levels: Iterable[float]) -> list[dict[str, float | None]]:
     found = []
     for level in sorted(set(levels)):
         ends = line.quantiles(line.loss[:, rank], tails(level))
-        found.append({"level": level, "lo": float(ends[0]), "hi": float(ends[1])})
+        found.append({"level": level, "lo": finite(ends[0]), "hi": finite(ends[1])})
     return found
 
 

@@ -106,7 +106,7 @@ def _dates(found: Mapping[str, Any]) -> Table:
             number(date["never"], words.chance(date["never"])),
             number(date["already"], words.chance(date["already"])),
         ]
-        for name, date in found["dates"].items()
+        for name, date in words.dates(found).items()
     ]
     return Table("When walls are met", columns, rows)
 

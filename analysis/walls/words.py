@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,11 +84,17 @@ def of_resources(found: Mapping[str, Any]) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
+def dates(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The dates that are told: that of the worth of repeats is none where text is not repeated."""
+    repeated = found["scenario"]["repetition"] != 0
+    return {name: date for name, date in found["dates"].items() if repeated or name != "repetition_exhausted"}
+
+
 def of_dates(found: Mapping[str, Any]) -> list[str]:
     """When walls come, and of what ten times more is worth most, or why no date is told."""
     if not found["dates"]:
         return [f"No dates are told: {found['dates_missing']}."]
-    lines = [date_line(EVENTS[name], date) for name, date in found["dates"].items()]
+    lines = [date_line(EVENTS[name], date) for name, date in dates(found).items()]
     return [*lines, *([first(found)] if found["first"] else []), worth_most(found)]
 
 
@@ -100,13 +107,30 @@ def scenario(found: Mapping[str, Any]) -> str:
         f"until {_given(given['until'], month)}" if given["until"] else "",
         f"up to {_given(given['budget'], compute)} FLOPs" if given["budget"] else "",
         f"a stock of {_given(given['stock'], notation.count)} unique tokens" if given["stock"] else "",
-        f"repeats worth 1/e after {_given(given['repetition'], notation.plain)}" if given["stock"] else "",
-        f"recipes better by {_given(given['recipe'], notation.plain)} times the compute a year"
-        if given["recipe"] != 1
-        else "recipes of today",
+        _repeats(given["repetition"]) if given["stock"] else "",
+        _recipes(given),
         f"looking as far as {month(given['horizon'])}",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _repeats(given: Any) -> str:
+    if given == 0:
+        return "repeated text worth nothing"
+    middle = f" (median {notation.plain(math.sqrt(given[0] * given[1]))})" if isinstance(given, list) else ""
+    return f"a repeat worth 1/e of fresh text after {_given(given, notation.plain)}{middle}"
+
+
+def _recipes(given: Mapping[str, Any]) -> str:
+    if given["recipe"] == 1:
+        return "recipes of today"
+    share = given["recipe_on_data"]
+    tokens = (
+        f"tokens go further by {_given(share, notation.percent)} of that in its logarithm"
+        if share != 0
+        else "all of it saves compute and none of it tokens"
+    )
+    return f"recipes better by {_given(given['recipe'], notation.plain)} times the compute a year ({tokens})"
 
 
 def date_line(what: str, date: Mapping[str, Any]) -> str:
@@ -203,14 +227,18 @@ def _data(found: Mapping[str, Any]) -> str:
     if wall is None:
         return f"Data wall: {found['data_missing']}."
     at, reach = wall["at"], wall["extrapolation"]
+    from_on = {name: _of_runs(one, found["smallest_run"]) for name, one in at.items()}
     text = (
-        f"Data wall: with endless compute the stock does not let the loss below {_loss(wall['loss'])}; with all "
-        f"repetition it is worth {span(wall['worth'], 'value', notation.count)} fresh tokens. The best split of "
-        f"compute asks for more than the stock from C = {span(at['stock_passed'], 'value', compute)} on"
+        f"Data wall: with endless compute the stock does not let the loss below {_loss(wall['loss'])}; "
+        f"{_worth(found)}. The best split of compute asks for more than the stock from C = {from_on['stock_passed']} on"
     )
     if reach["stock_passed"] is not None:
         text += f", {notation.times(reach['stock_passed'])} the largest run"
-    text += f", and has repeated it to the end of its worth at {span(at['repetition_exhausted'], 'value', compute)}."
+    if found["scenario"]["repetition"] != 0:
+        text += (
+            f", and repeats it until one more repeat is worth 1/e from {from_on['repetition_exhausted']} on"
+        )
+    text += "."
     used, stock = found.get("tokens_used"), found["scenario"]["stock"]
     least = stock[0] if isinstance(stock, list) else stock
     if used and used > least:
@@ -219,6 +247,22 @@ def _data(found: Mapping[str, Any]) -> str:
             f"{notation.count(least)}."
         )
     return text
+
+
+def _worth(found: Mapping[str, Any]) -> str:
+    if found["scenario"]["repetition"] == 0:
+        return "text that is repeated is worth nothing in this scenario"
+    shown = span(found["data"]["worth"], "value", notation.count)
+    return f"repeated without end it is worth {shown} fresh tokens"
+
+
+def _of_runs(found: Mapping[str, Any], smallest: float) -> str:
+    """A compute with its interval, of which nothing is said below the smallest run."""
+
+    def shown(number: float) -> str:
+        return "the smallest run or less" if number <= smallest * (1 + 1e-9) else compute(number)
+
+    return span(found, "value", shown)
 
 
 def _floor(found: Mapping[str, Any]) -> str:
