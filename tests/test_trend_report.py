@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 import shutil
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.errors import InputError
-from analysis.trends import landmark, models
+from analysis.trends import cautions, claim_words, claims, dates, landmark, models, words
+from analysis.trends.study import Asked, study
+from analysis.trends.trend import Sampling
 
 TODAY = datetime.date(2026, 11, 1)
 
@@ -112,3 +115,70 @@ def test_what_the_choice_of_rows_means_comes_before_any_number_of_the_projects_o
         page = (tmp_path / name).read_text()
         assert 0 < page.find("picked by hand and after the fact") < page.find("doub")
     assert landmark.note(tmp_path / "trends.json") == ""
+
+
+def bent(fall=0.8):
+    """Models of many organisations whose parameters grow by 0.8 decades a year until 2021, and then fall."""
+    table = published(count=80, organizations=16)
+    years = np.array([dates.year(dates.parse(day)) for day in table["date"]])
+    noise = np.random.default_rng(1).normal(0, 0.15, 80)
+    logs = 8 + 0.8 * (years - 2017) - (0.8 + fall) * np.maximum(0, years - 2021) + noise
+    return table.assign(parameters=10**logs)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bent")
+    assert run(folder, bent(), "--claim", "params doubling 3..6 months") == 0
+    return (folder / "out" / "report" / "report.md").read_text().replace("\\", "")
+
+
+def test_where_a_trend_breaks_the_answer_gives_the_rate_of_each_stretch_and_how_fast_it_falls(broken):
+    top = broken[: broken.index("## Figures")]
+    assert "Parameters have no one rate from 2017-06 to 2024-06: they double in" in top
+    assert "but one rate does not describe these years" in top
+    # It falls by 0.8 decades a year, 6.3 times; its interval at 60 replicates is a few tenths wide.
+    assert float(re.search(r"then fall by ([\d.]+)x a year", top)[1]) == pytest.approx(6.3, rel=0.25)
+    assert "Parameters since 20" in top and "falls" in top[top.index("Parameters since 20") :]
+
+
+def test_a_trend_that_breaks_is_foretold_by_its_last_stretch_first(broken):
+    assert re.search(r"the line since 202\d-\d\d is at .*The line through all years, which does not", broken)
+
+
+@pytest.mark.parametrize(
+    ("doubling", "growth", "said"),
+    [
+        ((6.0, 5.0, 7.6), (4.0, 3.0, 5.3), "6.0 months [5.0, 7.6]"),
+        ((23.4, 10.0, 768.0), (1.43, 1.01, 2.3), "1.9 years [0.8, 64.0]"),
+        ((np.inf, np.inf, np.inf), (0.4, 0.25, 0.5), "falls 2.5x a year [2, 4]"),
+        ((np.inf, 40.0, np.inf), (0.9, 0.6, 1.2), "no sure growth, 0.9x a year [0.6, 1.2]"),
+    ],
+)
+def test_a_rate_has_an_interval_whether_it_grows_or_falls(doubling, growth, said):
+    assert words.rate(doubling, growth) == said
+
+
+def quantity(table, name="parameters", replicates=100):
+    return study(models.select(table, None, TODAY), Asked(sampling=Sampling(replicates))).of(name)
+
+
+def test_a_record_that_was_not_beaten_is_said_to_stand_in_this_table():
+    table = published(count=40)
+    table.loc[20, "parameters"] = 1e15
+    assert re.search(
+        r"none in this table was set in the 3\.\d years from", words.record_line(quantity(table))
+    )
+
+
+def test_two_organisations_get_no_verdict_and_are_told_why():
+    table = published(organizations=2)
+    asked = Asked(claims=(claims.parse("params doubling 1..90 months"),), sampling=Sampling(100))
+    made = study(models.select(table, None, TODAY), asked)
+    assert "is undecided" in claim_words.claim_line(made.judged[0])
+    assert "only 2 organisations" in " ".join(cautions.cautions(made))
+    assert "no verdict is given on claims" in " ".join(cautions.cautions(made))
+
+
+def test_only_the_first_caption_explains_the_marks(broken):
+    assert broken.count("Each dot is a model") == 1 and "as in figure 1." in broken

@@ -29,13 +29,10 @@ EVENTS = {
 
 def lead(found: Calendar) -> list[str]:
     """The verdict on the floor, the loss at a near date and at the horizon, how far both are from any run, the wall."""
-    told = [f"{_verdict(found)}. {_losses(found)}"]
+    losses = _losses(found)
     if found.reach[-1] > FAR:
-        told.append(
-            "More than a million times the largest run is no forecast: nothing tells whether the law holds that far, "
-            f"and from {_first_far(found)} on it is that far."
-        )
-    return told + ([f"{assumed(found.scenario)} {first_wall(found)}"] if found.scenario else [])
+        losses += f" From {_first_far(found)} on that is more than a million times the largest run, and no forecast."
+    return [f"{_verdict(found)}.", losses, *([first_wall(found)] if found.scenario else [])]
 
 
 def _verdict(found: Calendar) -> str:
@@ -106,23 +103,28 @@ def first_wall(found: Calendar) -> str:
         return f"By {last} no wall of the scenario is more likely met than not."
     first = min(met, key=lambda one: one.value)
     told = wall_words(found)[found.walls.index(first)]
-    return f"First wall: {told}."
+    return f"The first wall{_stocked(found)}: {told}."
 
 
 def words(found: Calendar) -> str:
     """What the loss is of: whose law, whose compute, what text, how far beyond the runs and the models."""
     largest = found.law.forecast.largest
     last = dates.date(found.years[-1]).isoformat()
-    text = "as if fresh text never ended"
-    if found.scenario is not None and found.scenario.stock is not None:
-        text = f"under a stock of {_span(found.scenario.stock)} unique tokens"
+    text = _stocked(found) or " as if fresh text never ended"
     return (
         f"the loss that the law {found.law.name} of {found.law.table} gives for the compute of the straight line "
-        f"through {found.trend.version} ({found.trend.method}), spent by that study's recipe on that study's text, "
+        f"through {found.trend.version} ({found.trend.method}), spent by that study's recipe on that study's text,"
         f"{text}. Its largest run took {notation.power(largest, 2)} FLOPs, so {last} is an extrapolation of "
         f"{notation.power(float(found.reach[-1]), 2)} times; the trend's last model is of "
         f"{dates.date(found.trend.last)}"
     )
+
+
+def _stocked(found: Calendar) -> str:
+    """' under a stock of 3T unique tokens'; empty where no stock is assumed."""
+    if found.scenario is None or found.scenario.stock is None:
+        return ""
+    return f" under a stock of {_span(found.scenario.stock)} unique tokens"
 
 
 def wall_words(found: Calendar) -> list[str]:

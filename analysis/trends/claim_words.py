@@ -9,14 +9,17 @@ from analysis.trends.claims import Judged
 from analysis.trends.words import label, rate
 
 
-def claim_line(one: Judged) -> str:
+def claim_short(one: Judged) -> str:
     """The verdict on a claim, and whether one rate describes the years that it is about."""
     main = one.headline
-    text = (
-        f'The claim "{one.claim.text}" is {main.verdict}: by one line through all models '
-        f"({rate(main.trend.doubling, main.trend.growth)}) it holds with probability {chance(main.probability)}"
-    )
-    return f"{text}. But one rate does not describe these years." if one.stretches else f"{text}."
+    text = f'The claim "{one.claim.text}" is {main.verdict} (it holds with probability {chance(main.probability)})'
+    return f"{text}, but one rate does not describe these years." if one.stretches else f"{text}."
+
+
+def claim_line(one: Judged) -> str:
+    """The same with the rate that it is held to."""
+    trend = one.headline.trend
+    return f"{claim_short(one)} One line through all models gives {rate(trend.doubling, trend.growth)}."
 
 
 def claim_rest(one: Judged) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 SHIPPED = Path(__file__).parent.parent / "data" / "landmark_models.csv"
 
 NOTE = (
-    "The models of this table were picked by hand and after the fact, where their makers published a count: the "
-    "largest closed models are missing from 2023 on, and some small ones are in on purpose. No interval covers this "
-    "choice of rows; other rows may give a rate outside it."
+    "These models were picked by hand and after the fact, where a count was published: the largest closed ones are "
+    "missing from 2023 on, some small ones are in on purpose. No interval covers this choice of rows; other rows may "
+    "give a rate outside it."
 )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from analysis import rows
 from analysis.errors import InputError
-from analysis.trends import dates, organizations
+from analysis.trends import cells, dates, organizations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,10 +26,6 @@ ORGANIZATION = "organization"
 UNITS = {"parameters": "parameters", "tokens": "tokens", "compute": "FLOPs"}
 FEWEST = 5
 """Models below which a line has no residual spread worth an interval."""
-LEAST, MOST = 1.0, 1e40
-"""Counts that are read: smaller ones are of another unit (billions) or slips, larger ones are slips."""
-EARLIEST = 1950
-"""Year before which no language model was trained."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +131,8 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
     """The series of every quantity that the table has; a row without a date is left out and counted.
 
     Raises InputError for a table without a column date or without any quantity, a date that cannot be read or lies
-    after `today` or before `EARLIEST`, a quantity that is not between `LEAST` and `MOST`, and for no row with a date. A
-    quantity that is text is as one that is missing, and counted.
+    after `today` or before `cells.EARLIEST`, a quantity that is not between `cells.LEAST` and `cells.MOST`, and for no
+    row with a date. A quantity that is text is as one that is missing, and counted.
     """
     _require_columns(frame)
     frame = _with_active(frame)
@@ -145,7 +141,7 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
         raise InputError(f"no row of {len(frame)} is one where {where}; widen --where")
     again = asked.duplicated() if "model" in asked.columns else asked.index != asked.index
     asked, repeated = asked[~again], int(again.sum())
-    years = _years(asked, today)
+    years = cells.years(asked, today)
     dated = asked[np.isfinite(years)]
     left_out = {"no date": len(asked) - len(dated), "all columns as a row before": repeated}
     left_out = {why: count for why, count in left_out.items() if count}
@@ -156,7 +152,7 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
     years = years[np.isfinite(years)]
     series, without = {}, {}
     for name in (name for name in QUANTITIES if name in frame.columns):
-        values, unread = _values(dated, name)
+        values, unread = cells.values(dated, name)
         series[name] = _series(dated, name, values, years)
         without[name] = int(np.isnan(values).sum())
         if unread:
@@ -168,7 +164,7 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
 def _active(frame: pd.DataFrame, years: Array) -> Series | None:
     if not {"active_parameters", "parameters"} <= set(frame.columns):
         return None
-    values, total = _values(frame, "active_parameters")[0], _values(frame, "parameters")[0]
+    values, total = cells.values(frame, "active_parameters")[0], cells.values(frame, "parameters")[0]
     if not (values < total).any():
         return None
     return _series(frame, "parameters", values, years)
@@ -194,65 +190,6 @@ def _with_active(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(active_parameters=frame["active_parameters"].fillna(frame["parameters"]))
 
 
-def name_of(frame: pd.DataFrame, place: int) -> str:
-    """'GPT-3 (row 12)', or the row alone; the row is that of the file, the header not counted."""
-    row = f"row {int(frame.index[place]) + 1}"
-    if "model" not in frame.columns or not isinstance(frame["model"].iloc[place], str):
-        return row
-    return f"{frame['model'].iloc[place].strip()} ({row})"
-
-
-def _years(frame: pd.DataFrame, today: datetime.date) -> Array:
-    """Years [n]; NaN where there is no date."""
-    found = np.full(len(frame), np.nan)
-    for place, text in enumerate(frame["date"].astype("string").fillna("")):
-        if not text.strip():
-            continue
-        try:
-            date = dates.parse(text)
-        except ValueError:
-            raise InputError(
-                f"the date of {name_of(frame, place)} is {text!r}, which cannot be read; write it as 2020-05-28 or "
-                "2020-05"
-            ) from None
-        if date > today:
-            raise InputError(
-                f"the date of {name_of(frame, place)} is {text}, after today, {today}; correct it or leave it out, "
-                f"e.g. --where \"date < '{today}'\""
-            )
-        if date.year < EARLIEST:
-            raise InputError(
-                f"the date of {name_of(frame, place)} is {text}, before {EARLIEST}; correct it or leave it out, e.g. "
-                f"--where \"date >= '{EARLIEST}-01-01'\""
-            )
-        found[place] = dates.year(date)
-    return found
-
-
-def _values(frame: pd.DataFrame, column: str) -> tuple[Array, int]:
-    """Values [n], NaN where there is none, and how many are text that is no number."""
-    import pandas as pd
-
-    text = frame[column].astype("string").str.strip()
-    numbers: Array = np.asarray(pd.to_numeric(text, errors="coerce").astype("float64"), dtype=np.float64)
-    unread = np.isnan(numbers) & (text.fillna("").str.lower().isin(["", "nan"]).to_numpy() == 0)
-    wrong = ~np.isnan(numbers) & ~((numbers > 0) & np.isfinite(numbers))
-    if wrong.any():
-        place = int(wrong.argmax())
-        raise InputError(
-            f"{column} of {name_of(frame, place)} is {numbers[place]:g}, and its logarithm is taken; correct it, "
-            f"or leave it empty where it is not known, or use --where '{column} > 0'"
-        )
-    beyond = (numbers < LEAST) | (numbers > MOST)
-    if beyond.any():
-        place = int(beyond.argmax())
-        raise InputError(
-            f"{column} of {name_of(frame, place)} is {numbers[place]:g}, and counts from {LEAST:g} to {MOST:g} are "
-            f"read; write it in full, not in billions, or use --where '{column} >= {LEAST:g} and {column} <= {MOST:g}'"
-        )
-    return numbers, int(unread.sum())
-
-
 def _series(frame: pd.DataFrame, quantity: str, values: Array, years: Array) -> Series:
     has = np.flatnonzero(np.isfinite(values))
     order = has[np.lexsort((-values[has], years[has]))]
@@ -260,7 +197,8 @@ def _series(frame: pd.DataFrame, quantity: str, values: Array, years: Array) -> 
     labels = [organizations.first(text) or text for text in makers]
     _, groups = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
     models = [
-        str(frame["model"].iloc[i]).strip() if "model" in frame else name_of(frame, int(i)) for i in order
+        str(frame["model"].iloc[i]).strip() if "model" in frame else cells.name_of(frame, int(i))
+        for i in order
     ]
     return Series(
         quantity, tuple(models), tuple(labels), years[order], np.log10(values[order]), groups.astype(np.intp),

@@ -37,7 +37,9 @@ def text(found: Study, horizon: float, calendar: Calendar | None = None, note: s
         parts.append("\n".join(line for line in lines if line) + f"\n{versions_table(one, level)}")
     if calendar is not None:
         walls = [f"{line}." for line in calendar_words.wall_words(calendar)]
-        told = [f"Loss by year: {calendar_words.words(calendar)}.", *walls, calendar_table(calendar)]
+        given = [calendar_words.assumed(calendar.scenario)] if calendar.scenario else []
+        said = f"Loss by year: {calendar_words.words(calendar)}."
+        told = [said, *given, *walls, calendar_table(calendar)]
         parts.append("\n".join(told))
     parts.append(
         f"Intervals are {percent(level)}; organisations are resampled {found.asked.sampling.replicates} times."

@@ -93,7 +93,7 @@ def _document(
 def _lead(found: Study, calendar: Calendar | None, note: str) -> list[Part]:
     """The note on the rows, the loss by year where a fit was joined, verdicts on claims, a sentence a quantity."""
     lines = calendar_words.lead(calendar) if calendar else []
-    lines += [*map(claim_words.claim_line, found.judged), *map(words.summary, found.quantities)]
+    lines += [*map(claim_words.claim_short, found.judged), *map(words.summary, found.quantities)]
     first, *others = lines
     box: list[Part] = [Note(note)] if note else []
     box += [Paragraph(first, "lead"), *map(Paragraph, others)]
@@ -160,7 +160,8 @@ def _claims(found: Study) -> list[Part]:
 
 
 def _calendar(found: Calendar) -> list[Part]:
-    said = [*calendar_words.lead(found), f"Told is {calendar_words.words(found)}."]
+    given = [calendar_words.assumed(found.scenario)] if found.scenario else []
+    said = [*given, f"Told is {calendar_words.words(found)}."]
     walls = [f"{line[0].upper()}{line[1:]}." for line in calendar_words.wall_words(found)]
     return [*map(Paragraph, said), *map(Paragraph, walls), trend_tables.by_year(found)]
 

@@ -18,17 +18,17 @@ from analysis.trends.trend import ACTIVE, ALL, RECORDS, Trend
 IDLE = 0.75
 """Years without a record that are told."""
 SLOW = 48.0
-"""Months from which on a doubling time is told in years."""
+"""Months from which on a doubling time is told in years, ..."""
+LONG = 240.0
+"""... as is one whose interval ends beyond so many."""
 
 
 def months(value: float, lo: float, hi: float) -> str:
     """'6.1 months [5.0, 7.6]'; years where it is slow; 'no growth' where it does not double."""
     if not math.isfinite(value):
         return f"no growth [at the fastest {span(lo)}]" if math.isfinite(lo) else "no growth"
-    if value >= SLOW:
+    if value >= SLOW or LONG <= hi < math.inf:
         return f"{value / 12:.1f} years [{lo / 12:.1f}, {_end(hi / 12)}]"
-    if SLOW <= hi < math.inf:
-        return f"{value:.1f} months [{lo:.1f} months, {span(hi)}]"
     return f"{value:.1f} months [{lo:.1f}, {_end(hi)}]"
 
 
@@ -108,10 +108,8 @@ def summary(one: Quantity) -> str:
     name = QUANTITIES[one.name]
     if found is None:
         return f"{capital(name)} {pace(one.name, trend.doubling, trend.growth)}, from {years(trend)}."
-    return (
-        f"{capital(name)} {_slopes(one.name, found)}: one rate ({rate(trend.doubling, trend.growth)}) does not "
-        f"describe {years(trend)}."
-    )
+    subject = f"{capital(name)} {'has' if one.name == 'compute' else 'have'} no one rate from {years(trend)}"
+    return f"{subject}: {'it' if one.name == 'compute' else 'they'} {_slopes(one.name, found)}."
 
 
 def counted(organizations: int) -> str:
