@@ -283,11 +283,26 @@ def _recipe(found: Mapping[str, Any]) -> list[str]:
     worth = found["recipe"]["stock_worth"]
     if worth is None:
         return [text]
-    return [
-        text,
-        "Ten times the text is worth this multiple of compute at the compute wall: "
-        f"{span(worth, 'value', notation.times)}.",
-    ]
+    return [text, _stock_worth(worth)]
+
+
+def _stock_worth(worth: Mapping[str, Any]) -> str:
+    """What ten times the text is worth in compute, which no compute may make up for."""
+    value, lo, hi, never = worth["value"], worth["lo"], worth["hi"], worth["never"]
+    shares = "" if lo is None and never > 0.995 else f", in {chance(never)} of the draws"
+    if value is None:
+        least = (
+            f" (at the lower end of the interval, {notation.times(lo)} the compute does)"
+            if lo is not None
+            else ""
+        )
+        return f"Ten times the text: no compute makes up for it at the compute wall{shares}{least}."
+    text = f"Ten times the text is worth {notation.times(value)} the compute at the compute wall"
+    if hi is None:
+        return f"{text} (at least {notation.times(lo)}; no compute makes up for it{shares})."
+    if notation.times(lo) == notation.times(hi):
+        return f"{text}."
+    return f"{text} ({notation.times(lo)} to {notation.times(hi)})."
 
 
 def _loss(found: Mapping[str, Any]) -> str:
