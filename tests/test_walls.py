@@ -457,6 +457,42 @@ def test_a_law_of_compute_alone_has_a_compute_wall_and_says_why_no_other():
     )
 
 
+def test_only_a_law_that_knows_of_text_speaks_of_endless_text():
+    both = [(sure(), True), (sure(Power(1.7, 1000.0, 0.15), cost=None), False)]
+    for made, endless in both:
+        said = words.of_resources(walls(made, assumed(budget=1e26)) | {"caution": "", "floor": None})[0]
+        assert ("endless text" in said) == endless and ("law of compute alone" in said) != endless
+
+
+def test_what_the_scenario_holds_fixed_is_said_to_be_so_in_place_of_an_interval():
+    found = walls(unsure(100), assumed(budget=1e29, horizon=2060)) | {"caution": "", "floor": None}
+    said = [*words.of_resources(found), *words.of_dates(found)]
+    assert "C = 10²⁹ (fixed by the scenario)" in said[0]
+    assert any(line.startswith("Growth of compute ends: Dec 2035 (fixed by the scenario)") for line in said)
+    assert any(
+        "1,640T fresh tokens" in line or "fixed by the scenario) fresh tokens" in line for line in said
+    )
+    cells = str(outlook_report.walls({"walls": found}))
+    assert "10²⁹ (10²⁹ to 10²⁹)" not in cells and "Dec 2035 to Dec 2035" not in cells
+    ranged = walls(unsure(100), assumed(budget=[1e28, 1e30], horizon=2060)) | {"caution": "", "floor": None}
+    assert "fixed" not in words.of_resources(ranged)[0]
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "told"),
+    [
+        (2030.0, 2031.5, "Jan 2030 to Jul 2031"),
+        (2030.01, 2030.04, "all of the interval in that month"),
+        (2030.0, 2030.0, "fixed by the scenario"),
+        (START, START, "the start"),
+        (2030.0, None, "Jan 2030 to after the horizon"),
+        (None, None, "all of the interval"),
+    ],
+)
+def test_the_interval_of_a_date_is_told_in_words(lo, hi, told):
+    assert words.date_ends({"lo": lo, "hi": hi}, START) == told
+
+
 def test_a_fit_that_follows_another_column_is_refused():
     made = replace(sure(Power(1.7, 1000.0, 0.15), cost=None), track=Track("D"))
     with pytest.raises(InputError, match="follows D and not compute"):

@@ -44,8 +44,9 @@ def walls(limit: Mapping[str, Any]) -> list[Part]:
         parts.append(Paragraph(words.of_dates(found)[0]))
     note = (
         f"In brackets and columns of intervals: {level}, by {found['draws']:,} draws of the admissible laws, each with "
-        "a draw of the scenario. The gain of ten times more is that of the law drawn; what is worth most counts draws "
-        "in which ten times more of it lowers the loss most, ties going to compute."
+        f"one of {found['scenario_draws']:,} draws of the scenario, which every law shares. A number "
+        "without an interval is fixed by the scenario. The gain of ten times more is that of the law drawn; what is "
+        "worth most counts draws in which ten times more of it lowers the loss most, ties going to compute."
     )
     return [*parts, Paragraph(note)]
 
@@ -102,7 +103,7 @@ def _dates(found: Mapping[str, Any]) -> Table:
         [
             words.EVENTS[name],
             Cell(words.when(date["value"]), date["value"]),
-            Cell(f"{words.when(date['lo'])} to {words.when(date['hi'])}", date["lo"]),
+            Cell(words.date_ends(date, found["scenario"]["start"]), date["lo"]),
             number(date["never"], words.chance(date["never"])),
             number(date["already"], words.chance(date["already"])),
         ]

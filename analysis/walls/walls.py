@@ -117,6 +117,7 @@ def walls(
         "largest_run": made.largest,
         "level": made.level,
         "draws": len(line.weights),
+        "scenario_draws": len(asked.drawn.compute),
         "seed": seed,
     }
 
@@ -133,7 +134,8 @@ def _no_data(made: Forecast, scenario: Scenario) -> str:
 
 
 def _compute(asked: Walls) -> dict[str, Any]:
-    """Compute at which growth ends and the loss there with endless text and the recipe of the start."""
+    """Compute at which growth ends and the loss there with endless text, where the law knows of text, and the recipe of
+    the start."""
     made = asked.made
     at = asked.last
 
@@ -149,6 +151,7 @@ def _compute(asked: Walls) -> dict[str, Any]:
         "loss": asked.over(loss, noise=True),
         "extrapolation": _ratio(C["value"], made.largest),
         "by": _end(asked),
+        "text": "endless" if made.track.cost is not None else "as in these runs",
     }
 
 

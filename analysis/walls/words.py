@@ -10,6 +10,9 @@ from analysis import notation
 from analysis.walls.calendar_date import month
 
 NEVER = "never"
+FIXED = "fixed by the scenario"
+ROUNDING = 1e-9
+"""Share of a number by which the ends of an interval may differ and be one number."""
 RESOURCES = {
     "compute": "compute",
     "data": "data",
@@ -94,7 +97,8 @@ def of_dates(found: Mapping[str, Any]) -> list[str]:
     """When walls come, and of what ten times more is worth most, or why no date is told."""
     if not found["dates"]:
         return [f"No dates are told: {found['dates_missing']}."]
-    lines = [date_line(EVENTS[name], date) for name, date in dates(found).items()]
+    start = found["scenario"]["start"]
+    lines = [date_line(EVENTS[name], date, start) for name, date in dates(found).items()]
     return [*lines, *([first(found)] if found["first"] else []), worth_most(found)]
 
 
@@ -133,15 +137,14 @@ def _recipes(given: Mapping[str, Any]) -> str:
     return f"recipes better by {_given(given['recipe'], notation.plain)} times the compute a year ({tokens})"
 
 
-def date_line(what: str, date: Mapping[str, Any]) -> str:
+def date_line(what: str, date: Mapping[str, Any], start: float) -> str:
     """When a wall comes: the middle, the interval and in what share of the draws not before the horizon."""
     never, already = date["never"], date["already"]
     if already >= 0.995:
         return f"{what}: that is so at the start already."
     if never >= 0.995:
         return f"{what}: not before the horizon."
-    ends = " to ".join(when(date[end]) for end in ("lo", "hi"))
-    text = f"{what}: {when(date['value'])} ({ends})"
+    text = f"{what}: {when(date['value'])} ({date_ends(date, start)})"
     if never > 0:
         text += f"; not before the horizon in {chance(never)} of the draws"
     if already > 0:
@@ -152,12 +155,23 @@ def date_line(what: str, date: Mapping[str, Any]) -> str:
 def first(found: Mapping[str, Any]) -> str:
     """Which wall comes first, the end of growth or that of text, and when."""
     told, date = found["first"], found["first"]["date"]
-    ends = " to ".join(when(date[end]) for end in ("lo", "hi"))
     return (
         f"First comes the end of growth in {chance(told['compute'])} of the draws, text that is worth more than "
         f"compute in {chance(told['data'])}, and neither before the horizon in {chance(told['neither'])}; the first "
-        f"of them: {when(date['value'])} ({ends})."
+        f"of them: {when(date['value'])} ({date_ends(date, found['scenario']['start'])})."
     )
+
+
+def date_ends(date: Mapping[str, Any], start: float) -> str:
+    """The interval of a date in words; a scenario that starts at `start` may leave none."""
+    lo, hi = date["lo"], date["hi"]
+    if lo is None:
+        return "all of the interval"
+    if hi is not None and fixed(date):
+        return "the start" if fixed({"lo": start, "hi": hi}) else FIXED
+    if when(lo) == when(hi):
+        return "all of the interval in that month"
+    return f"{when(lo)} to {when(hi)}"
 
 
 def worth_most(found: Mapping[str, Any]) -> str:
@@ -193,12 +207,21 @@ def compute(number: float) -> str:
 
 
 def span(claim: Mapping[str, Any], name: str, form: Any) -> str:
-    """A value with the ends of its interval; null is never."""
-    ends = [NEVER if claim[end] is None else form(claim[end]) for end in ("lo", "hi")]
+    """A value with the ends of its interval, where these are two as they are shown; null is never."""
+    lo, hi = (NEVER if claim[end] is None else form(claim[end]) for end in ("lo", "hi"))
     value = NEVER if claim[name] is None else form(claim[name])
-    if claim["lo"] == claim["hi"]:
-        return str(value)
-    return f"{value} ({' to '.join(ends)})"
+    return str(value) if lo == hi == value else f"{value} ({lo} to {hi})"
+
+
+def fixed(found: Mapping[str, Any]) -> bool:
+    """Whether the ends of an interval are one number."""
+    lo, hi = found["lo"], found["hi"]
+    return lo is not None and hi is not None and hi - lo <= ROUNDING * abs(hi)
+
+
+def assumed(found: Mapping[str, Any], form: Any) -> str:
+    """As `span`, of a number of the scenario, which may hold it fixed."""
+    return f"{form(found['value'])} ({FIXED})" if fixed(found) else span(found, "value", form)
 
 
 def when(date: float | None) -> str:
@@ -215,10 +238,14 @@ def chance(share: float) -> str:
 
 def _compute(found: Mapping[str, Any]) -> str:
     wall = found["compute"]
+    text = (
+        "with endless text and the recipe of today"
+        if wall["text"] == "endless"
+        else "by a law of compute alone, which takes text and recipe to go on as in these runs"
+    )
     return (
-        f"Compute wall: at {wall['by']}, C = {span(wall['C'], 'value', compute)}, "
-        f"{notation.times(wall['extrapolation'])} the largest run, the loss is {_loss(wall['loss'])} with endless text "
-        "and the recipe of today."
+        f"Compute wall: at {wall['by']}, C = {assumed(wall['C'], compute)}, "
+        f"{notation.times(wall['extrapolation'])} the largest run, the loss is {_loss(wall['loss'])} {text}."
     )
 
 
@@ -252,7 +279,7 @@ def _data(found: Mapping[str, Any]) -> str:
 def _worth(found: Mapping[str, Any]) -> str:
     if found["scenario"]["repetition"] == 0:
         return "text that is repeated is worth nothing in this scenario"
-    shown = span(found["data"]["worth"], "value", notation.count)
+    shown = assumed(found["data"]["worth"], notation.count)
     return f"repeated without end it is worth {shown} fresh tokens"
 
 
