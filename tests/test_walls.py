@@ -11,7 +11,7 @@ from analysis.floor.combination import Candidate, Combination
 from analysis.forecast import Forecast, Track
 from analysis.frontier import Cost, Frontier, Paired
 from analysis.laws import Coupled, Hoffmann, Power, Shifted, Stretched
-from analysis.walls import outlook_report, words
+from analysis.walls import date_words, outlook_report, words
 from analysis.walls.sample import sample
 from analysis.walls.scenario import scenario
 from analysis.walls.stocked import Stocked, worth
@@ -230,7 +230,7 @@ def test_a_budget_below_the_compute_of_the_start_ends_growth_there():
 def test_a_scenario_at_the_edge_of_what_may_be_asked_is_told_without_an_infinity(changes, law):
     found = walls(replace(sure(size=5), replicates=law), assumed(**changes))
     json.dumps(found, allow_nan=False)
-    said = [*words.of_resources(found | {"caution": "", "floor": None}), *words.of_dates(found)]
+    said = [*words.of_resources(found | {"caution": "", "floor": None}), *date_words.of_dates(found)]
     assert not any("nan" in line.split() or "None" in line for line in said)
 
 
@@ -345,7 +345,7 @@ def test_compute_is_worth_most_until_text_is():
         assert (gains["data"] > gains["compute"]) == (entry["date"] > first)
     assert found["calendar"][0]["binding"]["compute"] == 1
     assert found["dates"]["stock_passed"]["value"] < first
-    assert "from" in words.worth_most(found)
+    assert "from" in date_words.worth_most(found)
 
 
 def test_text_is_worth_more_from_the_date_on_at_which_it_binds_and_never_where_it_is_worth_nothing():
@@ -375,7 +375,7 @@ def test_which_wall_comes_first_is_told_by_shares_of_draws():
     assert first["compute"] == pytest.approx((text - 2026.5) / 10, abs=0.065)
     assert first["compute"] + first["data"] == pytest.approx(1) and first["neither"] == 0
     assert first["date"]["hi"] == pytest.approx(text, abs=0.65)
-    assert f"{words.chance(first['data'])}, and neither" in words.first(told)
+    assert f"{words.chance(first['data'])}, and neither" in date_words.first(told)
 
 
 def test_a_wall_that_never_comes_is_told_as_never():
@@ -466,7 +466,7 @@ def test_only_a_law_that_knows_of_text_speaks_of_endless_text():
 
 def test_what_the_scenario_holds_fixed_is_said_to_be_so_in_place_of_an_interval():
     found = walls(unsure(100), assumed(budget=1e29, horizon=2060)) | {"caution": "", "floor": None}
-    said = [*words.of_resources(found), *words.of_dates(found)]
+    said = [*words.of_resources(found), *date_words.of_dates(found)]
     assert "C = 10²⁹ (fixed by the scenario)" in said[0]
     assert any(line.startswith("Growth of compute ends: Dec 2035 (fixed by the scenario)") for line in said)
     assert any(
@@ -490,7 +490,7 @@ def test_what_the_scenario_holds_fixed_is_said_to_be_so_in_place_of_an_interval(
     ],
 )
 def test_the_interval_of_a_date_is_told_in_words(lo, hi, told):
-    assert words.date_ends({"lo": lo, "hi": hi}, START) == told
+    assert date_words.date_ends({"lo": lo, "hi": hi}, START) == told
 
 
 def test_a_fit_that_follows_another_column_is_refused():
@@ -504,24 +504,24 @@ def test_without_a_stock_or_growth_it_says_what_is_missing():
     assert found["data"] is None and "--stock" in found["data_missing"]
     assert found["dates"] == {} and found["calendar"] == [] and found["dates_missing"]
     assert found["compute"]["C"]["value"] == 1e23 and "does not grow" in found["compute"]["by"]
-    assert "No dates are told" in words.of_dates(found)[0]
+    assert "No dates are told" in date_words.of_dates(found)[0]
 
 
 def test_repeats_are_told_by_their_worth_and_not_at_all_where_text_is_not_repeated():
     said = {"caution": "", "floor": None}
     for repetition, told in ((15.387756, True), (0, False)):
         found = walls(sure(), assumed(repetition=repetition)) | said
-        lines = [*words.of_resources(found), *words.of_dates(found)]
+        lines = [*words.of_resources(found), *date_words.of_dates(found)]
         assert any("one more repeat is worth 1/e" in line for line in lines) == told
         assert any("text that is repeated is worth nothing" in line for line in lines) != told
-        assert ("repetition_exhausted" in words.dates(found)) == told
+        assert ("repetition_exhausted" in date_words.dates(found)) == told
         shown = "".join(map(str, outlook_report.walls({"walls": found})))
         assert ("one more repeat is worth 1/e" in shown) == told
 
 
 def test_a_stock_smaller_than_what_was_used_is_told():
     found = walls(sure(), assumed(stock=1e10)) | {"tokens_used": 1e12, "caution": "", "floor": None}
-    told = " ".join(words.of_resources(found) + words.of_dates(found))
+    told = " ".join(words.of_resources(found) + date_words.of_dates(found))
     assert "trained on 1T tokens already" in told and "so at the start already" in told
 
 
