@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 
 from analysis.trends.breaks import breaks
 from analysis.trends.models import Series, Window
-from analysis.trends.trend import Missing, Sampling, all_models, running
+from analysis.trends.trend import Missing, Sampling
+from analysis.trends.versions import all_models, running
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,10 @@ from known import TRUTH, wide
 from analysis.__main__ import main
 from analysis.errors import InputError
 from analysis.frontier import Cost, Frontier
-from analysis.trends import calendar, dates
+from analysis.trends import calendar, calendar_words, dates
 from analysis.trends.models import Series, Window
-from analysis.trends.trend import Sampling, all_models
+from analysis.trends.trend import Sampling
+from analysis.trends.versions import all_models
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_an_unsure_trend_widens_the_loss(law):
 def test_the_reach_is_told_beside_each_year(law):
     made = calendar.calendar(law, trend(), 2027.0)
     assert np.allclose(made.reach, made.compute[0] / made.law.forecast.largest)
-    assert "an extrapolation of" in calendar.words(made) and law.name == "hoffmann"
+    assert "an extrapolation of" in calendar_words.words(made) and law.name == "hoffmann"
 
 
 def test_a_small_stock_binds_before_a_large_one_and_the_loss_is_higher(law):
@@ -84,7 +85,7 @@ def test_a_small_stock_binds_before_a_large_one_and_the_loss_is_higher(law):
     assert first.value < later.value and first.probability >= later.probability
     assert small.loss[0, -1] > large.loss[0, -1]
     assert np.allclose(sum(small.binding.values()), 1.0)
-    assert any("more tokens than the stock holds" in line for line in calendar.wall_words(small))
+    assert any("more tokens than the stock holds" in line for line in calendar_words.wall_words(small))
 
 
 def test_the_verb_joins_a_fit_and_a_stock(fitted, tmp_path, capsys):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from analysis import rows
 from analysis.errors import InputError
-from analysis.trends import dates
+from analysis.trends import dates, organizations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +26,10 @@ ORGANIZATION = "organization"
 UNITS = {"parameters": "parameters", "tokens": "tokens", "compute": "FLOPs"}
 FEWEST = 5
 """Models below which a line has no residual spread worth an interval."""
-_PARTNERS = re.compile(r"\s*[,;/&]\s*|\s+and\s+")
+LEAST, MOST = 1.0, 1e40
+"""Counts that are read: smaller ones are of another unit (billions) or slips, larger ones are slips."""
+EARLIEST = 1950
+"""Year before which no language model was trained."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,22 @@ class Series:
     quantity: str
     models: tuple[str, ...]
     organizations: tuple[str, ...]
-    """The organisation named first; a model of none is a cluster of its own."""
+    """The organisation named first, by its company's name; a model of none is a cluster of its own."""
     years: Array
     """[n] dates as `dates.year`."""
     logs: Array
     """[n] base-10 logarithms of the quantity."""
     groups: NDArray[np.intp]
     """[n] number of the organisation."""
+    makers: tuple[str, ...] = ()
+    """All who made each model, as the table writes them; empty where that is `organizations`."""
 
     def __len__(self) -> int:
         return len(self.years)
+
+    def made_by(self, place: int) -> str:
+        """Who made a model, as the table writes it."""
+        return (self.makers or self.organizations)[place]
 
     @property
     def units(self) -> int:
@@ -64,6 +72,7 @@ class Series:
             years=self.years[picked],
             logs=self.logs[picked],
             groups=groups.astype(np.intp),
+            makers=tuple(self.made_by(int(i)) for i in picked),
         )
 
     def within(self, window: Window) -> NDArray[np.bool_]:
@@ -117,16 +126,20 @@ class Table:
     """For each quantity, models with a date and without it."""
     missing: tuple[str, ...]
     """Columns that the table does not have: quantities, the organisation."""
+    active: Series | None = None
+    """Parameters that a token passes through, all of a dense model's; None where the table tells no mixture of experts
+    from a dense model."""
 
 
 def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Table:
     """The series of every quantity that the table has; a row without a date is left out and counted.
 
     Raises InputError for a table without a column date or without any quantity, a date that cannot be read or lies
-    after `today`, a quantity that is 0, below or infinite, and for no row with a date. A quantity that is text is as
-    one that is missing, and counted.
+    after `today` or before `EARLIEST`, a quantity that is not between `LEAST` and `MOST`, and for no row with a date. A
+    quantity that is text is as one that is missing, and counted.
     """
     _require_columns(frame)
+    frame = _with_active(frame)
     asked = rows.asked_for(frame, where)
     if asked.empty:
         raise InputError(f"no row of {len(frame)} is one where {where}; widen --where")
@@ -149,7 +162,16 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
         if unread:
             left_out[f"{name} that is not one number"] = unread
     missing = tuple(name for name in (*QUANTITIES, ORGANIZATION) if name not in frame.columns)
-    return Table(series, len(asked) + repeated, left_out, without, missing)
+    return Table(series, len(asked) + repeated, left_out, without, missing, _active(dated, years))
+
+
+def _active(frame: pd.DataFrame, years: Array) -> Series | None:
+    if not {"active_parameters", "parameters"} <= set(frame.columns):
+        return None
+    values, total = _values(frame, "active_parameters")[0], _values(frame, "parameters")[0]
+    if not (values < total).any():
+        return None
+    return _series(frame, "parameters", values, years)
 
 
 def _require_columns(frame: pd.DataFrame) -> None:
@@ -163,6 +185,13 @@ def _require_columns(frame: pd.DataFrame) -> None:
             "the table has none of the columns parameters, tokens, compute; name one, e.g. --columns "
             f"parameters=params; its columns are: {present}"
         )
+
+
+def _with_active(frame: pd.DataFrame) -> pd.DataFrame:
+    """Active parameters of dense models are all that they have, so that `where` tells them from mixtures of experts."""
+    if not {"active_parameters", "parameters"} <= set(frame.columns):
+        return frame
+    return frame.assign(active_parameters=frame["active_parameters"].fillna(frame["parameters"]))
 
 
 def name_of(frame: pd.DataFrame, place: int) -> str:
@@ -191,6 +220,11 @@ def _years(frame: pd.DataFrame, today: datetime.date) -> Array:
                 f"the date of {name_of(frame, place)} is {text}, after today, {today}; correct it or leave it out, "
                 f"e.g. --where \"date < '{today}'\""
             )
+        if date.year < EARLIEST:
+            raise InputError(
+                f"the date of {name_of(frame, place)} is {text}, before {EARLIEST}; correct it or leave it out, e.g. "
+                f"--where \"date >= '{EARLIEST}-01-01'\""
+            )
         found[place] = dates.year(date)
     return found
 
@@ -209,27 +243,35 @@ def _values(frame: pd.DataFrame, column: str) -> tuple[Array, int]:
             f"{column} of {name_of(frame, place)} is {numbers[place]:g}, and its logarithm is taken; correct it, "
             f"or leave it empty where it is not known, or use --where '{column} > 0'"
         )
+    beyond = (numbers < LEAST) | (numbers > MOST)
+    if beyond.any():
+        place = int(beyond.argmax())
+        raise InputError(
+            f"{column} of {name_of(frame, place)} is {numbers[place]:g}, and counts from {LEAST:g} to {MOST:g} are "
+            f"read; write it in full, not in billions, or use --where '{column} >= {LEAST:g} and {column} <= {MOST:g}'"
+        )
     return numbers, int(unread.sum())
 
 
 def _series(frame: pd.DataFrame, quantity: str, values: Array, years: Array) -> Series:
     has = np.flatnonzero(np.isfinite(values))
     order = has[np.lexsort((-values[has], years[has]))]
-    labels = [_organization(frame, int(i)) for i in order]
+    makers = [_makers(frame, int(i)) for i in order]
+    labels = [organizations.first(text) or text for text in makers]
     _, groups = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
     models = [
         str(frame["model"].iloc[i]).strip() if "model" in frame else name_of(frame, int(i)) for i in order
     ]
     return Series(
-        quantity, tuple(models), tuple(labels), years[order], np.log10(values[order]), groups.astype(np.intp)
-    )
+        quantity, tuple(models), tuple(labels), years[order], np.log10(values[order]), groups.astype(np.intp),
+        tuple(makers),
+    )  # fmt: skip
 
 
-def _organization(frame: pd.DataFrame, place: int) -> str:
-    """The one named first, of several that made a model together; the row where none is named."""
-    named = frame["organization"].iloc[place] if "organization" in frame.columns else None
-    first = _PARTNERS.split(named.strip())[0] if isinstance(named, str) else ""
-    return first or f"row {int(frame.index[place]) + 1}"
+def _makers(frame: pd.DataFrame, place: int) -> str:
+    """Who made a model, as the table writes it; the row where that is not known."""
+    named = frame["organization"].iloc[place] if "organization" in frame.columns else ""
+    return named.strip() if isinstance(named, str) and named.strip() else f"row {int(frame.index[place]) + 1}"
 
 
 def columns_of(pairs: Mapping[str, str]) -> dict[str, str]:
