@@ -26,7 +26,7 @@ SHARES = (0.05, 0.01, 0.001)
 WIDTHS = (0.5, 0.8, 0.9)
 """Levels of a fan's bands, beside the fit's own."""
 FAN_POINTS, FAN_BELOW = 49, 1e-3
-"""Points of a fan, and where it begins, as a multiple of the largest run."""
+"""Points of a fan, and where it begins where the runs fitted are not known, as a multiple of the largest run."""
 SPLIT = ("N_opt", "D_opt")
 
 
@@ -99,8 +99,10 @@ def probabilities_words(made: Forecast, law: str) -> str:
 
 
 def fan(made: Forecast, to: float) -> dict[str, Any]:
-    """Quantiles of the loss from a thousandth of the largest run to x = `to`: `bands` by level, each `lo` and `hi`."""
-    x = np.geomspace(made.largest * FAN_BELOW, max(to, made.largest * 10), FAN_POINTS)
+    """Quantiles of the loss to x = `to`, from where every law is among the runs it was fitted to: `bands` by level,
+    each `lo` and `hi`."""
+    begin = made.begin if made.begin is not None else made.largest * FAN_BELOW
+    x = np.geomspace(begin, max(to, made.largest * 10), FAN_POINTS)
     levels = sorted({*WIDTHS, made.level})
     losses, weights = _losses(made, x)
     ends = weighted_quantiles(losses, weights, [end for level in levels for end in tails(level)])
@@ -113,6 +115,7 @@ def fan(made: Forecast, to: float) -> dict[str, Any]:
     bands[own] = bands[own] | {"lo": lo.tolist(), "hi": hi.tolist()}
     return {
         "x": made.track.x,
+        "whose": made.whose,
         "largest": made.largest,
         "at": x.tolist(),
         "L": middle.tolist(),

@@ -77,6 +77,8 @@ class Forecast:
     """Largest x of any fitted run."""
     combined: Combination | None = None
     """All admissible laws; None where the one law stands alone."""
+    begin: float | None = None
+    """x from which on every part of the runs that was fitted has runs; None where that is not known."""
 
     @property
     def method(self) -> str:
@@ -84,6 +86,12 @@ class Forecast:
         if self.combined is not None:
             return "quantiles of all admissible laws together"
         return "bootstrap percentiles, widened to the fits at every floor that the profile allows"
+
+    @property
+    def whose(self) -> str:
+        """Whose values and intervals they are."""
+        together = self.combined is not None and not self.combined.of_one_law
+        return "all admissible laws together" if together else "the fitted law"
 
     @property
     def laws(self) -> tuple[Law, ...]:
@@ -194,7 +202,11 @@ def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap, combined: Combinati
     chosen = fit.select(table)
     x = next(iter(fit.columns.values()))
     track = Track("C", cost(chosen)) if {"N", "D"} <= set(fit.columns) else Track(x)
-    largest = float(np.asarray(chosen.frame[track.x], dtype=np.float64).max())
+    scale = np.asarray(chosen.frame[track.x], dtype=np.float64)
+    largest, part = (
+        float(scale.max()),
+        min((c.part for c in combined.candidates), default=1.0) if combined else 1.0,
+    )
     return Forecast(
         track,
         fit.curve,
@@ -204,6 +216,7 @@ def forecast(table: pd.DataFrame, fit: Fit, boot: Bootstrap, combined: Combinati
         boot.tails(boot.level),
         largest,
         combined,
+        largest * float(scale.min() / largest) ** part,
     )
 
 

@@ -128,7 +128,8 @@ def predict(
         options: how the table is fitted; with a fit.json, as that was
         future: the runs
         refit: fit again although the stored fit.json is of another table
-        out: the file that is written, never over another; without it prediction-NAME.json beside fit.json
+        out: the file that is written, never over another; without it prediction-NAME.json beside fit.json. The fit of a
+            bare table is kept beside the file, in TABLE-report/
         json: print the file's content and nothing else
     """
     from analysis.registered.foretold import predicted

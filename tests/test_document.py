@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from test_page import read
 
 from analysis.pages import to_html, to_markdown
@@ -162,3 +163,17 @@ def test_what_is_no_part_is_refused_by_its_kind(render):
 def test_styles_are_a_closed_set():
     with pytest.raises(ValueError, match="'script'"):
         Styled("script", "alert(1)")
+
+
+def test_a_decimal_number_is_written_as_it_is_wherever_it_stands():
+    tiles = Tiles([("Best loss", "1.086"), ("Runs", "14. of them")])
+    made = Document("t", "a", "h", [tiles, Paragraph("14.7 months"), Bullets(["2.5 nats"])], [])
+    text = to_markdown.document(made)
+    for shown in ("- Best loss: **1.086**", "**14. of them**", "\n14.7 months", "\n- 2.5 nats"):
+        assert shown in text
+
+
+@pytest.mark.parametrize("text", ["1. one", "2) two", "3.", "12.\tmonths"])
+def test_a_number_that_would_begin_a_list_does_not(text):
+    read_back = MarkdownIt().render(to_markdown.document(Document("t", "a", "h", [Paragraph(text)], [])))
+    assert "<ol" not in read_back and f"<p>{' '.join(text.split())}</p>" in read_back

@@ -4,7 +4,7 @@ from known import TRUTH, chinchilla_ratio, narrow, simulated, wide
 
 from analysis.errors import InputError
 from analysis.fitting import fit, solve_batch
-from analysis.floor.identify import confounded, verdict
+from analysis.floor.identify import apart, confounded, too_wide, verdict
 from analysis.intervals.profile import profile
 from analysis.intervals.uncertainty import bootstrap
 from analysis.laws import Hoffmann
@@ -126,3 +126,16 @@ def test_profile_intervals_cover_the_truth_as_often_as_they_claim(clustered):
         covered.append(not (made.lo > TRUTH.E or made.hi < TRUTH.E))
     # 90 % claimed; 100 studies give 90 +- 3; seven clusters are few, and cover less
     assert np.mean(covered) >= (0.75 if clustered else 0.84)
+
+
+def test_why_a_floor_is_not_identified_is_told_in_few_digits():
+    assert too_wide(0.912, 0.78671, 1.05912, 1.08604, "its middle") == (
+        "it may lie anywhere from 0.79 to 1.06: a range of 0.27, more than the 0.17 from its middle to the best run"
+    )
+    assert too_wide(0.912, 0.88, 0.95, 1.08604, "it") == ""
+    assert "more than 2% of it" in too_wide(1.0, 0.9, 1.1, 1.01, "it")
+
+
+def test_a_bound_and_the_best_run_are_told_apart():
+    assert apart(1.05912, 1.08604) == ("1.06", "1.09")
+    assert apart(1.08432, 1.08404) == ("1.0843", "1.084")

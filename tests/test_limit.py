@@ -173,6 +173,12 @@ def test_half_of_all_admissible_draws_lie_below_the_middle_and_the_levels_share_
     assert [one, middle, other] == pytest.approx([0.05, 0.5, 0.95], abs=1 / 30 + 1e-9)
     assert "all admissible laws" in claims.probabilities_words(made, "hoffmann")
     fan = limit.limit(found, made, [x])["fan"]
+    # the laws of the upper half are fitted to the runs from the middle of log C on
+    middle_of_runs = math.sqrt(float(table["C"].min()) * made.largest)
+    assert {c.part for c in combined.candidates} == {1.0, 0.5} and fan["at"][0] == pytest.approx(
+        middle_of_runs
+    )
+    assert fan["whose"] == "all admissible laws together"
     assert fan["at"][-1] == pytest.approx(x) and fan["bands"][-1]["hi"][-1] == pytest.approx(hi)
 
 

@@ -20,9 +20,11 @@ from analysis import notation
 from analysis.errors import InputError
 from analysis.pages import axes, plots, prediction_plots
 from analysis.pages.curves import read_curves, read_log
+from analysis.pages.hover import spots
 from analysis.pages.predictions import Band, Predictions
 from analysis.rates import rate_plots
 from analysis.rates.transfer import series
+from analysis.walls import wall_figures
 
 
 @pytest.fixture
@@ -61,6 +63,17 @@ def made_predictions(held=3):
     )
 
 
+def a_fan(largest=2.4e12):
+    x = np.geomspace(1e11, 1e3 * largest, 20)
+    value = 1.5 + 300 * x**-0.25
+    bands = [
+        {"level": level, "lo": (value / (1 + level / 20)).tolist(), "hi": (value * (1 + level / 20)).tolist()}
+        for level in (0.5, 0.8, 0.9)
+    ]
+    return {"x": "C", "largest": largest, "at": x.tolist(), "L": value.tolist(), "bands": bands}
+
+
+FLOOR = {"value": 1.5, "lo": 1.4, "hi": 1.6}
 RATES = series(ladder(-0.5))
 DRAWN = {
     "compute": lambda ax: plots.plot_compute(ax, a_table(), [], a_band()),
@@ -79,9 +92,7 @@ DRAWN = {
     ),
     "loss by rate": lambda ax: rate_plots.plot_loss_by_rate(ax, RATES[0], *rate_plots.loss_limits(RATES)),
     "best rate": lambda ax: rate_plots.plot_best_rate(ax, RATES),
-    "extrapolation": lambda ax: plots.plot_extrapolation(
-        ax, a_table(), a_band(), 1e12, floor=(1.5, 1.4, 1.6)
-    ),
+    "fan": lambda ax: wall_figures.plot_fan(ax, a_fan(), FLOOR, a_table()),
 }
 
 
@@ -112,17 +123,33 @@ def test_every_fitted_line_has_its_interval(ax):
     assert len(shaded) == 2
 
 
-def test_an_extrapolation_is_shaded_and_labelled_by_how_far_it_reaches(ax):
-    plots.plot_extrapolation(ax, a_table(), a_band(), 1e12)
+def test_a_fan_is_shaded_and_labelled_by_how_far_it_reaches(ax):
+    wall_figures.plot_fan(ax, a_fan(), None, a_table())
     words = [text.get_text() for text in ax.texts]
-    assert words[0].startswith("black line") and words[0].endswith("interval")
-    assert words[1:] == ["largest run", "10×", "100×", "1,000×"]
+    assert words[-4:] == ["largest run", "10×", "100×", "1,000×"]
     assert len(ax.patches) == 1
 
 
-def test_a_floor_is_drawn_only_where_it_is_given(ax):
-    plots.plot_extrapolation(ax, a_table(), a_band(), 1e12)
-    assert "floor E" not in [text.get_text() for text in ax.texts]
+@pytest.mark.parametrize(
+    ("floor", "words"),
+    [
+        (FLOOR, {"floor E"}),
+        ({"value": None, "lo": None, "hi": 1.55}, {"floor lies below 1.55"}),
+        ({"value": None, "lo": None, "hi": None}, set()),
+        (None, set()),
+    ],
+)
+def test_a_floor_is_drawn_as_far_as_it_is_known(ax, floor, words):
+    wall_figures.plot_fan(ax, a_fan(), floor, a_table())
+    assert {text.get_text() for text in ax.texts if "floor" in text.get_text()} == words
+
+
+def test_every_run_is_a_dot_of_the_fan_that_tells_its_values(ax):
+    table = a_table()
+    wall_figures.plot_fan(ax, a_fan(), FLOOR, table)
+    ax.figure.canvas.draw()
+    told = [spot.words for spot in spots(ax.figure)]
+    assert len(told) == len(table) and all("L " in words or "L =" in words for words in told)
 
 
 @given(st.floats(1e-3, 1e25), st.floats(1.02, 1e12), st.integers(3, 9), st.booleans())

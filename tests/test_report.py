@@ -33,7 +33,6 @@ FIGURES = (
     "loss_by_parameters",
     "predicted_and_observed",
     "profile_of_floor",
-    "extrapolation",
     "fan",
 )
 

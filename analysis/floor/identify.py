@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis import notation
 from analysis.fitting import EDGE, Fit, vector
 from analysis.intervals.profile import Profile
 from analysis.intervals.uncertainty import Bootstrap, Interval
@@ -109,17 +111,19 @@ def verdict(table: pd.DataFrame, fit: Fit, boot: Bootstrap, profile: Profile) ->
         name, reason = "not_identified", unreliable
     elif not doubts:
         name = "identified"
-        reason = f"The floor lies in {lo:.4g} to {hi:.4g} and the best run at {best:.4g}; a floor of 0 is excluded."
+        told = f"the fitted loss of the best run is {best:.4g}; a floor of 0 is excluded."
+        reason = f"The floor lies between {lo:.4g} and {hi:.4g}, and {told}"
     elif unseen := [name for name, fall in falls.items() if fall < FALL]:
         name = "not_identified"
         fall = f"{falls[unseen[0]]:.2f}-fold over them, where {FALL:g}-fold is needed"
         reason = f"The runs span too little: the term with {unseen[0]} falls only {fall}."
     elif hi < best and _steep_share(problem, boot) <= (1 - boot.level) / 2:
         name = "bounded_above_only"
-        reason = f"The floor lies below {hi:.4g} (the best run is at {best:.4g}), but {doubts[0]}."
+        bound, at = apart(hi, best)
+        reason = f"The floor lies below {bound} (the fitted loss of the best run is {at}), but {doubts[0]}."
     else:
         name = "not_identified"
-        reason = f"The runs do not bound the floor below the best of them ({best:.4g}), and {doubts[0]}."
+        reason = f"The floor may lie as high as the best run (fitted loss {best:.4g}), and {doubts[0]}."
     ends = Interval(profile.lo, profile.hi, profile.level, profile.method)
     pairs, trades = confounded(problem, fit), rank_correlations(boot)
     for pair in pairs:
@@ -128,6 +132,28 @@ def verdict(table: pd.DataFrame, fit: Fit, boot: Bootstrap, profile: Profile) ->
         )
     E = fit.params["E"]
     return Verdict(name, reason, E, lo, hi, ends, percentile, fit.condition_number, trades, falls, pairs)
+
+
+def too_wide(E: float, lo: float, hi: float, best: float, middle: str) -> str:
+    """Why an interval of the floor is too wide for `identified`, in words that follow "but"; empty where it is not.
+    `middle` is what E is called."""
+    if hi - lo <= max(best - E, PRECISE * E):
+        return ""
+    if math.isinf(hi):
+        return f"it may lie anywhere above {notation.plain(lo)}"
+    width = f"it may lie anywhere from {notation.interval(lo, hi)}: a range of {notation.plain(hi - lo, 2)}"
+    if best - E < PRECISE * E:
+        return f"{width}, more than {PRECISE:.0%} of it"
+    return f"{width}, more than the {notation.plain(best - E, 2)} from {middle} to the best run"
+
+
+def apart(first: float, second: float) -> tuple[str, str]:
+    """Two numbers in three figures, or in as many more as keep them apart."""
+    for digits in range(3, 10):
+        shown = f"{first:.{digits}g}", f"{second:.{digits}g}"
+        if shown[0] != shown[1]:
+            break
+    return shown
 
 
 def term_falls(problem: Problem, fit: Fit) -> dict[str, float]:
@@ -239,10 +265,8 @@ def _doubts(
     E, doubts = fit.params["E"], []
     if lo <= 0:
         doubts.append("no floor at all (E = 0) fits as well")
-    if hi - lo > max(best - E, PRECISE * E):
-        doubts.append(
-            f"its interval, {lo:.4g} to {hi:.4g}, is wider than the {best - E:.3g} that the best run lies above it"
-        )
+    if wide := too_wide(E, lo, hi, best, "it"):
+        doubts.append(wide)
     if min(falls.values()) < FALL:
         doubts.append("the runs span too little")
     if boot.method != "pairs" and boot.units <= len(fit.params):

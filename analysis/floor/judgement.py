@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.floor.admissible import untested
 from analysis.floor.combination import Combination
-from analysis.floor.identify import FALL, PRECISE, VERDICTS, Verdict, term_falls, unsound
+from analysis.floor.identify import FALL, VERDICTS, Verdict, apart, term_falls, too_wide, unsound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,14 +66,15 @@ def _verdict(frame: pd.DataFrame, combined: Combination, E: float, lo: float, hi
         return "not_identified", f"The runs span too little: the term with {unseen[0]} falls only {fall}."
     doubt, by = _doubt(E, lo, hi, best), combined.words
     if not doubt:
-        reason = f"By {by} the floor lies in {lo:.4g} to {hi:.4g}, and the best run at {best:.4g}."
+        reason = f"By {by} the floor lies between {lo:.4g} and {hi:.4g}, and the best run is at {best:.4g}."
         return "identified", reason
     if hi < best:
-        reason = f"By {by} the floor lies below {hi:.4g} (the best run is at {best:.4g}), but {doubt}."
+        bound, at = apart(hi, best)
+        reason = f"By {by} the floor lies below {bound} (the best run is at {at}), but {doubt}."
         return "bounded_above_only", reason
     return (
         "not_identified",
-        f"By {by} the floor is not bounded below the best run ({best:.4g}), and {doubt}.",
+        f"By {by} the floor may lie as high as the best run ({best:.4g}), and {doubt}.",
     )
 
 
@@ -81,9 +82,4 @@ def _doubt(E: float, lo: float, hi: float, best: float) -> str:
     """What stands against `identified`, in words that follow "but"; empty where nothing."""
     if lo <= 0:
         return "no floor at all (E = 0) is admissible too"
-    if hi - lo > max(best - E, PRECISE * E):
-        return (
-            f"the interval, {lo:.4g} to {hi:.4g}, is wider than the {best - E:.3g} that the best run lies above its "
-            "median"
-        )
-    return ""
+    return too_wide(E, lo, hi, best, "its middle")

@@ -45,7 +45,7 @@ def of_findings(found: Findings, curves: list[Curve]) -> list[Figure]:
     made = [compute(found, curves)] if "C" in found.fitted else []
     if {"N", "D"} <= set(found.fitted.columns):
         made.append(budgets(found))
-    return [*made, predictions(found), profile(found), extrapolation(found)]
+    return [*made, predictions(found), profile(found)]
 
 
 def of_table(table: pd.DataFrame, curves: list[Curve]) -> list[Figure]:
@@ -63,19 +63,19 @@ def of_table(table: pd.DataFrame, curves: list[Curve]) -> list[Figure]:
 def compute(found: Findings, curves: list[Curve]) -> Figure:
     """Loss against compute with training curves, measured losses and the frontier."""
     split = found.forecast.track.cost is not None
-    band = _band(found, 0.5, 2.0) if found.forecast.track.x == "C" else None
+    band, whose = _band(found) if found.forecast.track.x == "C" else None, found.forecast.whose
     left_out = found.left_out if len(found.left_out) else None
-    best = "the best loss that the fitted law allows for that compute" if split else "the fitted law"
+    best = f"the best loss for that compute by {whose}" if split else whose
     parts = [
         "Each thin line is a training run on its way (training loss, smoothed) and each"
         if curves
         else "Each",
         " dot is the held-out loss at the end of a run",
         ", coloured by model size" if "N" in found.fitted else "",
-        f"; the black line is {best}" if band else "",
+        f"; the black line is {best}, from where each of its fits has runs on" if band else "",
         "; grey crosses were left out of the fit" if left_out is not None else "",
     ]
-    words = "fitted, compute split at its best\nbetween parameters and tokens" if split else "the fitted law"
+    words = f"{whose},\ncompute split at its best" if split else whose
 
     def draw(ax: Axes) -> None:
         plots.plot_compute(ax, found.fitted, curves, band, left_out, words=words)
@@ -135,25 +135,6 @@ def profile(found: Findings) -> Figure:
     return Figure("profile_of_floor", "Which floors the runs allow", caption, (draw,))
 
 
-def extrapolation(found: Findings) -> Figure:
-    """The law to 1000 times the largest run."""
-    band, track, verdict = _band(found, 0.5, 1000.0), found.forecast.track, found.verdict
-    last = found.forecast.loss(np.array([found.forecast.largest * 1000]))
-    span = notation.interval(float(last[1][0]), float(last[2][0]))
-    best = "with compute split at its best" if track.cost else "of the fitted law"
-    caption = (
-        f"The loss {best} (black) with its {band.words}, beyond the largest run on grey: at 1,000 times its "
-        f"{'compute' if track.x == 'C' else track.x} the runs allow anything from {span}, if the law holds so far."
-    )
-    identified = verdict["verdict"] == "identified"
-    floor = (verdict["E"], verdict["lo"], verdict["hi"]) if identified else None
-
-    def draw(ax: Axes) -> None:
-        plots.plot_extrapolation(ax, found.fitted, band, found.forecast.largest, x=track.x, floor=floor)
-
-    return Figure("extrapolation", "Beyond the data", caption, (draw,))
-
-
 def _allowed(lo: float, hi: float) -> str:
     """The profile's range in words that go on "the runs" or stand alone."""
     if math.isfinite(lo) and math.isfinite(hi):
@@ -167,11 +148,12 @@ def _allowed(lo: float, hi: float) -> str:
     )
 
 
-def _band(found: Findings, before: float, beyond: float) -> Band:
-    """The track's loss from `before` times the smallest run to `beyond` times the largest."""
-    smallest = float(found.fitted[found.forecast.track.x].min())
-    x = np.geomspace(before * smallest, beyond * found.forecast.largest, POINTS)
-    return Band(x, *found.forecast.loss(x), found.forecast.level)
+def _band(found: Findings) -> Band:
+    """The track's loss from where every law is among the runs it was fitted to up to the largest run."""
+    made = found.forecast
+    begin = float(found.fitted[made.track.x].min()) if made.begin is None else made.begin
+    x = np.geomspace(begin, made.largest, POINTS)
+    return Band(x, *made.loss(x), made.level)
 
 
 def _lines(found: Findings) -> list[tuple[float, Band]]:

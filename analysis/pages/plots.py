@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis import notation
 from analysis.pages import axes, run_words
-from analysis.pages.axes import BAND, BLUE, GREEN, INK, MUTED, ORANGE, SKY, Shades
+from analysis.pages.axes import BAND, BLUE, INK, MUTED, ORANGE, SKY, Shades
 from analysis.pages.curves import Curve
 from analysis.pages.hover import tell
 from analysis.pages.predictions import Band
@@ -55,7 +55,7 @@ def plot_compute(
         )
         reach.append(curve.loss[curve.compute >= span[0]])
     colours = sizes.each(table["N"]) if "N" in table else BLUE
-    ax.scatter(table["C"], table["L"], c=colours, **_marks(table))
+    ax.scatter(table["C"], table["L"], c=colours, **marks(table))
     tell(ax, table["C"], table["L"], run_words.values(table))
     if left_out is not None:
         tell(
@@ -67,7 +67,7 @@ def plot_compute(
         ax.scatter(left_out["C"], left_out["L"], color=MUTED, marker="x", s=20, linewidth=0.9, zorder=3)
         reach.append(np.asarray(left_out["L"]))
     if frontier is not None:
-        frontier = frontier.between(span[0], float(np.max(table["C"])))
+        frontier = frontier.between(span[0], float(np.max(table["C"])) * (1 + 1e-9))
         reach.append(frontier.lo)
         _draw_band(ax, frontier, INK)
     axes.log_axis(ax, "x", *span, axes.compute, spacious=True)
@@ -98,7 +98,7 @@ def plot_budgets(ax: Axes, table: pd.DataFrame, lines: Sequence[tuple[float, Ban
         sizes = np.asarray(table["N"])[ranks == rank]
         seen = band.between(sizes.min(), sizes.max()) if len(sizes) else band.between(1, 0)
         _draw_band(ax, band, budgets(budget), solid=seen)
-    ax.scatter(table["N"], table["L"], c=budgets.each(table["D"]), **_marks(table))
+    ax.scatter(table["N"], table["L"], c=budgets.each(table["D"]), **marks(table))
     tell(ax, table["N"], table["L"], run_words.values(table))
     entries = [(float(band.value[-1]), notation.count(d), budgets(d)) for d, band in lines]
     if entries:
@@ -160,52 +160,6 @@ def plot_profile(
     ax.set_ylabel("Rise of the objective (threshold = 1)")
 
 
-def plot_extrapolation(
-    ax: Axes,
-    table: pd.DataFrame,
-    band: Band,
-    largest: float,
-    *,
-    x: str = "C",
-    floor: tuple[float, float, float] | None = None,
-) -> None:
-    """The fitted loss with its interval, beyond the data on grey; the top tells how far a claim reaches.
-
-    `largest` is the largest x of any run; floor (value, lo, hi) is drawn where the runs identify it.
-    """
-    axes.log_axis(ax, "x", float(band.x[0]), float(band.x[-1]), axes.compute if x == "C" else notation.count)
-    reach = np.concatenate([np.asarray(table["L"]), band.lo, band.hi, floor[1:] if floor else ()])
-    axes.log_axis(ax, "y", *axes.padded(reach[reach > 0], 0.05, 0.12), axes.loss)
-    ax.axvspan(largest, float(band.x[-1]), color=MUTED, alpha=0.09, linewidth=0)
-    ax.scatter(table[x], table["L"], color=BLUE, **_marks(table) | {"s": 18})
-    tell(ax, table[x], table["L"], run_words.values(table))
-    if floor is not None:
-        ax.axhspan(floor[1], floor[2], color=GREEN, alpha=BAND, linewidth=0)
-        ax.axhline(floor[0], color=GREEN, linewidth=1.1)
-        ax.annotate(
-            "floor E", (0.0, floor[0]), xycoords=ax.get_yaxis_transform(), xytext=(4, 3), textcoords="offset points",
-            color=GREEN, fontsize=9,
-        )  # fmt: skip
-    _draw_band(ax, band, INK)
-    told = f"black line: the fitted law\nshaded: its {band.words}"
-    ax.text(
-        0.97, 0.91, told, transform=ax.transAxes, fontsize=9, ha="right", va="top",
-        bbox={"facecolor": "white", "alpha": 0.6, "linewidth": 0, "pad": 1},
-    )  # fmt: skip
-    for factor in (1, 10, 100, 1000):
-        if largest * factor <= band.x[-1] * 1.001:
-            ax.axvline(largest * factor, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
-    for factor in (1, 10, 100, 1000) if axes.decade(ax) > 36 else (1, 1000):
-        if largest * factor <= band.x[-1] * 1.001:
-            ax.annotate(
-                "largest run" if factor == 1 else f"{factor:,}×", (largest * factor, 1.0),
-                xycoords=ax.get_xaxis_transform(), xytext=(-3, -3), textcoords="offset points",
-                ha="right", va="top", color=MUTED, fontsize=9,
-            )  # fmt: skip
-    ax.set_xlabel({"C": COMPUTE, "N": "Parameters N (count)", "D": "Training tokens D (count)"}.get(x, x))
-    ax.set_ylabel(LOSS)
-
-
 def _draw_band(ax: Axes, band: Band, colour: Any, solid: Band | None = None) -> None:
     """A line with its interval; the line is drawn along `solid` alone where that is given."""
     line = solid or band
@@ -213,7 +167,7 @@ def _draw_band(ax: Axes, band: Band, colour: Any, solid: Band | None = None) -> 
     ax.plot(line.x, line.value, color=colour, linewidth=1.6, zorder=3)
 
 
-def _marks(table: pd.DataFrame) -> dict[str, Any]:
+def marks(table: pd.DataFrame) -> dict[str, Any]:
     """How runs are marked; as an image where there are so many that single marks would weigh megabytes."""
     return {
         "s": 26,

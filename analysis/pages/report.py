@@ -154,7 +154,7 @@ def _figures(job: Job, found: Findings | None, rates: Sequence[Series]) -> list[
     source = job.source
     curves = read_curves(source.folder, _of_one_corpus(source.table, found)) if source.folder else []
     planned = figures.of_findings(found, curves) if found else figures.of_table(source.table, curves)
-    planned += wall_figures.figures(found.limit) if found else []
+    planned += wall_figures.figures(found.limit, found.fitted) if found else []
     planned += rate_report.figures(rates)
     drawn: list[Part] = []
     for place, figure in enumerate(planned, start=1):

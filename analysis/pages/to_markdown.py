@@ -13,7 +13,8 @@ from analysis.pages.page import Cell, Column, Html
 from analysis.pages.phrase import Phrase, Styled
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#^])")
-_LINE_START = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
+_LINE_START = re.compile(r"^(\s*)([-+=]|\d+(?=[.)](?:\s|$)))")
+"""What begins a list, a rule or a heading: of numbers 1. and 1) before a space, not 1.086."""
 _PLAIN_CODE = re.compile(r"[\w ./:=,+-]+")
 
 
@@ -59,7 +60,7 @@ def part(one: doc.Part) -> str:
             head = html.escape(" ".join(summary.split()))
             return f"<details><summary>{head}</summary>\n\n{parts(inner)}\n\n</details>"
         case doc.Tiles(pairs):
-            return "\n".join(f"- {block(name)}: **{block(value)}**" for name, value in pairs)
+            return "\n".join(f"- {block(name)}: **{inline(value).strip()}**" for name, value in pairs)
         case doc.Answer(_, inner):
             return parts(inner)
         case doc.Downloads(files):
@@ -90,7 +91,7 @@ def block(text: object) -> str:
 
 def _harmless(found: re.Match[str]) -> str:
     mark = found[2]
-    return f"{found[1]}\\{mark}" if not mark.isdigit() else f"{mark}&#8203;"
+    return f"{found[1]}\\{mark}" if not mark.isdigit() else f"{mark}\\"
 
 
 def _anchor(heading: str) -> str:

@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import notation
-from analysis.pages import axes
+from analysis.pages import axes, run_words
 from analysis.pages.axes import BLUE, GREEN, INK, MUTED, ORANGE
 from analysis.pages.figures import Figure
-from analysis.pages.plots import COMPUTE, LOSS
+from analysis.pages.hover import tell
+from analysis.pages.plots import COMPUTE, LOSS, marks
+from analysis.walls import date_words, words
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 STRENGTH = 0.14
 """Opacity of a band; the inner ones lie on the outer and so are darker."""
+REACHES = (1, 10, 100, 1000)
+"""Multiples of the largest run that are marked."""
 NAMES = {
     "growth_ends": "growth ends",
     "stock_passed": "stock passed",
-    "repetition_exhausted": "repeats used up",
+    "repetition_exhausted": "next repeat worth 1/e",
     "data_worth_most": "text worth most",
 }
 COLOURS = {
@@ -32,31 +37,35 @@ COLOURS = {
 }
 
 
-def figures(limit: Mapping[str, Any]) -> list[Figure]:
-    """The figures that the content of limit.json makes."""
-    made = [fan(limit)]
+def figures(limit: Mapping[str, Any], runs: pd.DataFrame | None = None) -> list[Figure]:
+    """The figures that the content of limit.json makes, with the runs that were fitted where they are given."""
+    made = [fan(limit, runs)]
     if limit["walls"] and limit["walls"]["calendar"]:
         made.append(by_date(limit["walls"]))
     return made
 
 
-def fan(limit: Mapping[str, Any]) -> Figure:
+def fan(limit: Mapping[str, Any], runs: pd.DataFrame | None = None) -> Figure:
     """Losses by compute with their bands, as far as was asked."""
-    found = limit["fan"]
+    found, floor = limit["fan"], limit["E"]
     outer = found["bands"][-1]
     reach = found["at"][-1] / found["largest"]
     levels = ", ".join(notation.percent(band["level"]) for band in found["bands"])
-    caption = (
-        f"The loss of the best split of compute with its intervals ({levels}, from dark to light), beyond the largest "
-        f"run on grey. At its end, {notation.times(reach)} the largest run, it lies "
-        f"from {notation.interval(outer['lo'][-1], outer['hi'][-1])} at {notation.percent(outer['level'])}."
-    )
-    floor = limit["E"] if limit["verdict"] == "identified" else None
+    what = "the best split of compute" if limit["losses"][0].keys() >= {"N_opt"} else "the law"
+    parts = [
+        "Dots are the runs. " if runs is not None else "",
+        f"The line is the loss of {what} by {limit['fan']['whose']}, shaded its intervals ({levels}, from dark to "
+        f"light), beyond the largest run on grey. At its end, {notation.times(reach)} the largest run, the loss lies "
+        f"from {notation.interval(outer['lo'][-1], outer['hi'][-1])} at {notation.percent(outer['level'])}, "
+        "if these laws hold so far.",
+        f" Green: the floor with its {notation.percent(floor['level'])} interval." if floor["value"] else "",
+        " Dotted: the bound that the floor lies below." if not floor["value"] and floor["hi"] else "",
+    ]
 
     def draw(ax: Axes) -> None:
-        plot_fan(ax, found, floor)
+        plot_fan(ax, found, floor, runs)
 
-    return Figure("fan", "How far the loss may fall", caption, (draw,))
+    return Figure("fan", "Beyond the data", "".join(parts), (draw,))
 
 
 def by_date(found: Mapping[str, Any]) -> Figure:
@@ -75,32 +84,68 @@ def by_date(found: Mapping[str, Any]) -> Figure:
     return Figure("loss_by_date", "Which wall comes first", caption, (draw,))
 
 
-def plot_fan(ax: Axes, found: Mapping[str, Any], floor: Mapping[str, Any] | None = None) -> None:
-    """The fan of limit.json; `floor` {value, lo, hi} is drawn where the runs identify it."""
-    x = np.asarray(found["at"])
-    outer = found["bands"][-1]
-    axes.log_axis(ax, "x", float(x[0]), float(x[-1]), axes.compute if found["x"] == "C" else notation.count)
-    reach = np.array([*outer["lo"], *outer["hi"], *([floor["lo"], floor["hi"]] if floor else [])])
+def plot_fan(
+    ax: Axes,
+    found: Mapping[str, Any],
+    floor: Mapping[str, Any] | None = None,
+    runs: pd.DataFrame | None = None,
+) -> None:
+    """The fan of limit.json over the measured runs; `floor` is the E of limit.json, {value, lo, hi}: a line with its
+    interval where it has a value, else its upper end as a dotted line where it has that."""
+    x, name, outer = np.asarray(found["at"]), found["x"], found["bands"][-1]
+    dots = runs if runs is not None and name in runs else None
+    left = float(x[0]) if dots is None else min(float(x[0]), 0.7 * float(dots[name].min()))
+    axes.log_axis(ax, "x", left, float(x[-1]), axes.compute if name == "C" else notation.count)
+    ends = [] if floor is None else [floor[end] for end in ("lo", "hi") if floor[end] is not None]
+    reach = np.array([*outer["lo"], *outer["hi"], *ends, *([] if dots is None else dots["L"])])
     axes.log_axis(ax, "y", *axes.padded(reach[reach > 0], 0.05, 0.12), axes.loss)
-    ax.axvspan(found["largest"], float(x[-1]), color=MUTED, alpha=0.09, linewidth=0)
-    ax.axvline(found["largest"], color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
-    ax.annotate(
-        "largest run", (found["largest"], 1.0), xycoords=ax.get_xaxis_transform(), xytext=(-3, -3),
-        textcoords="offset points", ha="right", va="top", color=MUTED, fontsize=9,
-    )  # fmt: skip
     for band in found["bands"]:
         ax.fill_between(x, band["lo"], band["hi"], color=BLUE, alpha=STRENGTH, linewidth=0, zorder=1)
     ax.plot(x, found["L"], color=BLUE, linewidth=1.6, zorder=3)
+    if dots is not None:
+        ax.scatter(dots[name], dots["L"], color=INK, **marks(dots) | {"s": 14})
+        tell(ax, dots[name], dots["L"], run_words.values(dots))
     _name_bands(ax, float(x[-1]), [(band["level"], band["hi"][-1]) for band in found["bands"]])
-    if floor:
+    if floor is not None:
+        _floor(ax, floor)
+    _reach(ax, found["largest"], float(x[-1]))
+    ax.set_xlabel(
+        {"C": COMPUTE, "N": "Parameters N (count)", "D": "Training tokens D (count)"}.get(name, name)
+    )
+    ax.set_ylabel(LOSS)
+
+
+def _floor(ax: Axes, floor: Mapping[str, Any]) -> None:
+    """The floor with its interval, or the bound that it lies below; nothing where there is neither."""
+    if floor["value"] is not None:
         ax.axhspan(floor["lo"], floor["hi"], color=GREEN, alpha=STRENGTH, linewidth=0)
         ax.axhline(floor["value"], color=GREEN, linewidth=1.1)
-        ax.annotate(
-            "floor E", (0.0, floor["value"]), xycoords=ax.get_yaxis_transform(), xytext=(4, 3),
-            textcoords="offset points", color=GREEN, fontsize=9,
-        )  # fmt: skip
-    ax.set_xlabel(COMPUTE if found["x"] == "C" else found["x"])
-    ax.set_ylabel(LOSS)
+        place, words = floor["value"], "floor E"
+    elif floor["hi"] is not None:
+        ax.axhline(floor["hi"], color=GREEN, linewidth=1.1, linestyle=(0, (1, 2)))
+        place, words = floor["hi"], f"floor lies below {notation.plain(floor['hi'])}"
+    else:
+        return
+    ax.annotate(
+        words, (0.0, place), xycoords=ax.get_yaxis_transform(), xytext=(4, 3), textcoords="offset points",
+        color=GREEN, fontsize=9,
+    )  # fmt: skip
+
+
+def _reach(ax: Axes, largest: float, last: float) -> None:
+    """Grey beyond the largest run, and lines that tell how many times it a claim is about."""
+    ax.axvspan(largest, last, color=MUTED, alpha=0.09, linewidth=0)
+    named = REACHES if axes.decade(ax) > 36 else (1, 1000)
+    for factor in REACHES:
+        if largest * factor > last * 1.001:
+            break
+        ax.axvline(largest * factor, color=MUTED, linewidth=0.7, linestyle=(0, (2, 3)))
+        if factor in named:
+            ax.annotate(
+                "largest run" if factor == 1 else f"{factor:,}×", (largest * factor, 1.0),
+                xycoords=ax.get_xaxis_transform(), xytext=(-3, -3), textcoords="offset points",
+                ha="right", va="top", color=MUTED, fontsize=9,
+            )  # fmt: skip
 
 
 def plot_by_date(ax: Axes, found: Mapping[str, Any]) -> None:
@@ -113,7 +158,7 @@ def plot_by_date(ax: Axes, found: Mapping[str, Any]) -> None:
     ax.plot(dates, [entry["loss"]["value"] for entry in entries], color=BLUE, linewidth=1.6, zorder=3)
     lowest = min(entry["bands"][-1]["lo"] for entry in entries)
     highest = max(entry["bands"][-1]["hi"] for entry in entries)
-    events = [(name, date) for name, date in found["dates"].items() if date["never"] < 0.995]
+    events = [(name, date) for name, date in date_words.dates(found).items() if date["never"] < 0.995]
     room = (highest - lowest) * (0.1 + 0.14 * len(events))
     ax.set_ylim(lowest - room, highest + 0.06 * (highest - lowest))
     _years(ax, dates, lowest)
