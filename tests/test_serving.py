@@ -153,7 +153,7 @@ def test_the_verb_leads_with_the_model_and_its_intervals_hold_the_truth(table, c
     assert told.startswith("To reach a loss of 2.2 and serve 1T tokens costs least with N = ")
     first, verdict = told.splitlines()[:2]
     assert "intervals of hoffmann alone; with those of hoffmann, tied and coupled together N is " in first
-    assert verdict.startswith("Verdict on the floor: identified. By all admissible laws the floor lies in ")
+    assert verdict.startswith("Verdict on the floor: identified. By all admissible laws the floor lies ")
     assert "(in every run)" in told  # C is 6 N D here, and rounding is no error
     content = json.loads((tmp_path / "out" / "serve.json").read_text())
     truth = cheapest(SARDANA, Cost(), 2.2, Serving(1e12))
