@@ -17,12 +17,13 @@ from analysis.recipes import equivalent, tuned
 from analysis.recipes.comparable import comparison
 from analysis.recipes.compared import compared
 from analysis.recipes.convention import conventions
-from analysis.recipes.gain_words import text, verdict
+from analysis.recipes.gain_words import text
 from analysis.recipes.hypotheses import AMPLITUDES, EXPONENTS, FLOOR, FREE, SAME, Pool, compare
 from analysis.recipes.measured import measured
 from analysis.recipes.pooled import CANDIDATE, pooled
 from analysis.recipes.recipe import recipe, require_apart
 from analysis.recipes.verdict import STEADY, Difference, Steadiness, _kind, require_draws
+from analysis.recipes.verdict_words import verdict
 from analysis.source import Source
 
 BASE = Hoffmann(E=1.7, A=400.0, alpha=0.34, B=410.0, beta=0.28)
