@@ -27,7 +27,15 @@ WIDTHS = (0.5, 0.8, 0.9)
 """Levels of a fan's bands, beside the fit's own."""
 FAN_POINTS, FAN_BELOW = 49, 1e-3
 """Points of a fan, and where it begins where the runs fitted are not known, as a multiple of the largest run."""
+FARTHEST = 1e3
+"""Multiple of the largest run beyond which a loss is told by its interval alone where the floor is not identified: its
+middle is then one of many answers, chosen by the weights of laws that the runs cannot tell apart."""
 SPLIT = ("N_opt", "D_opt")
+
+
+def has_middle(made: Forecast, x: float, verdict: str) -> bool:
+    """Whether a loss at x is told with what lies in the middle of its interval."""
+    return verdict == "identified" or x <= made.largest * FARTHEST * (1 + 1e-9)
 
 
 def left(made: Forecast, identification: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,9 +106,9 @@ def probabilities_words(made: Forecast, law: str) -> str:
     return f"{whose}; they are of the expected loss, and the noise of one new run is left out"
 
 
-def fan(made: Forecast, to: float) -> dict[str, Any]:
+def fan(made: Forecast, to: float, verdict: str) -> dict[str, Any]:
     """Quantiles of the loss to x = `to`, from where every law is among the runs it was fitted to: `bands` by level,
-    each `lo` and `hi`."""
+    each `lo` and `hi`; L is null where it has no middle."""
     begin = made.begin if made.begin is not None else made.largest * FAN_BELOW
     x = np.geomspace(begin, max(to, made.largest * 10), FAN_POINTS)
     levels = sorted({*WIDTHS, made.level})
@@ -118,7 +126,10 @@ def fan(made: Forecast, to: float) -> dict[str, Any]:
         "whose": made.whose,
         "largest": made.largest,
         "at": x.tolist(),
-        "L": middle.tolist(),
+        "L": [
+            loss if has_middle(made, at, verdict) else None
+            for at, loss in zip(x.tolist(), middle.tolist(), strict=True)
+        ],
         "bands": bands,
     }
 

@@ -47,7 +47,8 @@ def limit(
     E is null unless its verdict is `identified`, so that no program takes it for a limit; `bounded_above_only` gives
     its upper end. Distances to a floor are given only where there is one. null also stands for "never" (`C` or `hi` of
     a distance), and "not determined" (`N_opt` and `D_opt` where the fit's frontier is withheld). `extrapolation` is how
-    many times the largest run's C a claim is about.
+    many times the largest run's C a claim is about; beyond `claims.FARTHEST` of them a loss has no middle (L is null)
+    where the floor is not identified.
     """
     identification = fit.identification
     verdict, reason = identification["verdict"], identification["reason"]
@@ -65,7 +66,7 @@ def limit(
         "E": _floor(identification, made.level),
         "x": x,
         "largest_run": {x: made.largest},
-        "losses": [_loss(made, point) | unknown for point in points],
+        "losses": [_loss(made, point, verdict) | unknown for point in points],
         "left": claims.left(made, identification),
         "halving": halving,
         "distances": distances,
@@ -74,7 +75,7 @@ def limit(
         else "no distance to a floor is given, since the runs do not identify one",
         "probabilities": claims.probabilities(made, points, below),
         "probabilities_of": claims.probabilities_words(made, fit.law),
-        "fan": claims.fan(made, max(points)),
+        "fan": claims.fan(made, max(points), verdict),
         "walls": _walls(fit, made, scenario),
         "method": made.method,
         "tuning_warnings": fit.tuning.get("warnings", []),
@@ -121,9 +122,11 @@ def _floor(identification: Mapping[str, Any], level: float) -> dict[str, Any]:
     }
 
 
-def _loss(made: Forecast, at: float) -> dict[str, Any]:
+def _loss(made: Forecast, at: float, verdict: str) -> dict[str, Any]:
     value, lo, hi = (float(part[0]) for part in made.loss(np.array([at])))
     found: dict[str, Any] = {made.track.x: at, "L": value, "lo": lo, "hi": hi, "level": made.level}
+    if not claims.has_middle(made, at, verdict):
+        found["L"] = None
     found |= _best_split(made, at)
     return found | {"extrapolation": at / made.largest}
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from analysis import claims, limit, record
 from analysis.errors import InputError
 from analysis.evidence import with_evidence
 from analysis.fitting import fit
+from analysis.floor.combination import Candidate, Combination
 from analysis.forecast import Forecast, Track, forecast
 from analysis.frontier import Cost, Frontier
 from analysis.laws import Coupled, Exponential, Hoffmann, Power, Shifted
@@ -198,6 +200,43 @@ def test_the_bands_of_the_fan_lie_in_each_other(narrow):
             a <= b <= c <= d
             for a, b, c, d in zip(outer["lo"], inner["lo"], inner["hi"], outer["hi"], strict=True)
         )
+
+
+def test_far_beyond_the_runs_a_loss_has_no_middle_unless_the_floor_is_identified(wide):
+    found, _, made = wide
+    at = [made.largest * 1e3, made.largest * 1e6]
+    near, far = limit.limit(judged(found, "bounded_above_only"), made, at)["losses"]
+    assert near["L"] is not None and far["L"] is None and 0 < far["lo"] < far["hi"]
+    content = limit.limit(judged(found, "not_identified"), made, at)
+    told = dict(zip(content["fan"]["at"], content["fan"]["L"], strict=True))
+    assert all((loss is None) == (x > made.largest * 1.001e3) for x, loss in told.items())
+    assert limit.limit(judged(found, "identified"), made, at)["losses"][1]["L"] is not None
+
+
+def combined_of(laws, parts, error=0.0):
+    boots = [SimpleNamespace(law=law) for law in laws]
+    candidates = tuple(
+        Candidate(type(law).__name__, part, None, boot, {}, error=error, weight=1 / len(laws))
+        for law, part, boot in zip(laws, parts, boots, strict=True)
+    )
+    return Combination(candidates, 0.9, 0, 2.0, 2.1, tuple({c.law for c in candidates}))
+
+
+def test_no_loss_is_moved_below_nothing_by_the_drift_of_its_law():
+    # two parts of the runs a whole nat apart, 0.1 and 1.1: moved by a normal number of nats
+    laws = [Power(*(np.full(200, value) for value in (E, 0.0, 0.3))) for E in (0.1, 1.1)]
+    made = replace(certain(), track=Track("C"), combined=combined_of(laws, (1.0, 0.5)))
+    value, lo, hi = (float(end[0]) for end in made.loss(np.array([1e25])))
+    assert lo == 0 and lo < value < hi
+
+
+def test_scales_that_are_never_reached_are_neither_blurred_nor_warned_of():
+    given = [np.full(20, np.inf), np.full(20, np.inf)]
+    laws = [Power(*(np.full(20, value) for value in (1.0, 1.0, 0.3)))] * 2
+    combined = combined_of(laws, (1.0, 0.5), error=0.1)
+    for noise in (True, False):
+        values, weights = combined.blurred(given, noise)
+        assert np.isinf(values).all() and weights.sum() == pytest.approx(1)
 
 
 def test_every_interval_holds_its_value_and_widens_with_the_extrapolation(narrow):
