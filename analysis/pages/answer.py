@@ -34,7 +34,9 @@ AFTERWORDS = {
     "bounded_above_only": "So no single number is given for the limit.",
     "not_identified": "So no number is given for a limit.",
 }
-NO_MIDDLE = "No single loss is given so far out: the runs do not identify a floor, and laws that fit alike part."
+NO_MIDDLE = (
+    "No single loss is given so far out: the runs do not identify a floor, and laws that fit alike part."
+)
 STATUSES = {
     "converged": "",
     "max_steps": "The optimiser stopped before it converged, so the parameters are not to be relied on.",
