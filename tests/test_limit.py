@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import claims, limit, record
+from analysis import claims, far_cost, limit, record
 from analysis.errors import InputError
 from analysis.evidence import with_evidence
 from analysis.fitting import fit
@@ -377,3 +377,22 @@ def test_no_split_is_given_where_the_runs_do_not_determine_one(wide):
     told = limit.limit(replace(found, frontier={"withheld": "the split of compute is not determined"}), made)
     assert all(claim["N_opt"] is None and claim["D_opt"] is None for claim in told["losses"])
     assert all(claim["L"] > 0 for claim in told["losses"])
+
+
+def test_a_cost_formula_that_is_far_off_beyond_the_runs_is_told_of():
+    cost = Cost(kappa=38.9, rho=0.847)
+    assert far_cost.share(cost, 1e11) == pytest.approx(38.9 * 1e11**-0.153 / 6)
+    said = far_cost.caution(cost, 1e11, 1e6)
+    assert "C = 38.9 N^0.847 D" in said and "0.13 times 6 N D" in said and "too low" in said
+    assert far_cost.caution(cost, 9e5, 1e6) == ""  # among the runs the formula is theirs
+    assert far_cost.caution(Cost(6.0, 1.0), 1e11, 1e6) == ""
+    assert far_cost.formula(Cost(6.0, 1.0 + 1e-9)) == "C = 6 N D"
+
+
+def test_a_limit_tells_what_a_run_is_taken_to_cost(wide):
+    found, _, made = wide
+    exact = limit.limit(found, made)["cost"]
+    assert exact["kappa"] == pytest.approx(6) and exact["caution"] == ""
+    assert exact["largest_N"] == 3e9 < exact["N"] and exact["of_6ND"] == pytest.approx(1)
+    tiny = limit.limit(found, replace(made, track=Track("C", Cost(600.0, 0.8))))["cost"]
+    assert "times 6 N D" in tiny["caution"] and tiny["of_6ND"] < 1.5

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import notation
+from analysis import far_cost, notation
+from analysis.frontier import Cost
 from analysis.walls import words
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def beyond(found: Findings) -> str:
         lines.append(f"  {x} = {where}: {told}, {reach} the largest run")
     if any(claim["L"] is None for claim in found.limit["losses"]):
         lines.append(NO_MIDDLE)
+    lines += cost(found.limit)
     lines += ["", words.left(found.limit)]
     lines += [f"  {words.needed_line(what, claim, x)}" for what, claim in words.needed(found.limit)]
     if found.limit["probabilities"]:
@@ -202,6 +204,16 @@ def beyond(found: Findings) -> str:
     return "\n".join(
         textwrap.fill(line, 80, subsequent_indent="  " if line.startswith(" ") else "") for line in lines
     )
+
+
+def cost(limit: Mapping[str, Any]) -> list[str]:
+    """What a run is taken to cost, and what that makes of models far larger than those measured."""
+    made = limit["cost"]
+    if made is None:
+        return []
+    formula = far_cost.formula(Cost(made["kappa"], made["rho"]))
+    told = f"Cost of a run, fitted to the runs' own C: {formula}."
+    return [f"{told} {made['caution']}".rstrip()]
 
 
 def value(claim: Mapping[str, Any]) -> str:
