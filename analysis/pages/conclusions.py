@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import notation
 from analysis.notation import MISSING
+from analysis.pages.answer import NO_MIDDLE
+from analysis.pages.answer import cost as costs
 from analysis.pages.answer import value as claimed
 from analysis.pages.document import Paragraph, Part, Table
 from analysis.pages.page import Cell, Column, number, span
@@ -57,7 +59,8 @@ def outlook(found: Findings) -> list[Part]:
         rows.append(row)
     parts: list[Part] = [Table("Loss expected beyond the data", columns, rows)]
     note = f"Intervals: {found.forecast.method}, {notation.percent(found.forecast.level)}."
-    return [*parts, Paragraph(note)]
+    without = [Paragraph(NO_MIDDLE)] if any(claim["L"] is None for claim in limit["losses"]) else []
+    return [*parts, *without, Paragraph(" ".join([note, *costs(limit)]))]
 
 
 def _cut(cut: Mapping[str, Any]) -> list[object]:

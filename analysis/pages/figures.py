@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Draw = Callable[["Axes"], None]
 
-POINTS = 120
+POINTS = 60
 """Of a line with its interval: an interval is that of all replicates of all laws, point by point, which takes time."""
 MOST_BUDGETS = 6
 """Lines of the figure by budget; more budgets than that are shown by as many between the smallest and the largest."""
