@@ -153,9 +153,10 @@ def test_the_verdict_on_the_floor_comes_first_then_losses_with_their_reach(law):
 def test_what_is_assumed_is_said_in_words(law):
     from analysis.walls.scenario import scenario
 
-    given = scenario({"stock": [1e13, 1e14], "start": 2025.0, "horizon": 2040.0}, compute=1e22, today=2025.0)
+    asked = {"stock": [1e13, 1e14], "repetition": 15.387756, "start": 2025.0, "horizon": 2040.0}
+    given = scenario(asked, compute=1e22, today=2025.0)
     said = calendar_words.assumed(given)
-    assert "a stock of 10T to 100T (90 %) unique tokens" in said and "after 15.4 repeats" in said
+    assert "a stock of 10T to 100T unique tokens (90 %)" in said and "after 15.4 repeats" in said
     assert "recipes that stay as they are" in said
     better = dataclasses.replace(given, stock=None, recipe=(2.8,))
     assert "fresh text without end; recipes that are worth 2.8 times" in calendar_words.assumed(better)

@@ -72,27 +72,26 @@ def assumed(scenario: Scenario) -> str:
         parts = ["fresh text without end"]
     else:
         parts = [
-            f"a stock of {_span(scenario.stock)} unique tokens, which may be repeated (after "
-            f"{_span(scenario.repetition)} repeats one more is worth 1/e of fresh text)"
+            f"a stock of {_span(scenario.stock, 'unique tokens')}, which may be repeated: after "
+            f"{_span(scenario.repetition, 'repeats')} one more is worth 1/e of fresh text"
         ]
     if scenario.recipe == (1.0,):
         parts.append("recipes that stay as they are")
     else:
         parts.append(
-            f"recipes that are worth {_span(scenario.recipe)} times the compute with every year from "
+            f"recipes that are worth {_span(scenario.recipe, 'times')} the compute with every year from "
             f"{dates.date(scenario.start)} on"
         )
         if scenario.recipe_on_data != (0.0,):
-            parts.append(
-                f"a share of {_span(scenario.recipe_on_data)} of that progress makes text go further too"
-            )
+            share = " to ".join(map(notation.plain, scenario.recipe_on_data))
+            parts.append(f"a share of {share} of that progress makes text go further too")
     return f"Assumed: {'; '.join(parts)}; compute is the trend's."
 
 
-def _span(value: Range) -> str:
-    """'3T', or '1T to 3T (90 %)' of a range."""
+def _span(value: Range, unit: str) -> str:
+    """'3T tokens', or '1T to 3T tokens (90 %)' of a range."""
     ends = [notation.count(one, 2) if one >= 1000 else notation.plain(one) for one in value]
-    return ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]} (90 %)"
+    return f"{ends[0]} {unit}" if len(ends) == 1 else f"{ends[0]} to {ends[-1]} {unit} (90 %)"
 
 
 def first_wall(found: Calendar) -> str:
@@ -124,7 +123,7 @@ def _stocked(found: Calendar) -> str:
     """' under a stock of 3T unique tokens'; empty where no stock is assumed."""
     if found.scenario is None or found.scenario.stock is None:
         return ""
-    return f" under a stock of {_span(found.scenario.stock)} unique tokens"
+    return f" under a stock of {_span(found.scenario.stock, 'unique tokens')}"
 
 
 def wall_words(found: Calendar) -> list[str]:
