@@ -5,6 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from analysis.pages import axes
 from analysis.trends.growth_plot import Bar, factor, plot_growth
 
 
@@ -65,3 +66,11 @@ def test_falls_alone_are_drawn_without_an_upper_scale():
     falling = [Bar("Parameters", "all models, OLS", 0.3, 0.25, 0.35, "#000000")]
     ax = drawn(falling)
     assert len(ax.get_figure().axes) == 1
+
+
+@pytest.mark.parametrize("values", [(1e-308, 1e308), (1e-320, 1.0), (1e300, 1e308), (1.0, 1.0)])
+def test_an_axis_holds_any_finite_values_with_ticks_of_finite_numbers(values):
+    lo, hi = axes.padded(values, 0.05, 0.06)
+    assert 0 < lo < hi < np.inf
+    ticks = axes.log_ticks(lo, hi)
+    assert len(ticks) >= 2 and all(lo <= tick * (1 + 1e-9) and tick < np.inf for tick in ticks)

@@ -91,6 +91,13 @@ def test_what_cannot_be_is_refused_with_the_remedy(changes, words):
         made(**changes)
 
 
+def test_a_horizon_that_nobody_gave_ends_where_dates_do():
+    assert scenario({"start": 2490}, compute=1e24, today=NOW).horizon == calendar_date.LAST
+    with pytest.raises(InputError, match=r"start is 2500.*earlier --start") as refused:
+        scenario({"start": 2500}, compute=1e24, today=NOW)
+    assert "horizon" not in str(refused.value)
+
+
 def test_a_horizon_in_the_past_is_refused():
     with pytest.raises(InputError, match="not after the start"):
         scenario({"horizon": 2024}, compute=1e24, today=NOW)

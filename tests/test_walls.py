@@ -11,7 +11,7 @@ from analysis.floor.combination import Candidate, Combination
 from analysis.forecast import Forecast, Track
 from analysis.frontier import Cost, Frontier, Paired
 from analysis.laws import Coupled, Hoffmann, Power, Shifted, Stretched
-from analysis.walls import outlook_report, words
+from analysis.walls import date_words, outlook_report, words
 from analysis.walls.sample import sample
 from analysis.walls.scenario import scenario
 from analysis.walls.stocked import Stocked, worth
@@ -168,7 +168,7 @@ def test_repetition_is_exhausted_where_its_first_order_condition_says():
 @pytest.mark.parametrize("law", LAWS_OF_BOTH, ids=lambda law: type(law).__name__)
 def test_no_end_of_a_compute_lies_below_the_smallest_run(law):
     # the loss of `Shifted` is finite at N = 0: its best split of little compute is the end of the search, all tokens
-    found = walls(sure(law, largest=1e19), assumed(stock=1e9, compute=1e19, growth=None), smallest=1e15)
+    found = walls(sure(law, 1, largest=1e19), assumed(stock=1e9, compute=1e19, growth=None), smallest=1e15)
     for at in found["data"]["at"].values():
         assert all(at[name] >= 1e15 for name in ("value", "lo", "hi"))
     plain = Stocked(draws_of(law, 1), Cost(), np.array([1e9]), np.array([15.387756]))
@@ -222,12 +222,16 @@ def test_a_budget_below_the_compute_of_the_start_ends_growth_there():
         {"budget": 1e59, "growth": None, "stock": 1e11, "recipe": 1.001},
     ],
 )
-def test_a_scenario_at_the_edge_of_what_may_be_asked_is_told_without_an_infinity(changes):
-    for law in (unsure(20).replicates, draws_of(LAWS_OF_BOTH[2], 20)):
-        found = walls(replace(sure(size=20), replicates=law), assumed(**changes))
-        json.dumps(found, allow_nan=False)
-        said = [*words.of_resources(found | {"caution": "", "floor": None}), *words.of_dates(found)]
-        assert not any("nan" in line.split() or "None" in line for line in said)
+@pytest.mark.parametrize(
+    "law",
+    [unsure(5).replicates, pytest.param(draws_of(LAWS_OF_BOTH[2], 5), marks=pytest.mark.slow)],
+    ids=["Hoffmann", "Shifted"],
+)
+def test_a_scenario_at_the_edge_of_what_may_be_asked_is_told_without_an_infinity(changes, law):
+    found = walls(replace(sure(size=5), replicates=law), assumed(**changes))
+    json.dumps(found, allow_nan=False)
+    said = [*words.of_resources(found | {"caution": "", "floor": None}), *date_words.of_dates(found)]
+    assert not any("nan" in line.split() or "None" in line for line in said)
 
 
 def test_without_uncertainty_the_calendar_is_the_closed_form():
@@ -250,6 +254,45 @@ def test_a_recipe_worth_ten_times_the_compute_gains_what_ten_times_the_compute_d
             gain = float(AT_BEST.L_opt(C) - AT_BEST.L_opt(told["factor"] * C))
             assert told[name]["value"] == pytest.approx(gain, rel=1e-9)
     assert found["stock_worth"]["value"] == 1  # text that is not short is worth no compute
+
+
+@pytest.mark.parametrize(
+    ("worth", "told"),
+    [
+        ((None, None, None, 1.0), "no compute makes up for it at the compute wall."),
+        (
+            (None, 1.3, None, 0.97),
+            "no compute makes up for it at the compute wall, in 97\N{NO-BREAK SPACE}% of the",
+        ),
+        ((None, 1.3, None, 0.97), "1.3× the compute does"),
+        (
+            (12.0, 1.3, None, 0.2),
+            "12× the compute at the compute wall (at least 1.3×; no compute makes up for it, in 20",
+        ),
+        ((12.0, 1.3, 40.0, 0.0), "is worth 12× the compute at the compute wall (1.3× to 40×)."),
+        ((1.0, 1.0, 1.0, 0.0), "is worth 1× the compute at the compute wall."),
+    ],
+)
+def test_text_that_no_compute_makes_up_for_is_said_to_be_that(worth, told):
+    found = walls(sure(), assumed())
+    recipe = found["recipe"] | {"stock_worth": dict(zip(("value", "lo", "hi", "never"), worth, strict=True))}
+    said = words.of_resources(found | {"recipe": recipe, "caution": "", "floor": None})
+    assert any(told in line for line in said)
+    assert not any("never" in line for line in said)
+
+
+def test_the_share_of_draws_in_which_no_compute_makes_up_for_text_is_counted():
+    # a stock that is short by decades in some draws and plenty in others
+    given = assumed(stock=[1e10, 1e14], budget=1e26, growth=None)
+    found = walls(sure(size=200), given)["recipe"]["stock_worth"]
+    drawn = sample(given, 200, 0)
+    limited = Stocked(draws_of(TRUTH, 200), Cost(), drawn.stock, drawn.repetition)
+    beyond = limited.times(10).split(np.full((200, 1), 1e26))[1][:, 0] < limited.wall
+    assert found["lo"] == 1 and 0.1 < beyond.mean() < 0.9
+    assert found["never"] == pytest.approx(
+        beyond.mean(), abs=0.0051
+    )  # a draw that 1e30 times the compute leaves short
+    assert walls(sure(), assumed(stock=1e30))["recipe"]["stock_worth"]["never"] == 0
 
 
 def test_recipes_that_better_by_the_year_are_compute_that_grows_faster():
@@ -302,7 +345,7 @@ def test_compute_is_worth_most_until_text_is():
         assert (gains["data"] > gains["compute"]) == (entry["date"] > first)
     assert found["calendar"][0]["binding"]["compute"] == 1
     assert found["dates"]["stock_passed"]["value"] < first
-    assert "from" in words.worth_most(found)
+    assert "from" in date_words.worth_most(found)
 
 
 def test_text_is_worth_more_from_the_date_on_at_which_it_binds_and_never_where_it_is_worth_nothing():
@@ -332,7 +375,7 @@ def test_which_wall_comes_first_is_told_by_shares_of_draws():
     assert first["compute"] == pytest.approx((text - 2026.5) / 10, abs=0.065)
     assert first["compute"] + first["data"] == pytest.approx(1) and first["neither"] == 0
     assert first["date"]["hi"] == pytest.approx(text, abs=0.65)
-    assert f"{words.chance(first['data'])}, and neither" in words.first(told)
+    assert f"{words.chance(first['data'])}, and neither" in date_words.first(told)
 
 
 def test_a_wall_that_never_comes_is_told_as_never():
@@ -414,6 +457,42 @@ def test_a_law_of_compute_alone_has_a_compute_wall_and_says_why_no_other():
     )
 
 
+def test_only_a_law_that_knows_of_text_speaks_of_endless_text():
+    both = [(sure(), True), (sure(Power(1.7, 1000.0, 0.15), cost=None), False)]
+    for made, endless in both:
+        said = words.of_resources(walls(made, assumed(budget=1e26)) | {"caution": "", "floor": None})[0]
+        assert ("endless text" in said) == endless and ("law of compute alone" in said) != endless
+
+
+def test_what_the_scenario_holds_fixed_is_said_to_be_so_in_place_of_an_interval():
+    found = walls(unsure(100), assumed(budget=1e29, horizon=2060)) | {"caution": "", "floor": None}
+    said = [*words.of_resources(found), *date_words.of_dates(found)]
+    assert "C = 10²⁹ (fixed by the scenario)" in said[0]
+    assert any(line.startswith("Growth of compute ends: Dec 2035 (fixed by the scenario)") for line in said)
+    assert any(
+        "1,640T fresh tokens" in line or "fixed by the scenario) fresh tokens" in line for line in said
+    )
+    cells = str(outlook_report.walls({"walls": found}))
+    assert "10²⁹ (10²⁹ to 10²⁹)" not in cells and "Dec 2035 to Dec 2035" not in cells
+    ranged = walls(unsure(100), assumed(budget=[1e28, 1e30], horizon=2060)) | {"caution": "", "floor": None}
+    assert "fixed" not in words.of_resources(ranged)[0]
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "told"),
+    [
+        (2030.0, 2031.5, "Jan 2030 to Jul 2031"),
+        (2030.01, 2030.04, "all of the interval in that month"),
+        (2030.0, 2030.0, "fixed by the scenario"),
+        (START, START, "the start"),
+        (2030.0, None, "Jan 2030 to after the horizon"),
+        (None, None, "all of the interval"),
+    ],
+)
+def test_the_interval_of_a_date_is_told_in_words(lo, hi, told):
+    assert date_words.date_ends({"lo": lo, "hi": hi}, START) == told
+
+
 def test_a_fit_that_follows_another_column_is_refused():
     made = replace(sure(Power(1.7, 1000.0, 0.15), cost=None), track=Track("D"))
     with pytest.raises(InputError, match="follows D and not compute"):
@@ -425,24 +504,24 @@ def test_without_a_stock_or_growth_it_says_what_is_missing():
     assert found["data"] is None and "--stock" in found["data_missing"]
     assert found["dates"] == {} and found["calendar"] == [] and found["dates_missing"]
     assert found["compute"]["C"]["value"] == 1e23 and "does not grow" in found["compute"]["by"]
-    assert "No dates are told" in words.of_dates(found)[0]
+    assert "No dates are told" in date_words.of_dates(found)[0]
 
 
 def test_repeats_are_told_by_their_worth_and_not_at_all_where_text_is_not_repeated():
     said = {"caution": "", "floor": None}
     for repetition, told in ((15.387756, True), (0, False)):
         found = walls(sure(), assumed(repetition=repetition)) | said
-        lines = [*words.of_resources(found), *words.of_dates(found)]
+        lines = [*words.of_resources(found), *date_words.of_dates(found)]
         assert any("one more repeat is worth 1/e" in line for line in lines) == told
         assert any("text that is repeated is worth nothing" in line for line in lines) != told
-        assert ("repetition_exhausted" in words.dates(found)) == told
+        assert ("repetition_exhausted" in date_words.dates(found)) == told
         shown = "".join(map(str, outlook_report.walls({"walls": found})))
         assert ("one more repeat is worth 1/e" in shown) == told
 
 
 def test_a_stock_smaller_than_what_was_used_is_told():
     found = walls(sure(), assumed(stock=1e10)) | {"tokens_used": 1e12, "caution": "", "floor": None}
-    told = " ".join(words.of_resources(found) + words.of_dates(found))
+    told = " ".join(words.of_resources(found) + date_words.of_dates(found))
     assert "trained on 1T tokens already" in told and "so at the start already" in told
 
 

@@ -27,7 +27,7 @@ FEWEST_ORGANIZATIONS = 4
 """Organisations below which no interval holds what it promises: of nominal 90 %, 2 organisations held 0.53 and 3 held
 0.84 in simulations, and no verdict is given."""
 MIDDLE = 0.8
-"""Of its replicates: a value outside their middle share is one-sided."""
+"""Of its replicates, and of its interval: a value outside their middle share is one-sided."""
 SENSITIVE = 4.0 / 3.0
 """Factor by which one model may change a doubling time before it is said."""
 FASTEST = 30.0
@@ -105,11 +105,13 @@ class Trend:
 
     @property
     def one_sided(self) -> bool:
-        """Whether the value lies outside the middle 80 % of its replicates, near an end of its own interval."""
+        """Whether the value lies outside the middle 80 % of its replicates, or of its own interval."""
         slopes = self.drawn.slope
         share = float((slopes < self.slope).mean() + (slopes == self.slope).mean() / 2)
-        lo, hi = tails(MIDDLE)
-        return not lo <= share <= hi
+        below, above = tails(MIDDLE)
+        lo, hi = self.slopes
+        inside = lo + below * (hi - lo) <= self.slope <= lo + above * (hi - lo)
+        return hi > lo and not (below <= share <= above and inside)
 
     @property
     def rests_on_one(self) -> bool:

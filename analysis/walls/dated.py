@@ -43,8 +43,8 @@ def dates(made: Forecast, scenario: Scenario, drawn: Sample, line: Timeline) -> 
     return {
         name: interval(date, line.weights, level)
         | {
-            "never": _share(line.weights, np.isinf(date)),
-            "already": _share(line.weights, date <= scenario.start),
+            "never": share(line.weights, np.isinf(date)),
+            "already": share(line.weights, date <= scenario.start),
         }
         for name, date in events.items()
     }
@@ -62,9 +62,9 @@ def first(made: Forecast, scenario: Scenario, drawn: Sample, line: Timeline) -> 
     compute, data = _growth_ends(made, scenario, drawn), line.events["data_worth_most"]
     earlier = np.minimum(compute, data)
     return {
-        "compute": _share(line.weights, (compute <= data) & np.isfinite(earlier)),
-        "data": _share(line.weights, data < compute),
-        "neither": _share(line.weights, np.isinf(earlier)),
+        "compute": share(line.weights, (compute <= data) & np.isfinite(earlier)),
+        "data": share(line.weights, data < compute),
+        "neither": share(line.weights, np.isinf(earlier)),
         "date": interval(earlier, line.weights, made.level),
     }
 
@@ -101,5 +101,6 @@ def _bands(line: Timeline, rank: int, levels: Iterable[float]) -> list[dict[str,
     return found
 
 
-def _share(weights: Array, chosen: NDArray[np.bool_]) -> float:
+def share(weights: Array, chosen: NDArray[np.bool_]) -> float:
+    """Share of the draws [n] that are chosen, by their weights."""
     return min(float(weights @ chosen), 1.0)

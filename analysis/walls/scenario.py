@@ -145,7 +145,11 @@ def scenario(given: Mapping[str, Any], *, compute: float, today: float) -> Scena
         raise InputError(f"a scenario has no {unknown[0]!r}; it has {', '.join(known)}")
     said = {name: value for name, value in given.items() if value is not None}
     start = _date("start", said.pop("start", today))
-    horizon = _date("horizon", said.pop("horizon", start + YEARS))
+    horizon = _date("horizon", said.pop("horizon", min(start + YEARS, calendar_date.LAST)))
+    if start >= calendar_date.LAST:
+        raise InputError(
+            f"the start is {start:g}, the last year that dates are told of; give an earlier --start"
+        )
     ranges = {name: _range(name, value) for name, value in said.items()}
     return Scenario(**({"compute": (compute,)} | ranges), start=start, horizon=horizon)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analysis.frontier import Paired
 from analysis.laws import Law
 from analysis.walls import dated
-from analysis.walls.dated import finite, interval
+from analysis.walls.dated import finite, interval, share
 from analysis.walls.sample import Sample, sample, taken_from
 from analysis.walls.stocked import Stocked, each
 from analysis.walls.timeline import MORE, draws, follow, replicates
@@ -63,6 +63,12 @@ class Walls:
         found, weights = self.made.weighed(given, noise)
         return interval(found, weights, self.made.level)
 
+    def over_or_never(self, values: Callable[[Law, Sample], Array]) -> dict[str, Any]:
+        """As `over`, of a quantity that may be infinite, and the share of the draws in which it is."""
+        given = [values(law, taken_from(self.drawn, np.arange(replicates(law)))) for law in self.made.laws]
+        found, weights = self.made.weighed(given, noise=False)
+        return interval(found, weights, self.made.level) | {"never": share(weights, np.isinf(found))}
+
     def stocked(self, law: Law, mine: Sample) -> Stocked:
         """A law in N and D under the stock, with the recipe of the start."""
         if self.made.track.cost is None:
@@ -111,6 +117,7 @@ def walls(
         "largest_run": made.largest,
         "level": made.level,
         "draws": len(line.weights),
+        "scenario_draws": len(asked.drawn.compute),
         "seed": seed,
     }
 
@@ -127,7 +134,8 @@ def _no_data(made: Forecast, scenario: Scenario) -> str:
 
 
 def _compute(asked: Walls) -> dict[str, Any]:
-    """Compute at which growth ends and the loss there with endless text and the recipe of the start."""
+    """Compute at which growth ends and the loss there with endless text, where the law knows of text, and the recipe of
+    the start."""
     made = asked.made
     at = asked.last
 
@@ -143,6 +151,7 @@ def _compute(asked: Walls) -> dict[str, Any]:
         "loss": asked.over(loss, noise=True),
         "extrapolation": _ratio(C["value"], made.largest),
         "by": _end(asked),
+        "text": "endless" if made.track.cost is not None else "as in these runs",
     }
 
 
@@ -168,7 +177,10 @@ def _data(asked: Walls) -> dict[str, Any]:
         now, aim = asked.stocked(law, mine), (mine.stock * (1 + mine.repetition))[:, None]
         return _compute_at(_of_runs(asked, law), lambda at: now.split(at)[0] >= aim)
 
-    at = {"stock_passed": asked.over(passed), "repetition_exhausted": asked.over(exhausted)}
+    at = {
+        "stock_passed": asked.over_or_never(passed),
+        "repetition_exhausted": asked.over_or_never(exhausted),
+    }
     reach = {name: _ratio(found["value"], C) for name, found in at.items()}
     return {
         "loss": asked.over(lambda law, mine: asked.stocked(law, mine).wall, noise=True),
@@ -187,7 +199,7 @@ def _recipe(asked: Walls) -> dict[str, Any]:
         for name, C in (("start", asked.drawn.compute), ("wall", asked.last)):
             told[name] = asked.over(partial(_gain, asked, C, factor))
         gains.append(told)
-    worth = None if asked.no_data else asked.over(lambda law, mine: _stock_worth(asked, law, mine))
+    worth = None if asked.no_data else asked.over_or_never(lambda law, mine: _stock_worth(asked, law, mine))
     return {"gains": gains, "stock_worth": worth, "stock_factor": MORE}
 
 

@@ -10,19 +10,9 @@ from analysis import notation
 from analysis.walls.calendar_date import month
 
 NEVER = "never"
-RESOURCES = {
-    "compute": "compute",
-    "data": "data",
-    "recipe": "the recipe",
-    "none": "nothing, since ten times more of each lowers the loss by less than a thousandth",
-}
-SHORT = {"compute": "compute", "data": "text", "recipe": "recipe", "none": "nothing"}
-EVENTS = {
-    "growth_ends": "Growth of compute ends",
-    "stock_passed": "The best split asks for more tokens than the stock has",
-    "repetition_exhausted": "The stock is repeated until one more repeat is worth 1/e of fresh text",
-    "data_worth_most": "Ten times the text becomes worth more than ten times the compute",
-}
+FIXED = "fixed by the scenario"
+ROUNDING = 1e-9
+"""Share of a number by which the ends of an interval may differ and be one number."""
 
 
 def left(limit: Mapping[str, Any]) -> str:
@@ -84,20 +74,6 @@ def of_resources(found: Mapping[str, Any]) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
-def dates(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The dates that are told: that of the worth of repeats is none where text is not repeated."""
-    repeated = found["scenario"]["repetition"] != 0
-    return {name: date for name, date in found["dates"].items() if repeated or name != "repetition_exhausted"}
-
-
-def of_dates(found: Mapping[str, Any]) -> list[str]:
-    """When walls come, and of what ten times more is worth most, or why no date is told."""
-    if not found["dates"]:
-        return [f"No dates are told: {found['dates_missing']}."]
-    lines = [date_line(EVENTS[name], date) for name, date in dates(found).items()]
-    return [*lines, *([first(found)] if found["first"] else []), worth_most(found)]
-
-
 def scenario(found: Mapping[str, Any]) -> str:
     """What is assumed, in a line."""
     given = found["scenario"]
@@ -133,50 +109,6 @@ def _recipes(given: Mapping[str, Any]) -> str:
     return f"recipes better by {_given(given['recipe'], notation.plain)} times the compute a year ({tokens})"
 
 
-def date_line(what: str, date: Mapping[str, Any]) -> str:
-    """When a wall comes: the middle, the interval and in what share of the draws not before the horizon."""
-    never, already = date["never"], date["already"]
-    if already >= 0.995:
-        return f"{what}: that is so at the start already."
-    if never >= 0.995:
-        return f"{what}: not before the horizon."
-    ends = " to ".join(when(date[end]) for end in ("lo", "hi"))
-    text = f"{what}: {when(date['value'])} ({ends})"
-    if never > 0:
-        text += f"; not before the horizon in {chance(never)} of the draws"
-    if already > 0:
-        text += f"; so from the start in {chance(already)}"
-    return f"{text}."
-
-
-def first(found: Mapping[str, Any]) -> str:
-    """Which wall comes first, the end of growth or that of text, and when."""
-    told, date = found["first"], found["first"]["date"]
-    ends = " to ".join(when(date[end]) for end in ("lo", "hi"))
-    return (
-        f"First comes the end of growth in {chance(told['compute'])} of the draws, text that is worth more than "
-        f"compute in {chance(told['data'])}, and neither before the horizon in {chance(told['neither'])}; the first "
-        f"of them: {when(date['value'])} ({ends})."
-    )
-
-
-def worth_most(found: Mapping[str, Any]) -> str:
-    """Of which resource ten times more is worth most, from when to when, by most of the draws."""
-    spells: list[tuple[str, float, float]] = []
-    for entry in found["calendar"]:
-        name = max(entry["binding"], key=lambda key: entry["binding"][key])
-        share = entry["binding"][name]
-        if spells and spells[-1][0] == name:
-            spells[-1] = (name, spells[-1][1], min(spells[-1][2], share))
-        else:
-            spells.append((name, entry["date"], share))
-    told = [
-        f"{'from ' + month(date) + ' ' if rank else ''}{RESOURCES[name]} (in {chance(share)} of the draws or more)"
-        for rank, (name, date, share) in enumerate(spells)
-    ]
-    return f"Ten times more of which is worth most: {', '.join(told)}."
-
-
 def loss(found: Mapping[str, Any]) -> str:
     """A loss in the decimals of its interval."""
     return notation.estimate(found["value"], found["lo"], found["hi"])
@@ -193,12 +125,21 @@ def compute(number: float) -> str:
 
 
 def span(claim: Mapping[str, Any], name: str, form: Any) -> str:
-    """A value with the ends of its interval; null is never."""
-    ends = [NEVER if claim[end] is None else form(claim[end]) for end in ("lo", "hi")]
+    """A value with the ends of its interval, where these are two as they are shown; null is never."""
+    lo, hi = (NEVER if claim[end] is None else form(claim[end]) for end in ("lo", "hi"))
     value = NEVER if claim[name] is None else form(claim[name])
-    if claim["lo"] == claim["hi"]:
-        return str(value)
-    return f"{value} ({' to '.join(ends)})"
+    return str(value) if lo == hi == value else f"{value} ({lo} to {hi})"
+
+
+def fixed(found: Mapping[str, Any]) -> bool:
+    """Whether the ends of an interval are one number."""
+    lo, hi = found["lo"], found["hi"]
+    return lo is not None and hi is not None and hi - lo <= ROUNDING * abs(hi)
+
+
+def assumed(found: Mapping[str, Any], form: Any) -> str:
+    """As `span`, of a number of the scenario, which may hold it fixed."""
+    return f"{form(found['value'])} ({FIXED})" if fixed(found) else span(found, "value", form)
 
 
 def when(date: float | None) -> str:
@@ -215,10 +156,14 @@ def chance(share: float) -> str:
 
 def _compute(found: Mapping[str, Any]) -> str:
     wall = found["compute"]
+    text = (
+        "with endless text and the recipe of today"
+        if wall["text"] == "endless"
+        else "by a law of compute alone, which takes text and recipe to go on as in these runs"
+    )
     return (
-        f"Compute wall: at {wall['by']}, C = {span(wall['C'], 'value', compute)}, "
-        f"{notation.times(wall['extrapolation'])} the largest run, the loss is {_loss(wall['loss'])} with endless text "
-        "and the recipe of today."
+        f"Compute wall: at {wall['by']}, C = {assumed(wall['C'], compute)}, "
+        f"{notation.times(wall['extrapolation'])} the largest run, the loss is {_loss(wall['loss'])} {text}."
     )
 
 
@@ -252,7 +197,7 @@ def _data(found: Mapping[str, Any]) -> str:
 def _worth(found: Mapping[str, Any]) -> str:
     if found["scenario"]["repetition"] == 0:
         return "text that is repeated is worth nothing in this scenario"
-    shown = span(found["data"]["worth"], "value", notation.count)
+    shown = assumed(found["data"]["worth"], notation.count)
     return f"repeated without end it is worth {shown} fresh tokens"
 
 
@@ -283,11 +228,26 @@ def _recipe(found: Mapping[str, Any]) -> list[str]:
     worth = found["recipe"]["stock_worth"]
     if worth is None:
         return [text]
-    return [
-        text,
-        "Ten times the text is worth this multiple of compute at the compute wall: "
-        f"{span(worth, 'value', notation.times)}.",
-    ]
+    return [text, _stock_worth(worth)]
+
+
+def _stock_worth(worth: Mapping[str, Any]) -> str:
+    """What ten times the text is worth in compute, which no compute may make up for."""
+    value, lo, hi, never = worth["value"], worth["lo"], worth["hi"], worth["never"]
+    shares = "" if lo is None and never > 0.995 else f", in {chance(never)} of the draws"
+    if value is None:
+        least = (
+            f" (at the lower end of the interval, {notation.times(lo)} the compute does)"
+            if lo is not None
+            else ""
+        )
+        return f"Ten times the text: no compute makes up for it at the compute wall{shares}{least}."
+    text = f"Ten times the text is worth {notation.times(value)} the compute at the compute wall"
+    if hi is None:
+        return f"{text} (at least {notation.times(lo)}; no compute makes up for it{shares})."
+    if notation.times(lo) == notation.times(hi):
+        return f"{text}."
+    return f"{text} ({notation.times(lo)} to {notation.times(hi)})."
 
 
 def _loss(found: Mapping[str, Any]) -> str:
