@@ -163,3 +163,25 @@ def test_what_is_assumed_is_said_in_words(law):
     made = calendar.walled(law, trend(), 2034.0, given, seed=0)
     assert "under a stock of 10T to 100T" in calendar_words.words(made)
     assert calendar_words.lead(made)[-1].startswith(("The first wall under a stock", "By 2034-01-01 no wall"))
+
+
+@pytest.mark.parametrize(
+    ("ends", "probability", "said"),
+    [
+        (
+            (2027.4, 2021.5, np.inf),
+            0.83,
+            "2027-05 [2021-07, after 2030-01-01], by 2030-01-01 with probability 0.83",
+        ),
+        (
+            (np.inf, 2022.7, np.inf),
+            0.38,
+            "with probability 0.38 only, and not before 2022-09 (the interval's end)",
+        ),
+        ((np.inf, np.inf, np.inf), 0.001, "by 2030-01-01 with probability below 0.01 only"),
+    ],
+)
+def test_a_wall_has_a_date_where_it_is_likely_and_a_probability_where_it_is_not(law, ends, probability, said):
+    met = calendar.Wall("stock_passed", *ends, probability)
+    made = dataclasses.replace(calendar.calendar(law, trend(), 2030.0), walls=(met,))
+    assert calendar_words.wall_words(made)[0].endswith(said)

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis import notation
 from analysis.trends import dates
-from analysis.trends.calendar import Calendar
+from analysis.trends.calendar import Calendar, Wall
 
 if TYPE_CHECKING:
     from analysis.walls.scenario import Range, Scenario
@@ -127,16 +127,18 @@ def _stocked(found: Calendar) -> str:
 
 
 def wall_words(found: Calendar) -> list[str]:
-    """When each wall of the scenario is met, a sentence each."""
+    """When each wall of the scenario is met, a sentence each without its full stop."""
     last = dates.date(found.years[-1]).isoformat()
-    told = []
-    for one in found.walls:
-        middle, lo, hi = (_when(at, last) for at in (one.value, one.lo, one.hi))
-        told.append(
-            f"{EVENTS.get(one.name, one.name)}: {middle} [{lo}, {hi}], with probability {one.probability:.2f} by {last}"
+    return [f"{EVENTS.get(one.name, one.name)}: {_met(one, last)}" for one in found.walls]
+
+
+def _met(wall: Wall, last: str) -> str:
+    """The date in the middle with its interval; where that is later than was looked at, how likely it is before."""
+    chance = f"{wall.probability:.2f}" if wall.probability >= 0.01 else "below 0.01"
+    if np.isfinite(wall.value):
+        end = dates.month(wall.hi) if np.isfinite(wall.hi) else f"after {last}"
+        return (
+            f"{dates.month(wall.value)} [{dates.month(wall.lo)}, {end}], by {last} with probability {chance}"
         )
-    return told
-
-
-def _when(year: float, last: str) -> str:
-    return dates.month(year) if np.isfinite(year) else f"not by {last}"
+    early = f", and not before {dates.month(wall.lo)} (the interval's end)" if np.isfinite(wall.lo) else ""
+    return f"by {last} with probability {chance} only{early}"
