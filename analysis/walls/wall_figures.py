@@ -13,7 +13,7 @@ from analysis.pages.axes import BLUE, GREEN, INK, MUTED, ORANGE
 from analysis.pages.figures import Figure
 from analysis.pages.hover import tell
 from analysis.pages.plots import COMPUTE, LOSS, marks
-from analysis.walls import date_words, words
+from analysis.walls import date_words
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -234,7 +234,7 @@ def _recipe(found: Mapping[str, Any]) -> list[str]:
 def _stock_worth(worth: Mapping[str, Any]) -> str:
     """What ten times the text is worth in compute, which no compute may make up for."""
     value, lo, hi, never = worth["value"], worth["lo"], worth["hi"], worth["never"]
-    shares = "" if lo is None and never > 0.995 else f", in {chance(never)} of the draws"
+    shares = f", in {chance(never)} of the draws"
     if value is None:
         least = (
             f" (at the lower end of the interval, {notation.times(lo)} the compute does)"
