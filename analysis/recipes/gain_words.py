@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ NULLS = {
 
 def text(content: Mapping[str, Any]) -> str:
     """The answer in words, from the content of gain.json."""
-    parts = [_answer(content), verdict(content["verdict"], content["level"]), _sides(content)]
+    parts = [_answer(content), _difference(content), _sides(content)]
     if content["comparable"]:
         parts += [_points(content["points"]), _measured(content), _laws(content)]
     parts += [_tests(content["verdict"]), _caveats(content), _method(content)]
@@ -37,6 +38,17 @@ def _answer(content: Mapping[str, Any]) -> str:
             "Each recipe's own law, and whether the exponents differ, stand below."
         )
     return headline(content)
+
+
+def _difference(content: Mapping[str, Any]) -> str:
+    """The verdict, and where the gain's interval speaks otherwise."""
+    said = verdict(content["verdict"], content["level"])
+    if content["verdict"]["kind"] != "no difference":
+        return said
+    lo, hi = (content["headline"]["gain"][end] for end in ("lo", "hi"))
+    if (lo is None or lo <= 1) and (hi is None or hi >= 1):
+        return said
+    return f"{said} The interval of the gain alone is without 1, which the tests do not bear out."
 
 
 def headline(content: Mapping[str, Any]) -> str:
@@ -60,41 +72,112 @@ def headline(content: Mapping[str, Any]) -> str:
 
 
 def verdict(found: Mapping[str, Any], level: float) -> str:
-    """What kind of difference it is, with the difference of the exponents."""
-    differences = found["exponent_differences"]
-    kind = found["kind"]
-    one = (
-        differences["one_floor"]
-        if "floors" not in kind and differences["one_floor"]
-        else differences["own_floors"]
-    )
-    exponent = one["L_exponent"]
+    """What kind of difference it is and by which rule, what it makes of the gain, and where the interval of the
+    exponents' difference speaks otherwise than the tests."""
+    kind, exponent, differences = found["kind"], _exponent(found), found["exponent_differences"]
+    steady = exponent["a_decade"]
     told = (
         f"exponent of compute {exponent['base']:.3f} in the base, difference {exponent['value']:+.4f}, "
         f"{exponent['lo']:+.4f} to {exponent['hi']:+.4f}"
     )
-    return f"{KIND_WORDS[kind](found)} ({told}).".replace("-", "−")
+    pace = f"between {_factor(steady['lo'])} and {_factor(steady['hi'])} a decade of compute"
+    words = KIND_WORDS[kind] if differences["one_floor"] else APART_WORDS[kind]
+    known = [words.format(pace=pace, within=found["steady_within"], decades=found["decades"])]
+    known[0] += f" ({told})."
+    which = (
+        "tests below reject a hypothesis"
+        if differences["one_floor"]
+        else "test below rejects equal exponents"
+    )
+    ps = "" if differences["one_floor"] else f" (here p = {found['tests'][0]['p']:.3f})"
+    known.append(
+        f"The verdict follows this rule: the {which} where p is less than {found['rejected_below']:.3g}{ps}; "
+        f"the interval of {level:.0%} stands beside it."
+    )
+    known += [*_amplitudes_at_least(found), *_near(found), *_otherwise(found, exponent, level)]
+    return " ".join(known).replace("-", "−")
 
 
-KIND_WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "no difference": lambda found: "No difference between the recipes shows in these runs",
-    "amplitudes": lambda found: (
-        "Only the amplitudes differ: the gain is the same at every scale, as far as these runs tell"
+def _exponent(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The difference of the exponents that the verdict speaks of."""
+    differences = found["exponent_differences"]
+    own = "floors" in found["kind"] or not differences["one_floor"]
+    chosen: Mapping[str, Any] = differences["own_floors" if own else "one_floor"]["L_exponent"]
+    return chosen
+
+
+KIND_WORDS = {
+    "no difference": (
+        "No test finds a difference between the recipes in these runs, and the gain is steady to {pace}"
     ),
-    "exponents": lambda found: "The exponents differ: the gain changes with scale",
-    "same exponents": lambda found: "The exponents are alike",
-    "floors": lambda found: (
-        "The floors differ: the gain grows or falls without end as the lower floor is approached"
-    ),
-    "exponents and floors": lambda found: "The exponents and the floors differ: the gain changes with scale",
-    "exponents or floors": lambda found: (
+    "amplitudes": "Only the amplitudes differ, as far as these runs tell: the gain is steady to {pace}",
+    "exponents": "The exponents differ: the gain changes with scale, by {pace}",
+    "floors": "The floors differ: the gain grows or falls without end as the lower floor is approached",
+    "exponents and floors": "The exponents and the floors differ: the gain changes with scale",
+    "exponents or floors": (
         "The exponents or the floors differ, and these runs cannot tell which: the gain changes with scale"
     ),
-    "cannot tell": lambda found: (
-        "These runs cannot tell whether the exponents differ: no difference shows, and one of more than "
-        f"{found['alike_below']:.0%} of the base's is not excluded"
+    "cannot tell": (
+        "These runs cannot tell whether the exponents differ: no test finds it, and a gain that changes by {pace} is "
+        "not excluded, which is more than {within:g}\N{MULTIPLICATION SIGN} over the {decades:.2g} decades of compute "
+        "that the runs share"
     ),
 }
+
+APART_WORDS = {
+    "exponents": "The exponents differ",
+    "same exponents": "The exponents are alike: were the losses one quantity, a gain would be steady to {pace}",
+    "cannot tell": (
+        "These runs cannot tell whether the exponents differ: the test does not find it, and were the losses one "
+        "quantity, a gain that changes by {pace} would not be excluded, which is more than "
+        "{within:g}\N{MULTIPLICATION SIGN} over the {decades:.2g} decades of compute that the runs share"
+    ),
+}
+"""Of recipes whose losses are not one quantity."""
+
+
+def _factor(value: float) -> str:
+    shown = f"{value:.2f}" if 0.01 <= value < 100 else notation.plain(value, 2)
+    return f"\N{MULTIPLICATION SIGN}{shown}"
+
+
+def _amplitudes_at_least(found: Mapping[str, Any]) -> list[str]:
+    """Says that the recipes do differ where only the kind of the difference cannot be told."""
+    p = next((test["p"] for test in found["tests"] if test["null"] == SAME), 1.0)
+    if found["kind"] != "cannot tell" or p >= found["rejected_below"]:
+        return []
+    return [f"That the recipes differ does show (one law for both: p = {p:.3f})."]
+
+
+def _near(found: Mapping[str, Any]) -> list[str]:
+    """Says where another seed could turn a test: its p lies within two of its standard errors of the rule."""
+    size, draws = found["rejected_below"], found["replicates"]
+    error = 2 * math.sqrt(size * (1 - size) / draws)
+    near = [test for test in found["tests"] if abs(test["p"] - size) < error]
+    if not near:
+        return []
+    which = " and ".join(f"{test['p']:.3f}" for test in near)
+    return [
+        f"With {draws} draws p is known to about {error:.2g}, so {which} may fall on either side with another seed."
+    ]
+
+
+def _otherwise(found: Mapping[str, Any], exponent: Mapping[str, Any], level: float) -> list[str]:
+    """Where the interval and the test of the same exponents do not agree."""
+    of = AMPLITUDES if exponent is found["exponent_differences"]["one_floor"].get("L_exponent") else FLOOR
+    p = next(test["p"] for test in found["tests"] if test["null"] == of)
+    apart = exponent["lo"] > 0 or exponent["hi"] < 0
+    if apart == (p < found["rejected_below"]):
+        return []
+    if apart:
+        return [
+            f"The interval alone is without 0, and the test does not reject equal exponents (p = {p:.3f}): the runs "
+            "are at the edge of telling."
+        ]
+    return [
+        f"The test rejects equal exponents (p = {p:.3f}), and the interval of {level:.0%} reaches 0: the runs are at "
+        "the edge of telling."
+    ]
 
 
 def _sides(content: Mapping[str, Any]) -> str:
@@ -191,18 +274,10 @@ def _floor_above(content: Mapping[str, Any]) -> str:
 def _measured(content: Mapping[str, Any]) -> str:
     if not content["measured"]:
         return "No loss lies between runs of both recipes, so nothing can be read off without a law."
-    told = [
-        f"{notation.times(entry['ratio'])}"
-        + (
-            f" ({notation.times(entry['lo'])} to {notation.times(entry['hi'])})"
-            if entry["lo"] is not None
-            else " (no interval: too few resamplings reach it)"
-        )
-        + f" at {_loss(entry['loss'])}"
-        for entry in content["measured"]
-    ]
+    told = [f"{notation.times(entry['ratio'])} at {_loss(entry['loss'])}" for entry in content["measured"]]
     return (
-        "without a law, between the best runs of each, crude where few sizes were trained (loss in nats per token):\n"
+        "without a law, between the best runs of each, crude where few sizes were trained (loss in nats per token; no "
+        "interval:\nresampling is known to fail for the best of few runs):\n"
         f"  {', '.join(told)}"
     )
 
@@ -231,12 +306,18 @@ def _caveats(content: Mapping[str, Any]) -> str:
 
 def _method(content: Mapping[str, Any]) -> str:
     split = content["base"]["kappa"] is not None
+    costs = "; ".join(
+        f"{side}: a run costs {content[side]['kappa']:.3g} N^{content[side]['rho']:.3g} D FLOPs"
+        for side in ("base", "candidate")
+        if split
+    )
     of = (
         "fitted losses of the best split of compute are compared, not those of the runs, which need not be at it"
         if split
         else "losses at the runs' own split of compute are compared, by a law in C alone"
     )
-    return f"law {content['law']}; {of}; intervals of {content['level']:.0%} by {content['method']}"
+    told = f"law {content['law']}; {of}; intervals of {content['level']:.0%} by {content['method']}"
+    return f"{told}\n{costs}" if costs else told
 
 
 def _loss(value: float) -> str:
