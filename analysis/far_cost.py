@@ -29,7 +29,7 @@ def share(cost: Cost, N: float) -> float:
 def caution(cost: Cost, N: float, largest: float) -> str:
     """What the formula makes of 6 N D at N parameters; empty where N is none, no larger than the `largest` N of the
     runs, or C there is within `OFF` of 6 N D."""
-    if math.isnan(N) or N <= largest:
+    if math.isnan(N) or largest >= N:
         return ""
     off = share(cost, N)
     if 1 / OFF <= off <= OFF:
