@@ -55,7 +55,8 @@ def limit(
     points = _points(at, made.largest)
     x, distances = made.track.x, []
     undetermined = "withheld" in fit.frontier and made.track.cost is not None
-    unknown: dict[str, Any] = dict.fromkeys(("N_opt", "D_opt")) if undetermined else {}
+    ends = [f"{name}{end}" for name in claims.SPLIT for end in ("", "_lo", "_hi")]
+    unknown: dict[str, Any] = dict.fromkeys(ends) if undetermined else {}
     halving = None
     if verdict == "identified":
         distances = [claims.distance(made, share, not undetermined) for share in claims.SHARES]
@@ -134,13 +135,19 @@ def _loss(made: Forecast, at: float, verdict: str) -> dict[str, Any]:
 
 
 def _best_split(made: Forecast, at: float) -> dict[str, float | None]:
-    """N and D of the fitted law's best split of a compute; null where a term is absent and the split has no end."""
+    """N and D of the fitted law's best split of a compute, with the percentiles of its own replicates; null where a
+    term is absent and the split has no end."""
     if made.track.cost is None:
         return {}
-    frontier = Frontier(made.best, made.track.cost)
-    with np.errstate(invalid="ignore"):
-        split = {"N_opt": float(frontier.N_opt(at)), "D_opt": float(frontier.D_opt(at))}
-    return {name: value if math.isfinite(value) and value > 0 else None for name, value in split.items()}
+    told: dict[str, float] = {}
+    for law, suffixes in ((made.best, ("",)), (made.replicates, ("_lo", "_hi"))):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            N = np.atleast_1d(Frontier(law, made.track.cost).N_opt(at))
+            both = N, made.track.cost.tokens(at, N)
+            for name, drawn in zip(claims.SPLIT, both, strict=True):
+                found = np.quantile(drawn, made.tails[: len(suffixes)], method="nearest")
+                told |= {f"{name}{end}": float(value) for end, value in zip(suffixes, found, strict=True)}
+    return {name: value if math.isfinite(value) and value > 0 else None for name, value in told.items()}
 
 
 def _cost(fit: Fit, made: Forecast, told: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

@@ -284,6 +284,11 @@ def test_claims_are_made_where_they_are_asked_for_and_say_how_far_they_reach(wid
     claims = limit.limit(found, made, at=[1e22, made.largest])["losses"]
     assert [claim["C"] for claim in claims] == [1e22, made.largest]
     assert claims[0]["extrapolation"] == pytest.approx(1e22 / made.largest)
+    assert all(
+        claim[f"{name}_lo"] <= claim[name] <= claim[f"{name}_hi"]
+        for claim in claims
+        for name in ("N_opt", "D_opt")
+    )
     assert claims[0]["N_opt"] * claims[0]["D_opt"] * 6 == pytest.approx(
         1e22, rel=1e-6
     )  # C = 6ND in this table
@@ -375,7 +380,8 @@ def test_limit_json_is_whole_and_holds_no_infinity(wide, tmp_path):
 def test_no_split_is_given_where_the_runs_do_not_determine_one(wide):
     found, _, made = wide
     told = limit.limit(replace(found, frontier={"withheld": "the split of compute is not determined"}), made)
-    assert all(claim["N_opt"] is None and claim["D_opt"] is None for claim in told["losses"])
+    ends = [f"{name}{end}" for name in ("N_opt", "D_opt") for end in ("", "_lo", "_hi")]
+    assert all(claim[name] is None for claim in told["losses"] for name in ends)
     assert all(claim["L"] > 0 for claim in told["losses"])
 
 

@@ -163,13 +163,11 @@ def tiles(found: Findings) -> list[tuple[str, str]]:
     if verdict["verdict"] == "identified":
         floor = notation.interval(verdict["lo"], verdict["hi"])
     reach = notation.interval(claim["lo"], claim["hi"])
-    narrow = any(_surprise(cut) > 2 for cut in found.fit.holdout if not cut["skipped"])
-    doubt = ", likely too narrow" if narrow else ""
     shown = [
         ("Floor of the loss", floor),
         ("Runs analysed", str(found.fit.rows)),
         ("Best loss measured, nats per token", notation.fixed(float(found.fitted["L"].min()), 3)),
-        (f"Loss at {notation.times(claim['extrapolation'])} the largest run{doubt}", reach),
+        (f"Loss at {notation.times(claim['extrapolation'])} the largest run", reach),
     ]
     tested = next((cut for cut in found.fit.holdout if not cut["skipped"]), None)
     if tested:
