@@ -27,7 +27,15 @@ WIDTHS = (0.5, 0.8, 0.9)
 """Levels of a fan's bands, beside the fit's own."""
 FAN_POINTS, FAN_BELOW = 49, 1e-3
 """Points of a fan, and where it begins where the runs fitted are not known, as a multiple of the largest run."""
+FARTHEST = 1e3
+"""Multiple of the largest run beyond which a loss is told by its interval alone where the floor is not identified: its
+middle is then one of many answers, chosen by the weights of laws that the runs cannot tell apart."""
 SPLIT = ("N_opt", "D_opt")
+
+
+def has_middle(made: Forecast, x: float, verdict: str) -> bool:
+    """Whether a loss at x is told with what lies in the middle of its interval."""
+    return verdict == "identified" or x <= made.largest * FARTHEST * (1 + 1e-9)
 
 
 def left(made: Forecast, identification: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,27 +106,32 @@ def probabilities_words(made: Forecast, law: str) -> str:
     return f"{whose}; they are of the expected loss, and the noise of one new run is left out"
 
 
-def fan(made: Forecast, to: float) -> dict[str, Any]:
+def fan(made: Forecast, to: float, verdict: str) -> dict[str, Any]:
     """Quantiles of the loss to x = `to`, from where every law is among the runs it was fitted to: `bands` by level,
-    each `lo` and `hi`."""
+    each `lo` and `hi`; L is null where it has no middle."""
     begin = made.begin if made.begin is not None else made.largest * FAN_BELOW
     x = np.geomspace(begin, max(to, made.largest * 10), FAN_POINTS)
     levels = sorted({*WIDTHS, made.level})
     losses, weights = _losses(made, x)
-    ends = weighted_quantiles(losses, weights, [end for level in levels for end in tails(level)])
-    middle, lo, hi = made.loss(x)
+    asked = [end for level in levels for end in tails(level)]
+    middle, *ends = weighted_quantiles(losses, weights, [0.5, *asked])
     bands = [
         {"level": level, "lo": low.tolist(), "hi": high.tolist()}
         for level, low, high in zip(levels, ends[0::2], ends[1::2], strict=True)
     ]
-    own = levels.index(made.level)
-    bands[own] = bands[own] | {"lo": lo.tolist(), "hi": hi.tolist()}
+    if made.combined is None:  # one law's own interval is wider than its percentiles
+        own = levels.index(made.level)
+        middle, lo, hi = made.loss(x)
+        bands[own] = bands[own] | {"lo": lo.tolist(), "hi": hi.tolist()}
     return {
         "x": made.track.x,
         "whose": made.whose,
         "largest": made.largest,
         "at": x.tolist(),
-        "L": middle.tolist(),
+        "L": [
+            loss if has_middle(made, at, verdict) else None
+            for at, loss in zip(x.tolist(), middle.tolist(), strict=True)
+        ],
         "bands": bands,
     }
 
@@ -144,14 +157,15 @@ def _left(made: Forecast) -> tuple[dict[str, float], dict[str, float]]:
 def _needed(made: Forecast, target: Callable[[Array, Array], Array], split: bool) -> dict[str, Any]:
     """x with its interval and, along a frontier, N_opt and D_opt there with theirs; null stands for never."""
 
-    known: dict[int, Array] = {}
+    known: dict[int, tuple[Law, Array, dict[str, Array]]] = {}
 
-    def needed(law: Law) -> Array:
+    def needed(law: Law) -> tuple[Array, dict[str, Array]]:
         if id(law) not in known:
-            known[id(law)] = made.reached(law, target)
-        return known[id(law)]
+            x = made.reached(law, target)
+            known[id(law)] = law, x, _splits(made, x, law) if split and made.track.cost else {}
+        return known[id(law)][1:]
 
-    found = made.quantity(needed)
+    found = made.quantity(lambda law: needed(law)[0])
     value, lo, hi = map(_finite, found)
     told = {
         made.track.x: value,
@@ -167,21 +181,29 @@ def _needed(made: Forecast, target: Callable[[Array, Array], Array], split: bool
     for name in SPLIT:
         ends: list[float | None] = [None] * 3
         if split:
-            ends = [_finite(number) for number in made.quantity(partial(_split, made, needed, name))]
+            ends = [_finite(end) for end in made.quantity(partial(_named, needed, name))]
         told |= dict(zip((name, f"{name}_lo", f"{name}_hi"), ends, strict=True))
     return told
 
 
-def _split(made: Forecast, needed: Callable[[Law], Array], name: str, law: Law) -> Array:
-    """N_opt or D_opt [R] of each draw at the compute that it needs; infinite where that is, and 0 where it is 0."""
-    C = needed(law)
+def _named(needed: Callable[[Law], tuple[Array, dict[str, Array]]], name: str, law: Law) -> Array:
+    return needed(law)[1][name]
+
+
+def _splits(made: Forecast, C: Array, law: Law) -> dict[str, Array]:
+    """N_opt and D_opt [R] of each draw at the compute C [R] that it needs; infinite where that is, and 0 where it is
+    0."""
     if made.track.cost is None:
         raise AssertionError("a law in one column has no split")
     own = type(law)(**{key: np.atleast_1d(value) for key, value in law.as_dict().items()})
     within = np.where(np.isfinite(C) & (C > 0), C, 1.0)
-    found = getattr(Paired(own, made.track.cost), name)(within[:, None])[:, 0]
-    found = np.nan_to_num(found, nan=np.inf, posinf=np.inf)
-    return np.where(np.isfinite(C) & (C > 0), found, C)
+    N = Paired(own, made.track.cost).N_opt(within[:, None])[:, 0]
+    with np.errstate(divide="ignore"):
+        both = N, made.track.cost.tokens(within, N)
+    whole = [np.nan_to_num(found, nan=np.inf, posinf=np.inf) for found in both]
+    return {
+        name: np.where(np.isfinite(C) & (C > 0), found, C) for name, found in zip(SPLIT, whole, strict=True)
+    }
 
 
 def _interval(numbers: Array) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,6 +80,9 @@ class Forecast:
     begin: float | None = None
     """x from which on every part of the runs that was fitted has runs; None where that is not known."""
 
+    _above: dict[int, tuple[Law, Array]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Losses above the floor at the coarse multiples, by law: they are the same for every loss that is sought."""
+
     @property
     def method(self) -> str:
         """How an interval was made."""
@@ -152,7 +155,9 @@ class Forecast:
         aims = target(E, self.left(law))
         straight = _is_power(law) if self.track.cost is None else Frontier(law, self.track.cost).closed
         points = self.largest * (np.array([1.0, 10.0]) if straight else np.geomspace(1e-6, 1e24, REACHES))
-        above = self.track.loss(law, points).reshape(len(E), -1) - E[:, None]
+        if id(law) not in self._above:
+            self._above[id(law)] = law, self.track.loss(law, points).reshape(len(E), -1) - E[:, None]
+        above = self._above[id(law)][1]
         if straight:
             return _straight_reach(points, above, aims)
         with np.errstate(divide="ignore"):

@@ -20,8 +20,9 @@ Array = NDArray[np.float64]
 
 DECADES = 12.0
 """How far below and above N = sqrt(C / kappa) the best split is sought, where it has no closed form."""
-SCANNED, GOLDEN_STEPS = 97, 48
-"""Sizes looked at first, and golden sections after that, which leave 1e-10 of a step of a quarter of a decade."""
+SCANNED, GOLDEN_STEPS = 97, 38
+"""Sizes looked at first, and golden sections after that, which leave 1e-8 of a step of a quarter of a decade: a least
+loss is flat, so rounding tells no sizes apart that are nearer."""
 
 
 @dataclass(frozen=True)
@@ -164,12 +165,20 @@ class Frontier:
         inside = np.where(valley, losses[1:-1], np.inf)
         chosen = np.where(valley.any(axis=0), inside.argmin(axis=0) + 1, losses.argmin(axis=0))
         best = middle + places[chosen]
-        lo, hi = best - (places[1] - places[0]), best + (places[1] - places[0])
+        return self._narrowed(C, best - (places[1] - places[0]), best + (places[1] - places[0]))
+
+    def _narrowed(self, C: Array, lo: Array, hi: Array) -> Array:
+        """N of least loss between exp(lo) and exp(hi) by golden sections, of which each asks for one loss more."""
         golden = (np.sqrt(5) - 1) / 2
+        left, right = hi - golden * (hi - lo), lo + golden * (hi - lo)
+        at_left, at_right = self._loss(C, np.exp(left)), self._loss(C, np.exp(right))
         for _ in range(GOLDEN_STEPS):
-            left, right = hi - golden * (hi - lo), lo + golden * (hi - lo)
-            lower = self._loss(C, np.exp(left)) <= self._loss(C, np.exp(right))
+            lower = at_left <= at_right
             lo, hi = np.where(lower, lo, left), np.where(lower, right, hi)
+            asked = np.where(lower, hi - golden * (hi - lo), lo + golden * (hi - lo))
+            found = self._loss(C, np.exp(asked))
+            left, right = np.where(lower, asked, right), np.where(lower, left, asked)
+            at_left, at_right = np.where(lower, found, at_right), np.where(lower, at_left, found)
         return np.asarray(np.exp((lo + hi) / 2))
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import claims
+from analysis import claims, far_cost
 from analysis.errors import InputError
 from analysis.fitting import Fit
 from analysis.forecast import Forecast
@@ -47,25 +47,29 @@ def limit(
     E is null unless its verdict is `identified`, so that no program takes it for a limit; `bounded_above_only` gives
     its upper end. Distances to a floor are given only where there is one. null also stands for "never" (`C` or `hi` of
     a distance), and "not determined" (`N_opt` and `D_opt` where the fit's frontier is withheld). `extrapolation` is how
-    many times the largest run's C a claim is about.
+    many times the largest run's C a claim is about; beyond `claims.FARTHEST` of them a loss has no middle (L is null)
+    where the floor is not identified.
     """
     identification = fit.identification
     verdict, reason = identification["verdict"], identification["reason"]
     points = _points(at, made.largest)
     x, distances = made.track.x, []
     undetermined = "withheld" in fit.frontier and made.track.cost is not None
-    unknown: dict[str, Any] = dict.fromkeys(("N_opt", "D_opt")) if undetermined else {}
+    ends = [f"{name}{end}" for name in claims.SPLIT for end in ("", "_lo", "_hi")]
+    unknown: dict[str, Any] = dict.fromkeys(ends) if undetermined else {}
     halving = None
     if verdict == "identified":
         distances = [claims.distance(made, share, not undetermined) for share in claims.SHARES]
         halving = claims.halving(made, not undetermined)
+    losses = [_loss(made, point, verdict) | unknown for point in points]
     return {
         "verdict": verdict,
         "reason": reason,
         "E": _floor(identification, made.level),
         "x": x,
         "largest_run": {x: made.largest},
-        "losses": [_loss(made, point) | unknown for point in points],
+        "losses": losses,
+        "cost": _cost(fit, made, [*losses, *distances, *([halving] if halving else [])]),
         "left": claims.left(made, identification),
         "halving": halving,
         "distances": distances,
@@ -74,7 +78,7 @@ def limit(
         else "no distance to a floor is given, since the runs do not identify one",
         "probabilities": claims.probabilities(made, points, below),
         "probabilities_of": claims.probabilities_words(made, fit.law),
-        "fan": claims.fan(made, max(points)),
+        "fan": claims.fan(made, max(points), verdict),
         "walls": _walls(fit, made, scenario),
         "method": made.method,
         "tuning_warnings": fit.tuning.get("warnings", []),
@@ -121,21 +125,48 @@ def _floor(identification: Mapping[str, Any], level: float) -> dict[str, Any]:
     }
 
 
-def _loss(made: Forecast, at: float) -> dict[str, Any]:
+def _loss(made: Forecast, at: float, verdict: str) -> dict[str, Any]:
     value, lo, hi = (float(part[0]) for part in made.loss(np.array([at])))
     found: dict[str, Any] = {made.track.x: at, "L": value, "lo": lo, "hi": hi, "level": made.level}
+    if not claims.has_middle(made, at, verdict):
+        found["L"] = None
     found |= _best_split(made, at)
     return found | {"extrapolation": at / made.largest}
 
 
 def _best_split(made: Forecast, at: float) -> dict[str, float | None]:
-    """N and D of the fitted law's best split of a compute; null where a term is absent and the split has no end."""
+    """N and D of the fitted law's best split of a compute, with the percentiles of its own replicates; null where a
+    term is absent and the split has no end."""
     if made.track.cost is None:
         return {}
-    frontier = Frontier(made.best, made.track.cost)
-    with np.errstate(invalid="ignore"):
-        split = {"N_opt": float(frontier.N_opt(at)), "D_opt": float(frontier.D_opt(at))}
-    return {name: value if math.isfinite(value) and value > 0 else None for name, value in split.items()}
+    told: dict[str, float] = {}
+    for law, suffixes in ((made.best, ("",)), (made.replicates, ("_lo", "_hi"))):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            N = np.atleast_1d(Frontier(law, made.track.cost).N_opt(at))
+            both = N, made.track.cost.tokens(at, N)
+            for name, drawn in zip(claims.SPLIT, both, strict=True):
+                found = np.quantile(drawn, made.tails[: len(suffixes)], method="nearest")
+                told |= {f"{name}{end}": float(value) for end, value in zip(suffixes, found, strict=True)}
+    return {name: value if math.isfinite(value) and value > 0 else None for name, value in told.items()}
+
+
+def _cost(fit: Fit, made: Forecast, told: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What a run costs, and whether that can be for the sizes that are claimed; None for a law in one column."""
+    if made.track.cost is None:
+        return None
+    return far_cost.as_dict(
+        made.track.cost, (claim["N_opt"] for claim in told), fit.data_span[fit.columns["N"]][1]
+    )
+
+
+def _cost_caution(fit: Fit, made: Forecast, found: Mapping[str, Any]) -> str:
+    """What the cost formula makes of the largest model that is best at the compute of a wall."""
+    if made.track.cost is None or "withheld" in fit.frontier:
+        return ""
+    met = [found["compute"]["C"], *(found["data"]["at"].values() if found["data"] else ())]
+    sizes = [_best_split(made, wall["value"])["N_opt"] for wall in met if wall["value"] is not None]
+    N = max((size for size in sizes if size is not None), default=math.nan)
+    return far_cost.caution(made.track.cost, N, fit.data_span[fit.columns["N"]][1])
 
 
 def _walls(fit: Fit, made: Forecast, scenario: Scenario | None) -> dict[str, Any] | None:
@@ -152,6 +183,7 @@ def _walls(fit: Fit, made: Forecast, scenario: Scenario | None) -> dict[str, Any
     )
     used = fit.data_span.get("D", (0.0, 0.0))[1]
     identified = fit.identification["verdict"] == "identified"
-    caution = "" if identified else NO_FLOOR
+    cautions = ["" if identified else NO_FLOOR, _cost_caution(fit, made, found)]
+    caution = " ".join(said for said in cautions if said)
     floor = _floor(fit.identification, made.level) if identified else None
     return found | {"tokens_used": used or None, "floor": floor, "caution": caution}

@@ -153,12 +153,35 @@ def test_the_verdict_on_the_floor_comes_first_then_losses_with_their_reach(law):
 def test_what_is_assumed_is_said_in_words(law):
     from analysis.walls.scenario import scenario
 
-    given = scenario({"stock": [1e13, 1e14], "start": 2025.0, "horizon": 2040.0}, compute=1e22, today=2025.0)
+    asked = {"stock": [1e13, 1e14], "repetition": 15.387756, "start": 2025.0, "horizon": 2040.0}
+    given = scenario(asked, compute=1e22, today=2025.0)
     said = calendar_words.assumed(given)
-    assert "a stock of 10T to 100T (90 %) unique tokens" in said and "after 15.4 repeats" in said
+    assert "a stock of 10T to 100T unique tokens (90 %)" in said and "after 15.4 repeats" in said
     assert "recipes that stay as they are" in said
     better = dataclasses.replace(given, stock=None, recipe=(2.8,))
     assert "fresh text without end; recipes that are worth 2.8 times" in calendar_words.assumed(better)
     made = calendar.walled(law, trend(), 2034.0, given, seed=0)
     assert "under a stock of 10T to 100T" in calendar_words.words(made)
     assert calendar_words.lead(made)[-1].startswith(("The first wall under a stock", "By 2034-01-01 no wall"))
+
+
+@pytest.mark.parametrize(
+    ("ends", "probability", "said"),
+    [
+        (
+            (2027.4, 2021.5, np.inf),
+            0.83,
+            "2027-05 [2021-07, after 2030-01-01], by 2030-01-01 with probability 0.83",
+        ),
+        (
+            (np.inf, 2022.7, np.inf),
+            0.38,
+            "with probability 0.38 only, and not before 2022-09 (the interval's end)",
+        ),
+        ((np.inf, np.inf, np.inf), 0.001, "by 2030-01-01 with probability below 0.01 only"),
+    ],
+)
+def test_a_wall_has_a_date_where_it_is_likely_and_a_probability_where_it_is_not(law, ends, probability, said):
+    met = calendar.Wall("stock_passed", *ends, probability)
+    made = dataclasses.replace(calendar.calendar(law, trend(), 2030.0), walls=(met,))
+    assert calendar_words.wall_words(made)[0].endswith(said)

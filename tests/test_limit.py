@@ -4,15 +4,17 @@ import itertools
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import claims, limit, record
+from analysis import claims, far_cost, limit, record
 from analysis.errors import InputError
 from analysis.evidence import with_evidence
 from analysis.fitting import fit
+from analysis.floor.combination import Candidate, Combination
 from analysis.forecast import Forecast, Track, forecast
 from analysis.frontier import Cost, Frontier
 from analysis.laws import Coupled, Exponential, Hoffmann, Power, Shifted
@@ -200,6 +202,43 @@ def test_the_bands_of_the_fan_lie_in_each_other(narrow):
         )
 
 
+def test_far_beyond_the_runs_a_loss_has_no_middle_unless_the_floor_is_identified(wide):
+    found, _, made = wide
+    at = [made.largest * 1e3, made.largest * 1e6]
+    near, far = limit.limit(judged(found, "bounded_above_only"), made, at)["losses"]
+    assert near["L"] is not None and far["L"] is None and 0 < far["lo"] < far["hi"]
+    content = limit.limit(judged(found, "not_identified"), made, at)
+    told = dict(zip(content["fan"]["at"], content["fan"]["L"], strict=True))
+    assert all((loss is None) == (x > made.largest * 1.001e3) for x, loss in told.items())
+    assert limit.limit(judged(found, "identified"), made, at)["losses"][1]["L"] is not None
+
+
+def combined_of(laws, parts, error=0.0):
+    boots = [SimpleNamespace(law=law) for law in laws]
+    candidates = tuple(
+        Candidate(type(law).__name__, part, None, boot, {}, error=error, weight=1 / len(laws))
+        for law, part, boot in zip(laws, parts, boots, strict=True)
+    )
+    return Combination(candidates, 0.9, 0, 2.0, 2.1, tuple({c.law for c in candidates}))
+
+
+def test_no_loss_is_moved_below_nothing_by_the_drift_of_its_law():
+    # two parts of the runs a whole nat apart, 0.1 and 1.1: moved by a normal number of nats
+    laws = [Power(*(np.full(200, value) for value in (E, 0.0, 0.3))) for E in (0.1, 1.1)]
+    made = replace(certain(), track=Track("C"), combined=combined_of(laws, (1.0, 0.5)))
+    value, lo, hi = (float(end[0]) for end in made.loss(np.array([1e25])))
+    assert lo == 0 and lo < value < hi
+
+
+def test_scales_that_are_never_reached_are_neither_blurred_nor_warned_of():
+    given = [np.full(20, np.inf), np.full(20, np.inf)]
+    laws = [Power(*(np.full(20, value) for value in (1.0, 1.0, 0.3)))] * 2
+    combined = combined_of(laws, (1.0, 0.5), error=0.1)
+    for noise in (True, False):
+        values, weights = combined.blurred(given, noise)
+        assert np.isinf(values).all() and weights.sum() == pytest.approx(1)
+
+
 def test_every_interval_holds_its_value_and_widens_with_the_extrapolation(narrow):
     _, _, made = narrow
     x = made.largest * np.array([1.0, 10.0, 100.0, 1000.0])
@@ -245,6 +284,11 @@ def test_claims_are_made_where_they_are_asked_for_and_say_how_far_they_reach(wid
     claims = limit.limit(found, made, at=[1e22, made.largest])["losses"]
     assert [claim["C"] for claim in claims] == [1e22, made.largest]
     assert claims[0]["extrapolation"] == pytest.approx(1e22 / made.largest)
+    assert all(
+        claim[f"{name}_lo"] <= claim[name] <= claim[f"{name}_hi"]
+        for claim in claims
+        for name in ("N_opt", "D_opt")
+    )
     assert claims[0]["N_opt"] * claims[0]["D_opt"] * 6 == pytest.approx(
         1e22, rel=1e-6
     )  # C = 6ND in this table
@@ -336,5 +380,25 @@ def test_limit_json_is_whole_and_holds_no_infinity(wide, tmp_path):
 def test_no_split_is_given_where_the_runs_do_not_determine_one(wide):
     found, _, made = wide
     told = limit.limit(replace(found, frontier={"withheld": "the split of compute is not determined"}), made)
-    assert all(claim["N_opt"] is None and claim["D_opt"] is None for claim in told["losses"])
+    ends = [f"{name}{end}" for name in ("N_opt", "D_opt") for end in ("", "_lo", "_hi")]
+    assert all(claim[name] is None for claim in told["losses"] for name in ends)
     assert all(claim["L"] > 0 for claim in told["losses"])
+
+
+def test_a_cost_formula_that_is_far_off_beyond_the_runs_is_told_of():
+    cost = Cost(kappa=38.9, rho=0.847)
+    assert far_cost.share(cost, 1e11) == pytest.approx(38.9 * 1e11**-0.153 / 6)
+    said = far_cost.caution(cost, 1e11, 1e6)
+    assert "C = 38.9 N^0.847 D" in said and "0.13 times 6 N D" in said and "too low" in said
+    assert far_cost.caution(cost, 9e5, 1e6) == ""  # among the runs the formula is theirs
+    assert far_cost.caution(Cost(6.0, 1.0), 1e11, 1e6) == ""
+    assert far_cost.formula(Cost(6.0, 1.0 + 1e-9)) == "C = 6 N D"
+
+
+def test_a_limit_tells_what_a_run_is_taken_to_cost(wide):
+    found, _, made = wide
+    exact = limit.limit(found, made)["cost"]
+    assert exact["kappa"] == pytest.approx(6) and exact["caution"] == ""
+    assert exact["largest_N"] == 3e9 < exact["N"] and exact["of_6ND"] == pytest.approx(1)
+    tiny = limit.limit(found, replace(made, track=Track("C", Cost(600.0, 0.8))))["cost"]
+    assert "times 6 N D" in tiny["caution"] and tiny["of_6ND"] < 1.5

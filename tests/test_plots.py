@@ -87,6 +87,9 @@ DRAWN = {
     "predictions, none held out": lambda ax: prediction_plots.plot_predictions(ax, made_predictions(0)),
     "errors": lambda ax: prediction_plots.plot_errors(ax, made_predictions()),
     "profile": lambda ax: plots.plot_profile(ax, [0, 1, 2, 3], [2, 0.5, 0, 5], 0.7, 2.2, words="identified"),
+    "profile beside all laws": lambda ax: plots.plot_profile(
+        ax, [0, 1, 2, 3], [2, 0.5, 0, 5], 0.7, 2.2, words="", together=(0.4, 3.6)
+    ),
     "profile without a lower end": lambda ax: plots.plot_profile(
         ax, [0, 1, 2], [0.1, 0, 9], math.nan, 1.1, words=""
     ),
@@ -121,6 +124,12 @@ def test_every_fitted_line_has_its_interval(ax):
     plots.plot_budgets(ax, a_table(), [(2.5e5, a_band(1e4, 1e5)), (1e6, a_band(1e4, 1e5))])
     shaded = [c for c in ax.collections if type(c).__name__ == "FillBetweenPolyCollection"]
     assert len(shaded) == 2
+
+
+def test_the_interval_of_all_laws_lies_whole_on_the_axis_of_one_law(ax):
+    plots.plot_profile(ax, [0, 1, 2, 3], [9, 2, 0, 9], 1.7, 2.2, words="", together=(0.4, 3.6))
+    assert ax.get_xlim()[0] < 0.4 and ax.get_xlim()[1] > 3.6
+    assert "all admissible laws" in [text.get_text() for text in ax.texts]
 
 
 def test_a_fan_is_shaded_and_labelled_by_how_far_it_reaches(ax):

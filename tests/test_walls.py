@@ -12,6 +12,7 @@ from analysis.forecast import Forecast, Track
 from analysis.frontier import Cost, Frontier, Paired
 from analysis.laws import Coupled, Hoffmann, Power, Shifted, Stretched
 from analysis.walls import date_words, outlook_report, words
+from analysis.walls.crossing import crossing
 from analysis.walls.sample import sample
 from analysis.walls.scenario import scenario
 from analysis.walls.stocked import Stocked, worth
@@ -165,6 +166,27 @@ def test_repetition_is_exhausted_where_its_first_order_condition_says():
     assert found["value"] == pytest.approx(6 * N * D, rel=1e-5)  # of golden sections at a flat minimum
 
 
+@pytest.mark.parametrize(
+    ("holds", "found"),
+    [
+        (lambda C: C > 3e18, 3e18),  # at the runs already, and begins between the smallest and the largest
+        (lambda C: C > 3e25, 3e25),
+        (lambda C: C > 3e10, 1e15),  # at the smallest run already
+        (lambda C: C < 0, np.inf),
+        (lambda C: (C < 1e16) | (C > 3e18), 3e18),  # held far below the runs too, and ceased
+        (lambda C: (C > 3e25) & (C < 1e40), 3e25),  # ceases far beyond them
+    ],
+)
+def test_what_begins_nearest_to_the_runs_is_found(holds, found):
+    around = tuple(np.full(2, C) for C in (1e15, 1e20, 1e50))
+    assert crossing(around, holds) == pytest.approx([found] * 2, rel=1e-9)  # halved to 1e-11 decades
+
+
+def test_text_that_is_short_today_is_sought_from_today():
+    C = np.array([1e20, 1e22])
+    assert crossing((C, C, 1e30 * C), lambda at: at >= 5e21) == pytest.approx([5e21, 1e22], rel=1e-9)
+
+
 @pytest.mark.parametrize("law", LAWS_OF_BOTH, ids=lambda law: type(law).__name__)
 def test_no_end_of_a_compute_lies_below_the_smallest_run(law):
     # the loss of `Shifted` is finite at N = 0: its best split of little compute is the end of the search, all tokens
@@ -259,7 +281,10 @@ def test_a_recipe_worth_ten_times_the_compute_gains_what_ten_times_the_compute_d
 @pytest.mark.parametrize(
     ("worth", "told"),
     [
-        ((None, None, None, 1.0), "no compute makes up for it at the compute wall."),
+        (
+            (None, None, None, 1.0),
+            "no compute makes up for it at the compute wall, in over 99.5\N{NO-BREAK SPACE}% of",
+        ),
         (
             (None, 1.3, None, 0.97),
             "no compute makes up for it at the compute wall, in 97\N{NO-BREAK SPACE}% of the",

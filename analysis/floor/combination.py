@@ -98,10 +98,11 @@ class Combination:
         """Values [n, ...] of the replicates of all candidates, from each one's [R, ...], and their weights [n].
 
         With noise each value is moved by the candidate's error, as a share of the value or of the loss `of`, times a
-        normal number, and by the drift of its law times another.
+        normal number, and by the drift of its law times another. A value that is its own measure, as a loss is, is
+        moved to 0 and no further.
         """
         rng = np.random.default_rng(self.seed)
-        drifts = _drifts(self.candidates, given)
+        drifts = _drifts(self.candidates, given) if noise else {}
         drawn, weights = [], []
         for candidate, found in zip(self.candidates, given, strict=True):
             if noise:
@@ -109,6 +110,7 @@ class Combination:
                 moved = candidate.error * by_error
                 found = found * np.exp(moved) if of is None else found + of * moved
                 found = found + drifts[candidate.law] * by_drift
+                found = np.maximum(found, 0.0) if of is None else found
             drawn.append(found)
             weights.append(np.full(len(found), candidate.weight / len(found)))
         return np.concatenate(drawn), np.concatenate(weights)
@@ -164,15 +166,22 @@ def weighted_quantiles(values: Array, weights: Array, probabilities: Sequence[fl
 
 def _drifts(candidates: Sequence[Candidate], given: Sequence[Array]) -> dict[str, Array]:
     """How far each law's median moves over the parts of the runs; that of a law that was fitted to one part alone is
-    not known, and taken to be the largest of the others'."""
+    not known, and taken to be the largest of the others'. Medians that are infinite move nothing."""
     middles: dict[str, list[Array]] = {}
     for candidate, values in zip(candidates, given, strict=True):
         middles.setdefault(candidate.law, []).append(np.median(values, axis=0))
-    known = {law: np.ptp(np.stack(found), axis=0) for law, found in middles.items() if len(found) > 1}
+    known = {law: _spread(np.stack(found)) for law, found in middles.items() if len(found) > 1}
     largest = (
         np.max(list(known.values()), axis=0) if known else np.zeros_like(next(iter(middles.values()))[0])
     )
     return {law: known.get(law, largest) for law in middles}
+
+
+def _spread(middles: Array) -> Array:
+    """Largest less least over the first axis; 0 where either is infinite."""
+    with np.errstate(invalid="ignore"):
+        spread = np.ptp(middles, axis=0)
+    return np.where(np.isfinite(spread), spread, 0.0)
 
 
 def _floors(candidate: Candidate) -> Array:

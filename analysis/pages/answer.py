@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import notation
+from analysis import far_cost, notation
+from analysis.frontier import Cost
 from analysis.walls import date_words, words
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ AFTERWORDS = {
     "bounded_above_only": "So no single number is given for the limit.",
     "not_identified": "So no number is given for a limit.",
 }
+NO_MIDDLE = (
+    "No single loss is given so far out: the runs do not identify a floor, and laws that fit alike part."
+)
 STATUSES = {
     "converged": "",
     "max_steps": "The optimiser stopped before it converged, so the parameters are not to be relied on.",
@@ -82,10 +86,14 @@ def outlook(found: Findings) -> str:
     reach = notation.times(claim["extrapolation"])
     what = "compute" if found.forecast.track.x == "C" else found.forecast.track.x
     split = ", split at its best between parameters and tokens," if found.forecast.track.cost else ""
+    level, ends = notation.percent(claim["level"]), notation.interval(claim["lo"], claim["hi"])
+    middle = f"at {value(claim)} nats per token ({level} interval {ends})"
+    expected = (
+        middle if claim["L"] is not None else f"at {ends} nats per token ({level} interval). {NO_MIDDLE}"
+    )
     return (
-        f"Within the runs the fitted law is off by {typical} at the median. If it went on holding, runs with {reach} "
-        f"the {what} of the largest one{split} would be expected at {value(claim)} nats per token "
-        f"({notation.percent(claim['level'])} interval {notation.interval(claim['lo'], claim['hi'])})."
+        f"Within the runs the fitted law is off by {typical} at the median. By {found.forecast.whose}, runs with "
+        f"{reach} the {what} of the largest one{split} would be expected {expected.removesuffix('.')}."
     )
 
 
@@ -155,13 +163,11 @@ def tiles(found: Findings) -> list[tuple[str, str]]:
     if verdict["verdict"] == "identified":
         floor = notation.interval(verdict["lo"], verdict["hi"])
     reach = notation.interval(claim["lo"], claim["hi"])
-    narrow = any(_surprise(cut) > 2 for cut in found.fit.holdout if not cut["skipped"])
-    doubt = ", likely too narrow" if narrow else ""
     shown = [
         ("Floor of the loss", floor),
         ("Runs analysed", str(found.fit.rows)),
         ("Best loss measured, nats per token", notation.fixed(float(found.fitted["L"].min()), 3)),
-        (f"Loss at {notation.times(claim['extrapolation'])} the largest run{doubt}", reach),
+        (f"Loss at {notation.times(claim['extrapolation'])} the largest run", reach),
     ]
     tested = next((cut for cut in found.fit.holdout if not cut["skipped"]), None)
     if tested:
@@ -178,7 +184,11 @@ def beyond(found: Findings) -> str:
         where = notation.power(claim[x]) if x == "C" else notation.count(claim[x])
         interval = f"{notation.interval(claim['lo'], claim['hi'])} at {notation.percent(claim['level'])}"
         reach = notation.times(claim["extrapolation"])
-        lines.append(f"  {x} = {where}: L = {value(claim)} ({interval}), {reach} the largest run")
+        told = f"L = {value(claim)} ({interval})" if claim["L"] is not None else f"L of {interval}"
+        lines.append(f"  {x} = {where}: {told}, {reach} the largest run")
+    if any(claim["L"] is None for claim in found.limit["losses"]):
+        lines.append(NO_MIDDLE)
+    lines += cost(found.limit)
     lines += ["", words.left(found.limit)]
     lines += [f"  {words.needed_line(what, claim, x)}" for what, claim in words.needed(found.limit)]
     if found.limit["probabilities"]:
@@ -194,8 +204,20 @@ def beyond(found: Findings) -> str:
     )
 
 
+def cost(limit: Mapping[str, Any]) -> list[str]:
+    """What a run is taken to cost, and what that makes of models far larger than those measured."""
+    made = limit["cost"]
+    if made is None:
+        return []
+    formula = far_cost.formula(Cost(made["kappa"], made["rho"]))
+    told = f"Cost of a run, fitted to the runs' own C: {formula}."
+    return [f"{told} {made['caution']}".rstrip()]
+
+
 def value(claim: Mapping[str, Any]) -> str:
-    """A claimed loss in the decimals of its interval."""
+    """A claimed loss in the decimals of its interval; missing where it is told by the interval alone."""
+    if claim["L"] is None:
+        return notation.MISSING
     return notation.estimate(claim["L"], claim["lo"], claim["hi"])
 
 

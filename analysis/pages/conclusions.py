@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import notation
 from analysis.notation import MISSING
+from analysis.pages.answer import NO_MIDDLE
+from analysis.pages.answer import cost as costs
 from analysis.pages.answer import value as claimed
 from analysis.pages.document import Paragraph, Part, Table
 from analysis.pages.page import Cell, Column, number, span
+
+BEST_OF_ONE = (
+    "N and D at their best are those of the fitted law alone, with the percentiles of its bootstrap."
+)
 
 if TYPE_CHECKING:
     from analysis.pages.findings import Findings
@@ -44,7 +50,7 @@ def outlook(found: Findings) -> list[Part]:
         Column("Loss expected"),
         Column("Interval"),
     ]
-    columns += [Column("N at its best"), Column("D at its best")] if split else []
+    columns += [Column("N at its best", "words"), Column("D at its best", "words")] if split else []
     rows = []
     for claim in limit["losses"]:
         row: list[object] = [
@@ -53,11 +59,36 @@ def outlook(found: Findings) -> list[Part]:
             number(claim["L"], claimed(claim)),
             span(claim["lo"], claim["hi"]),
         ]
-        row += [_optional(claim.get(name), notation.count) for name in ("N_opt", "D_opt")] if split else []
+        row += [_best(claim, name) for name in ("N_opt", "D_opt")] if split else []
         rows.append(row)
     parts: list[Part] = [Table("Loss expected beyond the data", columns, rows)]
     note = f"Intervals: {found.forecast.method}, {notation.percent(found.forecast.level)}."
-    return [*parts, Paragraph(note)]
+    without = [Paragraph(NO_MIDDLE)] if any(claim["L"] is None for claim in limit["losses"]) else []
+    said = [note, *([BEST_OF_ONE] if split else []), *costs(limit)]
+    return [*exponents(found), *parts, *without, Paragraph(" ".join(said))]
+
+
+def exponents(found: Findings) -> list[Part]:
+    """How the best split and its loss go with compute, by the fitted law, or why that is not told; nothing for a law
+    whose frontier is no power of compute."""
+    told = found.fit.frontier
+    if not told:
+        return []
+    if "withheld" in told:
+        return [Paragraph(f"{told['withheld'][0].upper()}{told['withheld'][1:]}.")]
+    N, D, L = (_power(told, f"{name}_exponent") for name in ("N", "D", "L"))
+    level = notation.percent(told["intervals"]["N_exponent"]["level"])
+    text = (
+        f"By the law {found.fit.law} alone, at the best split of compute C the parameters N grow as C to the power {N}, "
+        f"the tokens D as C to the power {D}, and what is reducible of the loss falls as C to the power {L}, each with "
+        f"its {level} interval."
+    )
+    return [Paragraph(text)]
+
+
+def _power(told: Mapping[str, Any], name: str) -> str:
+    lo, hi = (told["intervals"][name][end] for end in ("lo", "hi"))
+    return f"{notation.estimate(told[name], lo, hi)} ({notation.interval(lo, hi)})"
 
 
 def _cut(cut: Mapping[str, Any]) -> list[object]:
@@ -95,8 +126,13 @@ def _skipped(cut: Mapping[str, Any]) -> list[object]:
     ]  # fmt: skip
 
 
-def _optional(value: float | None, form: Any) -> Cell:
-    return Cell("never" if value is None else form(value), None if value is None else float(value))
+def _best(claim: Mapping[str, Any], name: str) -> Cell:
+    """N_opt or D_opt of a claim with the ends of its interval as far as there are any."""
+    value, *ends = (claim.get(f"{name}{end}") for end in ("", "_lo", "_hi"))
+    if value is None:
+        return Cell(MISSING)
+    span = " to ".join("no end" if end is None else notation.count(end) for end in ends)
+    return Cell(f"{notation.count(value)} ({span})", float(value))
 
 
 def _unit(x: str) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Draw = Callable[["Axes"], None]
 
-POINTS = 120
+POINTS = 60
 """Of a line with its interval: an interval is that of all replicates of all laws, point by point, which takes time."""
 MOST_BUDGETS = 6
 """Lines of the figure by budget; more budgets than that are shown by as many between the smallest and the largest."""
@@ -120,6 +120,8 @@ def predictions(found: Findings) -> Figure:
 def profile(found: Findings) -> Figure:
     """The profile of E with its threshold, and what this law alone would say."""
     scan, verdict = found.fit.profile, found.verdict["alone"]["verdict"]
+    several = len(found.verdict["admissible"]["admitted"]) > 1
+    together = (found.verdict["lo"], found.verdict["hi"]) if several else None
     ends = [math.nan if scan[end] is None else scan[end] for end in ("lo", "hi")]
     allowed = _allowed(*ends)
     caption = (
@@ -127,12 +129,19 @@ def profile(found: Findings) -> Figure:
         f"runs about as well as the best one (under the threshold, {notation.percent(scan['level'])}); "
         f"by this law alone: {VERDICTS[verdict]}."
     )
+    if together:
+        caption += (
+            f" Green, and what the answer goes by: the {notation.percent(found.forecast.level)} interval of all "
+            f"admissible laws together, {notation.interval(*together)}: {VERDICTS[found.verdict['verdict']]}."
+        )
     rise = (np.asarray(scan["objective"]) - scan["best"]) / max(scan["threshold"], 1e-200)
 
     def draw(ax: Axes) -> None:
-        plots.plot_profile(ax, scan["values"], rise, *ends, words=f"by this law alone\n{allowed}")
+        words = f"by this law alone\n{allowed}"
+        plots.plot_profile(ax, scan["values"], rise, *ends, words=words, together=together)
 
-    return Figure("profile_of_floor", "Which floors the runs allow", caption, (draw,))
+    title = f"Which floors the runs allow, by the law {found.fit.law} alone"
+    return Figure("profile_of_floor", title, caption, (draw,))
 
 
 def _allowed(lo: float, hi: float) -> str:

@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from analysis import notation
+from analysis.far_cost import ONE
 from analysis.intervals import coverage_words
 from analysis.pages.answer import STATUSES
 from analysis.pages.document import Download, Downloads, Facts, Heading, Listing, Paragraph, Part
@@ -75,7 +76,7 @@ def conventions(source: Source, found: Findings | None) -> Facts:
             if made.largest_error > 1e-9
             else "exactly"
         )
-        power = raised(notation.plain(made.rho))
+        power = raised(notation.plain(made.rho)) if abs(made.rho - 1) >= ONE else ""
         said = f" · D, {error} (fitted to the runs' own C; 6 N D has the factor 6 and the power 1)"
         pairs.append(("Cost of a run", phrase(f"C = {notation.plain(made.kappa)} · N", power, said)))
     return Facts("Conventions", pairs)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis import notation
 from analysis.pages import axes, run_words
-from analysis.pages.axes import BAND, BLUE, INK, MUTED, ORANGE, SKY, Shades
+from analysis.pages.axes import BAND, BLUE, GREEN, INK, MUTED, ORANGE, SKY, Shades
 from analysis.pages.curves import Curve
 from analysis.pages.hover import tell
 from analysis.pages.predictions import Band
@@ -120,10 +120,12 @@ def plot_profile(
     *,
     words: str,
     unit: str = "nats per token",
+    together: tuple[float, float] | None = None,
 ) -> None:
     """How much worse the best fit gets with the floor E held elsewhere; what lies under the threshold is compatible.
 
-    `rise` [V] is in units of the threshold; lo and hi end the compatible range, NaN where it does not end.
+    `rise` [V] is in units of the threshold; lo and hi end the compatible range, NaN where it does not end. `together`
+    ends the interval of all admissible laws, drawn as a bar below the curve.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -145,8 +147,10 @@ def plot_profile(
         rise,
         [f"{one}\nrise {height:.2f} thresholds" for one, height in zip(said, rise, strict=True)],
     )
-    ax.set_xlim(left, right)
     ax.set_ylim(-0.15, ceiling * 1.12)
+    if together is not None:
+        left, right = _bar(ax, together, left, right)
+    ax.set_xlim(left, right)
     ax.annotate(
         "threshold", (1.0, 1.0), xycoords=ax.get_yaxis_transform(), xytext=(-3, 4), textcoords="offset points",
         ha="right", color=ORANGE, fontsize=9, bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1},
@@ -158,6 +162,19 @@ def plot_profile(
     ax.grid(True, axis="x", color=axes.GRID, linewidth=0.7)
     ax.set_xlabel("Floor E held at (nats per token)")
     ax.set_ylabel("Rise of the objective (threshold = 1)")
+
+
+def _bar(ax: Axes, ends: tuple[float, float], left: float, right: float) -> tuple[float, float]:
+    """The interval of all admissible laws as a bar below 0; the limits of an axis that shows all of it."""
+    lo, hi = (end if np.isfinite(end) else right for end in ends)
+    ax.set_ylim(-0.85, ax.get_ylim()[1])
+    ax.plot([lo, hi], [-0.3, -0.3], color=GREEN, linewidth=4, solid_capstyle="butt")
+    ax.annotate(
+        "all admissible laws", ((lo + hi) / 2, -0.3), xytext=(0, -4), textcoords="offset points",
+        ha="center", va="top", color=GREEN, fontsize=9,
+    )  # fmt: skip
+    pad = 0.04 * (max(right, hi) - min(left, lo))
+    return min(left, lo - pad), max(right, hi + pad)
 
 
 def _draw_band(ax: Axes, band: Band, colour: Any, solid: Band | None = None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis import notation
 from analysis.trends import dates
-from analysis.trends.calendar import Calendar
+from analysis.trends.calendar import Calendar, Wall
 
 if TYPE_CHECKING:
     from analysis.walls.scenario import Range, Scenario
@@ -72,27 +72,26 @@ def assumed(scenario: Scenario) -> str:
         parts = ["fresh text without end"]
     else:
         parts = [
-            f"a stock of {_span(scenario.stock)} unique tokens, which may be repeated (after "
-            f"{_span(scenario.repetition)} repeats one more is worth 1/e of fresh text)"
+            f"a stock of {_span(scenario.stock, 'unique tokens')}, which may be repeated: after "
+            f"{_span(scenario.repetition, 'repeats')} one more is worth 1/e of fresh text"
         ]
     if scenario.recipe == (1.0,):
         parts.append("recipes that stay as they are")
     else:
         parts.append(
-            f"recipes that are worth {_span(scenario.recipe)} times the compute with every year from "
+            f"recipes that are worth {_span(scenario.recipe, 'times')} the compute with every year from "
             f"{dates.date(scenario.start)} on"
         )
         if scenario.recipe_on_data != (0.0,):
-            parts.append(
-                f"a share of {_span(scenario.recipe_on_data)} of that progress makes text go further too"
-            )
+            share = " to ".join(map(notation.plain, scenario.recipe_on_data))
+            parts.append(f"a share of {share} of that progress makes text go further too")
     return f"Assumed: {'; '.join(parts)}; compute is the trend's."
 
 
-def _span(value: Range) -> str:
-    """'3T', or '1T to 3T (90 %)' of a range."""
+def _span(value: Range, unit: str) -> str:
+    """'3T tokens', or '1T to 3T tokens (90 %)' of a range."""
     ends = [notation.count(one, 2) if one >= 1000 else notation.plain(one) for one in value]
-    return ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]} (90 %)"
+    return f"{ends[0]} {unit}" if len(ends) == 1 else f"{ends[0]} to {ends[-1]} {unit} (90 %)"
 
 
 def first_wall(found: Calendar) -> str:
@@ -124,20 +123,22 @@ def _stocked(found: Calendar) -> str:
     """' under a stock of 3T unique tokens'; empty where no stock is assumed."""
     if found.scenario is None or found.scenario.stock is None:
         return ""
-    return f" under a stock of {_span(found.scenario.stock)} unique tokens"
+    return f" under a stock of {_span(found.scenario.stock, 'unique tokens')}"
 
 
 def wall_words(found: Calendar) -> list[str]:
-    """When each wall of the scenario is met, a sentence each."""
+    """When each wall of the scenario is met, a sentence each without its full stop."""
     last = dates.date(found.years[-1]).isoformat()
-    told = []
-    for one in found.walls:
-        middle, lo, hi = (_when(at, last) for at in (one.value, one.lo, one.hi))
-        told.append(
-            f"{EVENTS.get(one.name, one.name)}: {middle} [{lo}, {hi}], with probability {one.probability:.2f} by {last}"
+    return [f"{EVENTS.get(one.name, one.name)}: {_met(one, last)}" for one in found.walls]
+
+
+def _met(wall: Wall, last: str) -> str:
+    """The date in the middle with its interval; where that is later than was looked at, how likely it is before."""
+    chance = f"{wall.probability:.2f}" if wall.probability >= 0.01 else "below 0.01"
+    if np.isfinite(wall.value):
+        end = dates.month(wall.hi) if np.isfinite(wall.hi) else f"after {last}"
+        return (
+            f"{dates.month(wall.value)} [{dates.month(wall.lo)}, {end}], by {last} with probability {chance}"
         )
-    return told
-
-
-def _when(year: float, last: str) -> str:
-    return dates.month(year) if np.isfinite(year) else f"not by {last}"
+    early = f", and not before {dates.month(wall.lo)} (the interval's end)" if np.isfinite(wall.lo) else ""
+    return f"by {last} with probability {chance} only{early}"

@@ -37,6 +37,11 @@ def cautions(found: Study) -> list[str]:
                 f"{one.name}: only {counted(trend.organizations)}, too few for their resampling to be trusted; the "
                 "interval is rough."
             )
+    if found.table.active is not None:
+        told.append(
+            "parameters: of mixtures of experts all are counted; the version active parameters counts those that a "
+            "token passes, and --where 'active_parameters == parameters' chooses dense models alone."
+        )
     told += [f"{one.quantity}: no trend ({one.reason})." for one in found.absent]
     if found.table.missing:
         told.append(f"The table has no column {' or '.join(found.table.missing)}; name it by --columns.")

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from analysis.trends import dates
 from analysis.trends.claims import Judged
-from analysis.trends.words import label, rate
+from analysis.trends.models import Window
+from analysis.trends.trend import Trend
+from analysis.trends.words import rate
 
 
 def claim_short(one: Judged) -> str:
@@ -42,9 +44,15 @@ def claim_rest(one: Judged) -> str:
 
 def _dissent(one: Judged, verdict: str) -> str:
     told = [
-        f"{label(a.trend)} (probability {chance(a.probability)})" for a in one.dissenting if a.verdict == verdict
+        f"{_named(a.trend)} (probability {chance(a.probability)})" for a in one.dissenting if a.verdict == verdict
     ]  # fmt: skip
-    return f"It is {verdict} by {listed(told)}."
+    return f"It is {verdict} for {listed(told)}."
+
+
+def _named(trend: Trend) -> str:
+    """'records by Huber', 'all models by OLS since 2018-01-01'."""
+    window = trend.window.words()
+    return f"{trend.version} by {trend.method}{'' if window == Window().words() else f' {window}'}"
 
 
 def listed(items: Sequence[str]) -> str:

@@ -51,10 +51,13 @@ def _doublings(found: Study) -> Figure:
     claimed = {
         QUANTITIES[one.claim.quantity].capitalize(): _factors(one.claim) for one in reversed(found.judged)
     }
+    colours = ["blue all models", "orange records"]
+    colours += ["green segments between breaks"] if any(one.breaks.found for one in found.quantities) else []
+    colours += ["grey further windows"] if any(one.windows for one in found.quantities) else []
     caption = (
         f"Growth a year by version of the trend, with {found.asked.sampling.level:.0%} intervals; the upper scale is "
-        "the doubling time. Left of 1 it falls. Green are segments between breaks, grey further windows. An arrow: the "
-        "interval ends beyond the axis."
+        f"the doubling time. Left of 1 it falls. Colours: {', '.join(colours)}. "
+        "An arrow: the interval ends beyond the axis."
     )
     if claimed:
         caption += " Shaded is what the claims say."

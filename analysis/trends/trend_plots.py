@@ -174,8 +174,11 @@ def plot_calendar(ax: Axes, found: Calendar) -> None:
     _line(ax, found.years, value, found.trend.last, BLUE)
     ax.plot(found.years, value, linestyle="none", marker="o", markersize=4, color=BLUE)
     tell(ax, found.years, value, [_told_of_year(found, i) for i in range(len(value))])
-    every = max(1, len(found.years) // (6 if _inches(ax) > WIDE else 3))
-    for year, loss, reach in list(zip(found.years, value, found.reach, strict=True))[every // 2 : -1 : every]:
+    whole = [
+        i for i in range(len(value) - 1) if found.years[i] != found.trend.last
+    ]  # which is close to a year's start
+    every = max(1, len(whole) // (6 if _inches(ax) > WIDE else 3))
+    for year, loss, reach in ((found.years[i], value[i], found.reach[i]) for i in whole[every // 2 :: every]):
         ax.annotate(
             notation.times(float(reach)), (float(year), float(loss)), xytext=(0, 8),
             textcoords="offset points", ha="center", fontsize=8.5, color=INK,

@@ -79,11 +79,11 @@ def _document(
     told: list[Part] = [Note(line) for line in cautions.cautions(found)]
     sections = [
         Section("figures", "figures", "Figures", drawn),
+        *([Section("cautions", "cautions", "Cautions", told)] if told else []),
         Section("versions", "versions", "Doubling times by version", _versions(found)),
         Section("breaks", "breaks", "Breaks in the trend", _breaks(found)),
         *([Section("claims", "claims", "Claims", _claims(found))] if found.judged else []),
         *([Section("calendar", "loss by year", "Loss by year", _calendar(calendar))] if calendar else []),
-        *([Section("cautions", "cautions", "What to know first", told)] if told else []),
         Section("models", "models", "Models", [trend_tables.models(found)]),
         Section("methods", "methods", "How it was made", methods),
     ]

@@ -101,7 +101,7 @@ def plot_fan(
     axes.log_axis(ax, "y", *axes.padded(reach[reach > 0], 0.05, 0.12), axes.loss)
     for band in found["bands"]:
         ax.fill_between(x, band["lo"], band["hi"], color=BLUE, alpha=STRENGTH, linewidth=0, zorder=1)
-    ax.plot(x, found["L"], color=BLUE, linewidth=1.6, zorder=3)
+    ax.plot(x, np.array(found["L"], dtype=np.float64), color=BLUE, linewidth=1.6, zorder=3)
     if dots is not None:
         ax.scatter(dots[name], dots["L"], color=INK, **marks(dots) | {"s": 14})
         tell(ax, dots[name], dots["L"], run_words.values(dots))

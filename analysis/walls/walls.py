@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from analysis.frontier import Paired
 from analysis.laws import Law
 from analysis.walls import dated
+from analysis.walls.crossing import crossing
 from analysis.walls.dated import finite, interval, share
 from analysis.walls.sample import Sample, sample, taken_from
 from analysis.walls.stocked import Stocked, each
@@ -30,8 +31,6 @@ RECIPES = (2.0, 10.0, 100.0)
 """Multiples of compute at which a better recipe is weighed."""
 FARTHEST = 30.0
 """Decades beyond the largest run within which a compute is sought; one that lies further counts as never."""
-HALVINGS = 37
-"""Of one decade, which leave 1e-11 of it."""
 BELOW = 1e3
 """How far below the largest run the smallest is taken to lie where nothing is said of it."""
 
@@ -171,11 +170,11 @@ def _data(asked: Walls) -> dict[str, Any]:
 
     def passed(law: Law, mine: Sample) -> Array:
         now, stock = asked.stocked(law, mine), mine.stock[:, None]
-        return _compute_at(_of_runs(asked, law), lambda at: now.asked_for(at) > stock)
+        return crossing(_of_runs(asked, law), lambda at: now.asked_for(at) > stock)
 
     def exhausted(law: Law, mine: Sample) -> Array:
         now, aim = asked.stocked(law, mine), (mine.stock * (1 + mine.repetition))[:, None]
-        return _compute_at(_of_runs(asked, law), lambda at: now.split(at)[0] >= aim)
+        return crossing(_of_runs(asked, law), lambda at: now.split(at)[0] >= aim)
 
     at = {
         "stock_passed": asked.over_or_never(passed),
@@ -215,34 +214,14 @@ def _stock_worth(asked: Walls, law: Law, mine: Sample) -> Array:
     aim = now.times(MORE).split(C[:, None])[1]
     if not np.any(now.split(C[:, None])[1] > aim):
         return np.ones(len(C))
-    return _compute_at((C, C * 10**FARTHEST), lambda at: now.split(at)[1] <= aim) / C
+    return crossing((C, C, C * 10**FARTHEST), lambda at: now.split(at)[1] <= aim) / C
 
 
-def _of_runs(asked: Walls, law: Law) -> tuple[Array, Array]:
-    """Computes [R] between which something is sought for a law: from the smallest run on."""
-    size = replicates(law)
-    return np.full(size, asked.smallest), np.full(size, asked.made.largest * 10**FARTHEST)
-
-
-def _compute_at(between: tuple[Array, Array], is_there: Callable[[Array], NDArray[np.bool_]]) -> Array:
-    """Compute [R] from which on something holds, `is_there` of computes [R, T]: the lower of the two where it holds at
-    every compute between them, infinite where it does not at the higher.
-
-    Looked at decade by decade, then halved. What holds may cease and come again, as the best split of `Shifted`, of
-    which text is short where C is far below the runs too: the last time that it comes is meant.
-    """
-    first, last = (np.log10(end)[:, None] for end in between)
-    grid = first + (last - first) * np.linspace(0, 1, int(np.ceil((last - first).max())) + 1)
-    there = is_there(10.0**grid)
-    after = grid.shape[1] - there[:, ::-1].cumprod(axis=1).sum(axis=1)  # the first place of those at the end
-    never, always = after == grid.shape[1], after == 0
-    hi = np.minimum(after, grid.shape[1] - 1)[:, None]
-    hi, lo = np.take_along_axis(grid, hi, axis=1), np.take_along_axis(grid, np.maximum(hi - 1, 0), axis=1)
-    for _ in range(HALVINGS):
-        middle = (lo + hi) / 2
-        holds = is_there(10.0**middle)
-        lo, hi = np.where(holds, lo, middle), np.where(holds, middle, hi)
-    return np.where(never, np.inf, np.where(always, between[0], 10.0 ** hi[:, 0]))
+def _of_runs(asked: Walls, law: Law) -> tuple[Array, Array, Array]:
+    """Computes [R] between which something is sought for a law, and the largest run's amid them."""
+    size, largest = replicates(law), asked.made.largest
+    first = min(asked.smallest, largest)
+    return np.full(size, first), np.full(size, largest), np.full(size, largest * 10**FARTHEST)
 
 
 def _ratio(value: float | None, largest: float) -> float | None:

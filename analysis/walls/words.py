@@ -28,10 +28,19 @@ def left(limit: Mapping[str, Any]) -> str:
     if nats["lo"] is not None:
         return (
             f"At the largest run at least {notation.plain(nats['lo'])} nats per token of the loss are reducible, "
-            f"{notation.percent(share['lo'])} of it: that lies between the lower end of its interval and the bound of "
-            "the floor. More cannot be said, since the runs bound the floor from above alone."
+            f"{notation.percent(share['lo'])} of it: {_subtraction(nats['lo'], limit['E']['hi'])}. More cannot be "
+            "said, since the runs bound the floor from above alone."
         )
     return f"{found['missing'][0].upper()}{found['missing'][1:]}."
+
+
+def _subtraction(least: float, bound: float) -> str:
+    """What the bound of the floor is taken from, in as many decimals as show what is left in two figures."""
+    if least <= 0:
+        return f"the lower end of its interval is no higher than the bound of the floor, {notation.plain(bound, 4)}"
+    places = notation.decimals(0.0, least)
+    ends = f"{notation.fixed(least + bound, places)}, less the bound of the floor, {notation.fixed(bound, places)}"
+    return f"the lower end of its interval, {ends}"
 
 
 def needed(limit: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -234,7 +243,7 @@ def _recipe(found: Mapping[str, Any]) -> list[str]:
 def _stock_worth(worth: Mapping[str, Any]) -> str:
     """What ten times the text is worth in compute, which no compute may make up for."""
     value, lo, hi, never = worth["value"], worth["lo"], worth["hi"], worth["never"]
-    shares = "" if lo is None and never > 0.995 else f", in {chance(never)} of the draws"
+    shares = f", in {chance(never)} of the draws"
     if value is None:
         least = (
             f" (at the lower end of the interval, {notation.times(lo)} the compute does)"
