@@ -206,6 +206,15 @@ def test_draws_that_never_reach_the_loss_end_the_interval_at_never(noisy, capsys
     assert content["saving"]["lo"] <= content["saving"]["value"] <= content["saving"]["hi"]
 
 
+def test_a_cost_formula_that_is_far_from_6nd_at_the_model_named_is_told(noisy, capsys, tmp_path):
+    table = pd.read_csv(noisy)
+    table.assign(C=39.0 * table["N"] ** 0.85 * table["D"]).to_csv(tmp_path / "t.csv", index=False)
+    assert serve(tmp_path / "t.csv", "--loss", "1.8", "--admit", "hoffmann") == 0
+    assert "By the cost formula of these runs, C = 39 N^0.85 D, a run of " in capsys.readouterr().out
+    assert serve(noisy, "--loss", "1.8", "--admit", "hoffmann") == 0
+    assert "By the cost formula" not in capsys.readouterr().out  # 6 N D it is
+
+
 def test_shares_of_draws_are_counts_of_draws(noisy, capsys):
     assert serve(noisy, "--loss", "1.75", "--admit", "hoffmann", "--json") == 0
     content = json.loads(capsys.readouterr().out)

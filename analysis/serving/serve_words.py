@@ -89,6 +89,8 @@ def _reach(content: Mapping[str, Any]) -> str:
             f"It has {notation.times(reach['tokens_per_parameter'])} the tokens per parameter of any run: laws "
             "fitted at fewer have been seen to promise too much there (Sardana et al. 2024)."
         )
+    if content["far_cost"]["caution"]:
+        told.append(content["far_cost"]["caution"])
     if reach["N_over_smallest"] < 1:
         told.append(f"It is smaller than any run: {notation.times(reach['N_over_smallest'])} the smallest N.")
     return "\n".join(told)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import notation
+from analysis import far_cost, notation
 from analysis.errors import InputError
 from analysis.fitting import Fit
 from analysis.floor.identify import undetermined
@@ -139,6 +139,11 @@ def served(study: Study, target: Target, serving: Serving, others: Sequence[Stud
         "kappa": study.cost.kappa,
         "rho": study.cost.rho,
         "largest_error_of_C": study.cost.largest_error,
+        "far_cost": far_cost.as_dict(
+            study.cost,
+            [asked[model]["N"]["value"] for model in ("cheapest", "training_optimal")],
+            float(study.frame["N"].max()),
+        ),
         "level": study.boot.level,
         "method": f"bootstrap ({study.boot.method}, {study.boot.replicates} refits)",
         "note": study.boot.note,
