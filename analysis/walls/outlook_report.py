@@ -35,7 +35,10 @@ def walls(limit: Mapping[str, Any]) -> list[Part]:
         return []
     level = notation.percent(found["level"])
     parts: list[Part] = [
-        Paragraph(f"The scenario: {words.scenario(found)}. Ranges are 90 % intervals."),
+        Paragraph(
+            f"The scenario: {words.scenario(found)}. Ranges are 90 % intervals, those of dates and shares all that is "
+            "possible."
+        ),
         *(Paragraph(sentence) for sentence in words.of_resources(found)),
     ]
     if found["dates"]:
