@@ -48,6 +48,15 @@ def asked(tmp_path_factory):
     return folder, json.loads((folder / "out" / "limit.json").read_text())
 
 
+def test_the_walls_are_sought_from_the_smallest_run_fitted_on(asked):
+    folder, content = asked
+    table = pd.read_csv(folder / "runs.csv")
+    C = 6 * table["N"] * table["D"]
+    assert content["walls"]["smallest_run"] == pytest.approx(C.min())
+    at = content["walls"]["data"]["at"]["stock_passed"]
+    assert at["lo"] >= C.min() and 0 <= at["never"] <= 1
+
+
 def test_limit_json_has_what_was_promised(asked):
     _, content = asked
     promised = {

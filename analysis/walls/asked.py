@@ -32,8 +32,8 @@ class Asked:
     """unique tokens there are to train on"""
     repetition: tuple[float, ...] = ()
     """repeats of a token after which one more is worth 1/e of a fresh one; by default 12 to 37 as a 90 % interval
-    (median 21): refits of the runs of Muennighoff et al. 2023, who found 15.39, differ as much; one number holds it
-    for certain, and 0 is text that is not repeated"""
+    (median 21): refits of the runs of Muennighoff et al. 2023, who found 15.39, differ as much; one number holds
+    it fixed, and 0 is text that is not repeated"""
     compute: tuple[float, ...] = ()
     """FLOPs of the largest training run at the start; by default that of the largest run fitted"""
     growth: tuple[float, ...] = ()
