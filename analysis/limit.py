@@ -179,6 +179,7 @@ def _walls(fit: Fit, made: Forecast, scenario: Scenario | None) -> dict[str, Any
         scenario,
         no_data=f"the data wall cannot be told, since {withheld}" if withheld else "",
         seed=fit.bootstrap.get("seed", 0),
+        smallest=fit.data_span["C"][0] if "C" in fit.data_span else None,
     )
     used = fit.data_span.get("D", (0.0, 0.0))[1]
     identified = fit.identification["verdict"] == "identified"

@@ -1,6 +1,8 @@
 """The calendar turned into loss: the law followed along the trend, the scenario's walls, and what is refused."""
 
+import dataclasses
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,9 +12,10 @@ from known import TRUTH, wide
 from analysis.__main__ import main
 from analysis.errors import InputError
 from analysis.frontier import Cost, Frontier
-from analysis.trends import calendar, dates
+from analysis.trends import calendar, calendar_words, dates
 from analysis.trends.models import Series, Window
-from analysis.trends.trend import Sampling, all_models
+from analysis.trends.trend import Sampling
+from analysis.trends.versions import all_models
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def test_an_unsure_trend_widens_the_loss(law):
 def test_the_reach_is_told_beside_each_year(law):
     made = calendar.calendar(law, trend(), 2027.0)
     assert np.allclose(made.reach, made.compute[0] / made.law.forecast.largest)
-    assert "an extrapolation of" in calendar.words(made) and law.name == "hoffmann"
+    assert "an extrapolation of" in calendar_words.words(made) and law.name == "hoffmann"
 
 
 def test_a_small_stock_binds_before_a_large_one_and_the_loss_is_higher(law):
@@ -84,7 +87,7 @@ def test_a_small_stock_binds_before_a_large_one_and_the_loss_is_higher(law):
     assert first.value < later.value and first.probability >= later.probability
     assert small.loss[0, -1] > large.loss[0, -1]
     assert np.allclose(sum(small.binding.values()), 1.0)
-    assert any("more tokens than the stock holds" in line for line in calendar.wall_words(small))
+    assert any("more tokens than the stock holds" in line for line in calendar_words.wall_words(small))
 
 
 def test_the_verb_joins_a_fit_and_a_stock(fitted, tmp_path, capsys):
@@ -136,3 +139,49 @@ def test_a_fit_whose_table_changed_is_refused(fitted, tmp_path):
         calendar.law(tmp_path / "fit.json")
     with pytest.raises(InputError, match="no fit at"):
         calendar.law(tmp_path / "elsewhere")
+
+
+def test_the_verdict_on_the_floor_comes_first_then_losses_with_their_reach(law):
+    told = calendar_words.lead(calendar.calendar(law, trend(), 2027.0))
+    assert told[0].startswith("The runs of ") and "floor" in told[0]
+    assert re.search(r"on 2025-01-01 \(.* times the largest run\) and .* on 2027-01-01 \(", told[1])
+    assert "and no forecast" not in told[1]
+    far = calendar.calendar(law, trend(), 2045.0)
+    assert far.reach[-1] > 1e6 and "more than a million times the largest run" in calendar_words.lead(far)[1]
+
+
+def test_what_is_assumed_is_said_in_words(law):
+    from analysis.walls.scenario import scenario
+
+    asked = {"stock": [1e13, 1e14], "repetition": 15.387756, "start": 2025.0, "horizon": 2040.0}
+    given = scenario(asked, compute=1e22, today=2025.0)
+    said = calendar_words.assumed(given)
+    assert "a stock of 10T to 100T unique tokens (90 %)" in said and "after 15.4 repeats" in said
+    assert "recipes that stay as they are" in said
+    better = dataclasses.replace(given, stock=None, recipe=(2.8,))
+    assert "fresh text without end; recipes that are worth 2.8 times" in calendar_words.assumed(better)
+    made = calendar.walled(law, trend(), 2034.0, given, seed=0)
+    assert "under a stock of 10T to 100T" in calendar_words.words(made)
+    assert calendar_words.lead(made)[-1].startswith(("The first wall under a stock", "By 2034-01-01 no wall"))
+
+
+@pytest.mark.parametrize(
+    ("ends", "probability", "said"),
+    [
+        (
+            (2027.4, 2021.5, np.inf),
+            0.83,
+            "2027-05 [2021-07, after 2030-01-01], by 2030-01-01 with probability 0.83",
+        ),
+        (
+            (np.inf, 2022.7, np.inf),
+            0.38,
+            "with probability 0.38 only, and not before 2022-09 (the interval's end)",
+        ),
+        ((np.inf, np.inf, np.inf), 0.001, "by 2030-01-01 with probability below 0.01 only"),
+    ],
+)
+def test_a_wall_has_a_date_where_it_is_likely_and_a_probability_where_it_is_not(law, ends, probability, said):
+    met = calendar.Wall("stock_passed", *ends, probability)
+    made = dataclasses.replace(calendar.calendar(law, trend(), 2030.0), walls=(met,))
+    assert calendar_words.wall_words(made)[0].endswith(said)

@@ -6,7 +6,8 @@ import pytest
 from analysis.errors import InputError
 from analysis.trends.claims import CONTRADICTED, SUPPORTED, UNDECIDED, judge, parse, verdict
 from analysis.trends.models import Series, Window
-from analysis.trends.trend import Sampling, all_models
+from analysis.trends.trend import Sampling
+from analysis.trends.versions import all_models
 
 
 def grown(slope, noise, count=120, organizations=30, quantity="parameters"):

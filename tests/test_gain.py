@@ -1,6 +1,7 @@
 """What a recipe is worth: known multiples of compute come back, what differs is named, the rest is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,17 @@ from analysis.errors import InputError
 from analysis.frontier import Cost, Frontier
 from analysis.laws import Coupled, Hoffmann, Power, Shifted
 from analysis.options import Options
-from analysis.recipes import equivalent
+from analysis.recipes import equivalent, tuned
 from analysis.recipes.comparable import comparison
 from analysis.recipes.compared import compared
+from analysis.recipes.convention import conventions
 from analysis.recipes.gain_words import text
 from analysis.recipes.hypotheses import AMPLITUDES, EXPONENTS, FLOOR, FREE, SAME, Pool, compare
 from analysis.recipes.measured import measured
 from analysis.recipes.pooled import CANDIDATE, pooled
 from analysis.recipes.recipe import recipe, require_apart
+from analysis.recipes.verdict import STEADY, Difference, Steadiness, _kind, require_draws
+from analysis.recipes.verdict_words import verdict
 from analysis.source import Source
 
 BASE = Hoffmann(E=1.7, A=400.0, alpha=0.34, B=410.0, beta=0.28)
@@ -204,14 +208,19 @@ def test_the_ratio_between_envelopes_is_the_multiplier_on_noise_free_runs():
     """Of one run at each compute, so that the envelope is the curve: joined by straight lines, 1 % off."""
     law, other = Power(E=1.7, A=40.0, alpha=0.1), Power(E=1.7, A=40.0 * 2**-0.1, alpha=0.1)
     options = Options(law="power", replicates=20)
-    found = measured(*both(along_compute(law, 1e-5), along_compute(other, 1e-5, 1), options), seed=0)
+    found = measured(*both(along_compute(law, 1e-5), along_compute(other, 1e-5, 1), options))
     assert found.ratio == pytest.approx(2.0, rel=0.02)
+    assert all(set(entry) == {"loss", "ratio"} for entry in found.as_list())
+
+
+def test_the_ratio_without_a_law_has_no_interval_and_says_why(twice):
+    assert "no interval:\nresampling is known to fail for the best of few runs" in text(twice)
 
 
 def test_recipes_whose_losses_do_not_meet_are_not_compared_without_a_law():
     tables = runs(BASE), runs(better(1.0, E=0.5), seed=1)
     worse = tables[0][tables[0]["L"] > 3.2].head(20), tables[1][tables[1]["L"] < 1.9]
-    assert measured(*(_Frame(table) for table in worse), seed=0) is None
+    assert measured(*(_Frame(table) for table in worse)) is None
 
 
 class _Frame:
@@ -278,6 +287,24 @@ def test_intervals_of_the_gain_hold_the_known_one_as_often_as_they_say():
     assert (count[:3] <= 98).all(), count
 
 
+@pytest.fixture(scope="module")
+def fits():
+    """Both sides, whose rows are then told to be of other kinds."""
+    return both(runs(BASE), runs(BASE, seed=1), Options(replicates=2))
+
+
+def told_of(fits, here, there):
+    """The sides with columns of their own, in the rows fitted and in the tables."""
+    return [
+        replace(
+            one,
+            frame=one.frame.assign(**columns),
+            source=replace(one.source, table=one.source.table.assign(**columns)),
+        )
+        for one, columns in zip(fits, (here, there), strict=True)
+    ]
+
+
 @pytest.mark.parametrize(
     ("here", "there", "words"),
     [
@@ -290,27 +317,141 @@ def test_intervals_of_the_gain_hold_the_known_one_as_often_as_they_say():
         ({"unit": "nats"}, {"unit": "bits per byte"}, "other units"),
     ],
 )
-def test_losses_that_are_not_one_quantity_are_not_compared(here, there, words):
-    sides = both(runs(BASE, **here), runs(BASE, seed=1, **there), Options(replicates=2))
-    of = comparison(*sides)
+def test_losses_that_are_not_one_quantity_are_not_compared(fits, here, there, words):
+    of = comparison(*told_of(fits, here, there))
     assert words in "; ".join(of.against)
     assert not of.comparable
 
 
-def test_a_reason_makes_other_corpora_comparable_and_never_other_objectives():
-    sides = both(runs(BASE, corpus="a"), runs(BASE, seed=1, corpus="b"), Options(replicates=2))
+def test_a_reason_makes_other_corpora_comparable_and_never_other_objectives(fits):
+    sides = told_of(fits, {"corpus": "a"}, {"corpus": "b"})
     assert comparison(*sides, consent="one held-out text").comparable
-    sides = both(runs(BASE), runs(BASE, seed=1, objective="masked"), Options(replicates=2))
+    sides = told_of(fits, {}, {"objective": "masked"})
     assert not comparison(*sides, consent="one held-out text").comparable
 
 
-def test_what_the_tables_do_not_say_is_told_and_the_same_text_split_otherwise_is_the_same():
+def test_what_the_tables_do_not_say_is_told_and_the_same_text_split_otherwise_is_the_same(fits):
     told = {"corpus": "a", "vocab": 257.0, "tokens_per_byte": 1.00001, "context": 64.0}
     other = told | {"tokens_per_byte": 1.00005, "context": 128.0}
-    of = comparison(*both(runs(BASE, **told), runs(BASE, seed=1, **other), Options(replicates=2)))
+    of = comparison(*told_of(fits, told, other))
     assert of.comparable
     assert "hash of the corpus's documents: taken to be the same" in of.caveats[0]
     assert "contexts differ (64 and 128 tokens)" in of.caveats[1]
+
+
+def test_six_n_d_on_one_side_and_a_count_on_the_other_are_not_compared(fits):
+    """A count of 1.3 times 6 N D would be read as a gain of 1.3."""
+    counted = {"C": 1.3 * fits[0].frame["C"], "C_6ND": fits[0].frame["C"]}
+    for order in (({"C_6ND": counted["C_6ND"]}, counted), (counted, {"C_6ND": counted["C_6ND"]})):
+        of = comparison(*told_of(fits, *order))
+        assert not of.comparable
+        assert "is 6 N D, the" in of.against[0]
+        assert "1.3 to 1.3 times 6 N D; --columns C=C_6ND" in of.against[0]
+    near = {"C": 1.04 * fits[0].frame["C"]}
+    assert conventions(*told_of(fits, {}, near)) == ("", "")
+
+
+def test_other_costs_at_the_same_size_are_told_with_both(fits):
+    N, C = fits[0].frame["N"], fits[0].frame["C"]
+    alike, dear = {"C": C * 2 * (N / 1e7) ** -0.1}, {"C": C * 3 * (N / 1e7) ** -0.1}
+    assert conventions(*told_of(fits, alike, alike)) == ("", "")
+    against, caveat = conventions(*told_of(fits, alike, dear))
+    assert not against
+    assert (
+        "a run of the base costs 0.67× one of the candidate (C over 6 N D is 2 against 3 at N = 10M)"
+        in caveat
+    )
+    apart = {"C": dear["C"], "N": N * 1e4}
+    assert "no size lies within both" in conventions(*told_of(fits, alike, apart))[1]
+
+
+def test_costs_and_rates_tried_are_told(twice):
+    told = text(twice)
+    assert "base: a run costs 6 N^1 D FLOPs; candidate: a run costs 6 N^1 D FLOPs" in told
+    assert "the tables do not both name their learning rates" in told
+
+
+def test_a_recipe_tuned_less_is_told_and_an_edge_of_its_sweep_too(fits):
+    assert "neither table holds a sweep" in tuned.told(*told_of(fits, {"lr": 0.1}, {"lr": 0.1}))[-1]
+    made = told_of(fits, {"lr": 0.1}, {"lr": 0.1})[0]
+    table = pd.concat(
+        [made.source.table.assign(lr=rate, L=made.source.table["L"] + rate) for rate in (0.1, 0.2)]
+    )
+    swept = replace(made, source=replace(made.source, table=table.reset_index(drop=True)))
+    told = tuned.told(swept, told_of(fits, {}, {"lr": 0.1})[1])
+    assert told[-1] == "rates tried at a size, at most: 2 in the base against 1 in the candidate"
+    assert any(one.startswith("base: At ") and "the smallest tried" in one for one in told)
+
+
+@pytest.mark.parametrize(("tests", "level", "needed"), [(9, 0.9, 10), (19, 0.95, 20), (99, 0.99, 100)])
+def test_tests_too_few_to_reject_anything_are_refused_with_the_number_needed(tests, level, needed):
+    with pytest.raises(InputError, match=f"use at least {needed},"):
+        require_draws(tests, level)
+    require_draws(needed, level)
+
+
+PULL = Difference(-0.03, -0.05, -0.01, 0.11, Steadiness(0.53, 0.35, 0.81))
+
+
+def test_an_interval_beside_0_never_goes_unmentioned_where_no_test_rejects():
+    p = {SAME: 0.5, AMPLITUDES: 0.5, EXPONENTS: 0.5, FLOOR: 0.5}
+    assert _kind(p, PULL, 2.0, 0.1) == "cannot tell"
+    steady = replace(PULL, a_decade=Steadiness(0.9, 0.85, 0.95))
+    for difference in (PULL, steady):
+        told = verdict(_found(p, difference, 2.0), 0.9)
+        assert (
+            "The interval alone is without 0, and the test does not reject equal exponents (p = 0.500)"
+            in told
+        )
+        assert "this rule: the tests below reject a hypothesis where p is less than 0.1" in told
+
+
+def test_a_p_beside_the_rule_says_that_another_seed_may_turn_it():
+    told = verdict(_found({FLOOR: 0.085}, PULL, 2.0), 0.9)
+    assert told.startswith("The exponents differ (")
+    assert "(here p = 0.085)" in told
+    assert "0.085 may fall on either side with another seed" in told
+    assert "another seed" not in verdict(_found({FLOOR: 0.01}, PULL, 2.0), 0.9)
+
+
+def _found(p, difference, decades):
+    told = {"L_exponent": difference.as_dict()}
+    return {
+        "kind": _kind(p, difference, decades, 0.1),
+        "tests": [{"null": null, "p": value} for null, value in p.items()],
+        "replicates": 199,
+        "rejected_below": 0.1,
+        "exponent_differences": {"one_floor": told if SAME in p else {}, "own_floors": told},
+        "steady_within": STEADY,
+        "decades": decades,
+    }
+
+
+def test_exponents_are_alike_only_where_the_gain_stays_within_half_again_over_the_runs():
+    """1.1 a decade is 1.21 over two and 1.61 over five."""
+    p = {SAME: 0.01, AMPLITUDES: 0.5, EXPONENTS: 0.5, FLOOR: 0.5}
+    near = Difference(0.0, -0.01, 0.01, 0.11, Steadiness(1.0, 1 / 1.1, 1.1))
+    assert near.a_decade.over(2) == pytest.approx(1.21)
+    assert _kind(p, near, 2.0, 0.1) == "amplitudes"
+    assert "the gain is steady to between ×0.91 and ×1.10 a decade" in verdict(_found(p, near, 2.0), 0.9)
+    assert _kind(p, near, 5.0, 0.1) == "cannot tell"
+    assert "That the recipes differ does show (one law for both: p = 0.010)" in verdict(
+        _found(p, near, 5.0), 0.9
+    )
+    assert "more than 1.5× over the 5 decades" in verdict(_found(p, near, 5.0), 0.9)
+
+
+def test_the_gains_change_a_decade_is_that_of_the_two_laws():
+    """Powers of compute 0.1 and 0.11 that are exact: C^(0.1 / 0.11 - 1), to the digits of the fit."""
+    laws = Power(E=1.7, A=40.0, alpha=0.11), Power(E=1.7, A=40.0, alpha=0.1)
+    made = content_of(
+        *(along_compute(law, 1e-6, k) for k, law in enumerate(laws)),
+        options=Options(law="power", replicates=20),
+        replicates=19,
+    )
+    difference = made["verdict"]["exponent_differences"]["one_floor"]["L_exponent"]
+    assert difference["a_decade"]["value"] == pytest.approx(10 ** (0.1 / 0.11 - 1), rel=1e-3)
+    assert made["verdict"]["decades"] == pytest.approx(6)
 
 
 @pytest.fixture(scope="module")
@@ -374,7 +515,8 @@ def test_a_masked_objective_gets_both_laws_and_no_gain(tables, capsys, tmp_path)
         ("sgd", "adamw", ("--law", "kaplan"), "has no floor"),
         ("sgd", "adamw", ("--law", "power", "--x", "D"), "compared by the loss in N and D"),
         ("sgd", "adamw", ("--at", "-1"), "a gain is asked for at -1.0 FLOPs"),
-        ("sgd", "adamw", ("--tests", "3"), "use at least 19"),
+        ("sgd", "adamw", ("--tests", "3"), "below 0.1; use at least 10"),
+        ("sgd", "adamw", ("--level", "0.95"), "tests is 19, whose least p is 0.05"),
         ("sgd", "adamw", ("--where-base", "N >"), "not an expression"),
     ],
 )

@@ -15,11 +15,11 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "analysis/data/README.md").read_text()
 NUMBERS = ["parameters", "active_parameters", "tokens", "compute"]
 TEXTS = ["date_source", "parameters_source", "tokens_source", "compute_source", "checked", "notes"]
-COLUMNS = ["model", "organization", "date", *NUMBERS, "compute_basis", *TEXTS]
+COLUMNS = ["model", "organization", "kind", "date", *NUMBERS, "compute_basis", *TEXTS]
 # Smallest and largest value that any model of 2017 to 2025 could have: a slipped power of ten falls outside.
 BOUNDS = {
     "parameters": (5e7, 5e12),
-    "active_parameters": (1e8, 2e11),
+    "active_parameters": (1e8, 5e11),
     "tokens": (1e9, 1e14),
     "compute": (1e18, 1e26),
 }
@@ -49,6 +49,7 @@ NAMES = {
     "ERNIE 3.0": "ERNIE 3.0",
     "Jurassic-1 Jumbo": "Jurassic-1-Jumbo",
     "Megatron-Turing NLG 530B": "Megatron-Turing NLG 530B",
+    "HyperCLOVA 204B": "HyperCLOVA 204B",
     "Yuan 1.0": "Yuan 1.0",
     "Gopher": "Gopher (280B)",
     "GLaM": "GLaM",
@@ -69,6 +70,7 @@ NAMES = {
     "PanGu-Sigma": "PanGu-Σ",
     "BloombergGPT": "BloombergGPT",
     "Falcon-40B": "Falcon-40B",
+    "InternLM-104B": "InternLM",
     "Llama 2 70B": "Llama 2-70B",
     "Falcon-180B": "Falcon-180B",
     "Skywork-13B": "Skywork-13B",
@@ -82,9 +84,12 @@ NAMES = {
     "Nemotron-4 340B": "Nemotron-4 340B",
     "Llama 3.1 405B": "Llama 3.1-405B",
     "Mistral Large 2": "Mistral Large 2",
+    "Jamba 1.5 Large": "Jamba 1.5-Large",
     "Qwen2.5-72B": "Qwen2.5-72B",
     "Hunyuan-Large": "Hunyuan-Large",
     "DeepSeek-V3": "DeepSeek-V3",
+    "Hunyuan-TurboS": "Hunyuan-TurboS",
+    "Llama 4 Behemoth": "Llama 4 Behemoth (preview)",
     "Llama 4 Maverick": "Llama 4 Maverick",
     "Llama 4 Scout": "Llama 4 Scout",
     "Pangu Ultra": "Pangu Ultra",
@@ -94,6 +99,8 @@ NAMES = {
     "GLM-4.5": "GLM-4.5",
     "gpt-oss-120b": "gpt-oss-120b",
     "LongCat-Flash": "LongCat-Flash",
+    "Qwen3-Max": "Qwen3-Max",
+    "MiniMax-M2": "MiniMax-M2",
     "Olmo 3 32B": "Olmo 3",
 }
 
@@ -119,8 +126,13 @@ DISAGREEMENTS = {
     ("ALBERT-xxlarge", "date"): "ours is the first version of the paper, the reference a later one",
     ("T5-11B", "tokens"): DATA_NOT_SEEN,
     ("Meena", "tokens"): DATA_NOT_SEEN,
+    ("Turing-NLG", "tokens"): DATA_NOT_SEEN,
     ("BlenderBot 9.4B", "date"): "ours is the first version of the paper, the reference a later one",
     ("GPT-3", "tokens"): DATA_NOT_SEEN,
+    (
+        "HyperCLOVA 204B",
+        "date",
+    ): "ours is the announcement, the reference the paper of its 82B sibling",
     ("GPT-NeoX-20B", "tokens"): DATA_NOT_SEEN,
     ("GLM-130B", "tokens"): DATA_NOT_SEEN,
     ("AlexaTM 20B", "tokens"): DATA_NOT_SEEN,
@@ -172,6 +184,36 @@ def test_an_organization_is_spelled_one_way():
     """A bootstrap over organisations takes them for clusters."""
     plain = TABLE["organization"].str.lower().str.replace(r"\W", "", regex=True)
     assert TABLE.groupby(plain)["organization"].nunique().max() == 1
+
+
+def test_every_model_is_of_the_frontier_or_second():
+    counts = TABLE["kind"].value_counts()
+    assert set(TABLE["kind"]) == {"frontier", "second"}
+    assert f"table of {len(TABLE)} language models" in README
+    assert f"{counts['frontier']} lines are `frontier`, {counts['second']} `second`" in README
+
+
+def test_a_second_model_never_is_the_largest_so_far():
+    """Filtering by kind cannot remove a record in parameters; of one day the largest counts."""
+    largest = TABLE.sort_values(["date", "parameters"], ascending=[True, False], kind="stable")
+    records = largest[largest["parameters"] > largest["parameters"].cummax().shift(fill_value=0)]
+    assert set(records["kind"]) == {"frontier"}
+
+
+def test_of_one_maker_and_day_only_the_largest_is_of_the_frontier():
+    for (_, _), group in TABLE.groupby(["organization", "date"]):
+        assert (group["kind"][group["parameters"] < group["parameters"].max()] == "second").all()
+
+
+def test_every_model_has_a_count_of_parameters_with_its_source():
+    """The rule of admission: the maker states it, or it was counted from weights that the maker released."""
+    assert TABLE["parameters"].notna().all()
+
+
+def test_the_models_trained_in_stages_count_all_of_them():
+    staged = TABLE[(TABLE["organization"] == "Allen Institute for AI") & TABLE["tokens"].notna()]
+    assert len(staged) == 5
+    assert staged["notes"].str.startswith("all stages").all()
 
 
 def test_dates_are_days_since_2017_in_order_and_not_after_the_cut_off():
@@ -242,6 +284,11 @@ def test_the_readme_counts_filled_and_checked_cells_as_they_are(column):
     filled = int((TABLE[column].notna() & stated).sum())
     checked = sum(column in cell.split() for cell in TABLE["checked"])
     assert f"| `{column}` | {filled} | {checked} |" in README
+
+
+def test_the_readme_counts_the_computed_flops_and_the_models_compared_as_they_are():
+    assert f"{(TABLE['compute_basis'] == '6ND').sum()} more lines have `6ND`" in README
+    assert f"for the {len(NAMES)} models that" in README
 
 
 def test_the_table_is_installed_with_the_package():

@@ -121,6 +121,9 @@ def test_the_sections_are_written_as_html_and_as_markdown(asked):
         (["--horizon", "2001"], "not after the start"),
         (["--until", "2030"], "give it too"),
         (["--scenario", "none.json"], "cannot read the scenario"),
+        (["--growth", "1e20", "--start", "2026", "--horizon", "2060"], "nearer --horizon"),
+        (["--compute", "1e300", "--growth", "4"], "smaller compute"),
+        (["--recipe", "1e30", "--growth", "3", "--stock", "1e11"], "smaller compute"),
         (["--stock", "1e12", "--law", "power", "--x", "N"], "does not follow compute"),
     ],
 )

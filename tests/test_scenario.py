@@ -1,5 +1,6 @@
 """A scenario says what is assumed in numbers that can be, or is refused in a sentence; its draws are what it says."""
 
+import calendar
 import datetime
 import json
 
@@ -23,7 +24,7 @@ def made(**changes):
 def test_a_number_is_certain_and_two_are_a_range():
     found = made(growth=[3, 5])
     assert found.stock == (3e14,) and found.growth == (3.0, 5.0)
-    assert found.compute == (1e24,) and found.repetition == (REPEATS,)
+    assert found.compute == (1e24,) and found.repetition == REPEATS
     assert found.as_dict()["growth"] == [3.0, 5.0] and found.as_dict()["stock"] == 3e14
     assert scenario({}, compute=1e24, today=NOW) == Scenario(compute=(1e24,), start=NOW, horizon=NOW + 20)
 
@@ -42,13 +43,16 @@ def test_a_date_is_a_year_or_a_day(given, year):
     assert calendar_date.parse("start", given) == pytest.approx(year, abs=1e-12)
 
 
-def test_a_date_is_told_by_its_month():
-    days = [datetime.date(2028, 1, 1), datetime.date(2028, 2, 20), datetime.date(2028, 12, 31)]
-    assert [calendar_date.month(calendar_date.year_of(day)) for day in days] == [
-        "Jan 2028",
-        "Feb 2028",
-        "Dec 2028",
-    ]
+@pytest.mark.parametrize("year", [2027, 2028])
+@pytest.mark.parametrize("month", range(1, 13))
+def test_the_first_and_the_last_day_of_every_month_are_told_by_that_month(year, month):
+    for day in (1, calendar.monthrange(year, month)[1]):
+        date = calendar_date.year_of(datetime.date(year, month, day))
+        assert calendar_date.month(date) == f"{calendar.month_abbr[month]} {year}"
+
+
+def test_a_date_that_is_all_but_the_next_year_is_told_as_that():
+    assert calendar_date.month(2028 - 1e-9) == "Jan 2028"
 
 
 @pytest.mark.parametrize(
@@ -76,11 +80,22 @@ def test_a_date_is_told_by_its_month():
         ({"start": 3000}, "is no date"),
         ({"start": {"year": 2026}}, "is no date"),
         ({"growth": None, "until": 2030}, "give it too"),
+        ({"growth": 1e20, "budget": None, "horizon": 2060}, "10\\^704 FLOPs.*nearer --horizon"),
+        ({"compute": 1e300, "budget": None}, "10\\^308 FLOPs.*smaller compute"),
+        ({"recipe": 1e30}, "10\\^448 FLOPs.*smaller compute, budget, growth or recipe"),
+        ({"growth": None, "budget": 1e61}, "10\\^61 FLOPs"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_remedy(changes, words):
     with pytest.raises(InputError, match=words):
         made(**changes)
+
+
+def test_a_horizon_that_nobody_gave_ends_where_dates_do():
+    assert scenario({"start": 2490}, compute=1e24, today=NOW).horizon == calendar_date.LAST
+    with pytest.raises(InputError, match=r"start is 2500.*earlier --start") as refused:
+        scenario({"start": 2500}, compute=1e24, today=NOW)
+    assert "horizon" not in str(refused.value)
 
 
 def test_a_horizon_in_the_past_is_refused():
@@ -130,6 +145,26 @@ def test_draws_have_the_ends_of_the_range_as_their_90_per_cent_interval():
     assert np.quantile(drawn.until, [0.0, 1.0]) == pytest.approx([2030, 2032], abs=0.004)
     assert (drawn.growth == 4).all() and (drawn.compute == 1e24).all()
     assert abs(np.corrcoef(np.log(drawn.stock), drawn.until)[0, 1]) < 0.1  # 3 standard errors
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "least"),
+    [
+        ({"growth": [1.05, 2]}, "growth", 1.0),
+        ({"recipe": [1, 3]}, "recipe", 1.0),
+        ({"budget": [1e10, 1e30]}, "budget", 1e24),
+    ],
+)
+def test_no_draw_lies_below_what_can_be_and_the_interval_is_what_was_said(changes, name, least):
+    drawn = sample(made(**changes), 1000, seed=0)
+    values = getattr(drawn, name)
+    assert values.min() == least
+    lo, hi = changes[name]
+    # a hypercube of 1000 is a thousandth of the probability off, at most 0.05 of a logarithm at these widths
+    ends = np.log(np.quantile(values, [0.05, 0.95]))
+    assert ends == pytest.approx(np.log([max(lo, least), hi]), abs=0.3 if name == "budget" else 0.01)
+    assert (np.diff(drawn.compute_at(np.linspace(2026, 2040, 5))) >= 0).all()
+    assert (np.diff(drawn.recipe_at(np.linspace(2026, 2040, 5))) >= 0).all()
 
 
 def test_the_same_seed_gives_the_same_draws():

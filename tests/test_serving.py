@@ -13,7 +13,8 @@ from analysis.frontier import Cost, Frontier
 from analysis.intervals.uncertainty import bootstrap
 from analysis.laws import Coupled, Hoffmann, OverTrained, Shifted, Tied
 from analysis.serving.optimum import Serving, cheapest
-from analysis.serving.served import Target
+from analysis.serving.serve_words import text
+from analysis.serving.served import Target, _over
 
 # Constants with which Sardana et al. 2024 (arXiv 2401.00448) write the law of Hoffmann et al. 2022.
 SARDANA = Hoffmann(E=1.69, A=406.4, alpha=0.336, B=410.7, beta=0.283)
@@ -142,17 +143,28 @@ def serve(table, *options):
     return main(["serve", str(table), "--replicates", "60", "--tokens", "1e12", *options])
 
 
+THREE = ("--admit", "hoffmann", "tied", "coupled")
+
+
 def test_the_verb_leads_with_the_model_and_its_intervals_hold_the_truth(table, capsys, tmp_path):
     """At a level of 99 %, which a lone table misses once in a hundred times."""
-    assert serve(table, "--loss", "2.2", "--level", "0.99", "--out", str(tmp_path / "out")) == 0
-    text = capsys.readouterr().out
-    assert text.startswith("To reach a loss of 2.2 and serve 1T tokens costs least with N = ")
+    assert serve(table, "--loss", "2.2", "--level", "0.99", *THREE, "--out", str(tmp_path / "out")) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("To reach a loss of 2.2 and serve 1T tokens costs least with N = ")
+    first, verdict = told.splitlines()[:2]
+    assert "intervals of hoffmann alone; with those of hoffmann, tied and coupled together N is " in first
+    assert verdict.startswith("Verdict on the floor: identified. By all admissible laws the floor lies ")
+    assert "(in every run)" in told  # C is 6 N D here, and rounding is no error
     content = json.loads((tmp_path / "out" / "serve.json").read_text())
     truth = cheapest(SARDANA, Cost(), 2.2, Serving(1e12))
     for name in ("N", "D", "total"):
         entry = content["cheapest"][name]
         assert entry["lo"] < float(getattr(truth, name)) < entry["hi"]
     assert {law["law"] for law in content["by_law"]} == {"tied", "coupled"}
+    for name in ("N", "D"):
+        entries = [content["cheapest"][name], *(law["cheapest"][name] for law in content["by_law"])]
+        assert content["over_laws"][name]["lo"] == min(entry["lo"] for entry in entries)
+        assert content["over_laws"][name]["hi"] == max(entry["hi"] for entry in entries)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "serve.json",
         "serve.png",
@@ -161,11 +173,66 @@ def test_the_verb_leads_with_the_model_and_its_intervals_hold_the_truth(table, c
 
 
 def test_a_quality_by_compute_is_that_of_the_best_model_it_trains(table, capsys):
-    assert serve(table, "--C", "1e21", "--json") == 0
+    assert serve(table, "--C", "1e21", "--json", "--admit", "hoffmann") == 0
     content = json.loads(capsys.readouterr().out)
     training = content["training_optimal"]["training"]
     assert [training[end] for end in ("value", "lo", "hi")] == pytest.approx([1e21] * 3, rel=1e-9)  # rounding
     assert content["target"]["loss"]["lo"] < content["target"]["loss"]["hi"]
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    """Losses 1 % off, whose floor is known to 0.1 or so."""
+    path, table = tmp_path_factory.mktemp("noisy") / "table.csv", a_table(5)
+    table["L"] *= np.exp(0.01 * np.random.default_rng(3).standard_normal(len(table)))
+    table.to_csv(path, index=False)
+    return path
+
+
+def test_draws_that_never_reach_the_loss_end_the_interval_at_never(noisy, capsys, tmp_path):
+    options = ("--loss", "1.75", "--admit", "hoffmann")
+    assert serve(noisy, *options, "--out", str(tmp_path)) == 0
+    told = capsys.readouterr().out
+    assert "to never) parameters" in told.splitlines()[0]
+    assert "no other law was asked" in told.splitlines()[0]
+    content = json.loads((tmp_path / "serve.json").read_text())
+    assert 0.05 < content["beyond_reach"] < 0.5
+    assert content["without_split"] == 0.0
+    for model in ("cheapest", "training_optimal"):
+        for entry in content[model].values():
+            assert entry["hi"] is None
+            assert entry["lo"] <= entry["value"]
+    assert content["saving"]["lo"] == 0.0
+    assert content["saving"]["lo"] <= content["saving"]["value"] <= content["saving"]["hi"]
+
+
+def test_a_cost_formula_that_is_far_from_6nd_at_the_model_named_is_told(noisy, capsys, tmp_path):
+    table = pd.read_csv(noisy)
+    table.assign(C=39.0 * table["N"] ** 0.85 * table["D"]).to_csv(tmp_path / "t.csv", index=False)
+    assert serve(tmp_path / "t.csv", "--loss", "1.8", "--admit", "hoffmann") == 0
+    assert "By the cost formula of these runs, C = 39 N^0.85 D, a run of " in capsys.readouterr().out
+    assert serve(noisy, "--loss", "1.8", "--admit", "hoffmann") == 0
+    assert "By the cost formula" not in capsys.readouterr().out  # 6 N D it is
+
+
+def test_shares_of_draws_are_counts_of_draws(noisy, capsys):
+    assert serve(noisy, "--loss", "1.75", "--admit", "hoffmann", "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    draws = 60 * content["beyond_reach"]
+    assert draws == pytest.approx(round(draws), abs=1e-9)  # rounding
+    assert "a term of the law is absent" not in text(content)
+
+
+def test_the_span_over_laws_is_endless_where_one_laws_interval_is():
+    def entry(lo, hi):
+        return {"value": lo, "lo": lo, "hi": hi}
+
+    laws = [
+        {"law": name, "cheapest": {"N": N, "D": entry(5.0, 6.0)}, "saving": entry(0.0, 0.1)}
+        for name, N in (("one", entry(1.0, 2.0)), ("other", entry(0.5, None)), ("third", entry(None, None)))
+    ]
+    assert _over(laws)["N"] == {"lo": 0.5, "hi": None}
+    assert _over(laws[:1])["N"] == {"lo": 1.0, "hi": 2.0}
 
 
 def test_a_loss_that_most_draws_cannot_reach_is_refused(table, capsys, monkeypatch):

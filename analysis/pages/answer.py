@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis import far_cost, notation
 from analysis.frontier import Cost
-from analysis.walls import words
+from analysis.walls import date_words, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,7 +207,7 @@ def beyond(found: Findings) -> str:
     if found.limit["walls"]:
         lines += ["", f"Walls, by this scenario: {words.scenario(found.limit['walls'])}."]
         lines += [f"  {sentence}" for sentence in words.of_resources(found.limit["walls"])]
-        lines += [f"  {sentence}" for sentence in words.of_dates(found.limit["walls"])]
+        lines += [f"  {sentence}" for sentence in date_words.of_dates(found.limit["walls"])]
     lines += ["", *found.fit.tuning["warnings"], *cautions(found)]
     return "\n".join(
         textwrap.fill(line, 80, subsequent_indent="  " if line.startswith(" ") else "") for line in lines

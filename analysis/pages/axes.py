@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 INK, MUTED, GRID = "#1b1f24", "#59636e", "#e3e6ea"
 BLUE, ORANGE, GREEN, SKY = "#0072b2", "#d55e00", "#007a5a", "#56b4e9"
 """Okabe and Ito's palette (2008), which the colour-blind tell apart; its green darkened to be read on white."""
+FARTHEST = 700.0
+"""Natural logarithm beyond which no limit of an axis is put, as a number may not be."""
 BAND = 0.18
 """Opacity of an interval."""
 
@@ -61,7 +63,7 @@ def log_ticks(lo: float, hi: float, most: int = 6, spacious: bool = False) -> li
 
     spacious: what is between decades takes twice the room, as 3 × 10¹² does.
     """
-    first, last = int(np.floor(np.log10(lo))), int(np.ceil(np.log10(hi)))
+    first, last = max(int(np.floor(np.log10(lo))), -307), min(int(np.ceil(np.log10(hi))), 307)
     for steps in _STEPS:
         ticks = [float(f"{s}e{d}") for d in range(first, last + 1) for s in steps]
         ticks = [t for t in ticks if lo <= t * (1 + 1e-9) and t <= hi * (1 + 1e-9)]
@@ -93,7 +95,8 @@ def padded(values: ArrayLike, below: float = 0.05, above: float = 0.05) -> tuple
     given = np.asarray(values, dtype=np.float64)
     logs = np.log(given[np.isfinite(given) & (given > 0)])
     span = max(float(np.ptp(logs)), 0.05)
-    return float(np.exp(logs.min() - below * span)), float(np.exp(logs.max() + above * span))
+    lo, hi = np.clip([logs.min() - below * span, logs.max() + above * span], -FARTHEST, FARTHEST)
+    return float(np.exp(lo)), float(np.exp(hi))
 
 
 def compute(value: float) -> str:

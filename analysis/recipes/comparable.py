@@ -1,10 +1,12 @@
-"""Whether the losses of two recipes are one quantity: nats on the same text, in the same tokens, of the same task."""
+"""Whether the losses of two recipes are one quantity (nats on the same text, in the same tokens, of the same task), and
+their computes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analysis.recipes.convention import conventions
 from analysis.recipes.recipe import Recipe
 from scaling.table import loss_units
 
@@ -32,7 +34,8 @@ class Comparison:
     against: tuple[str, ...]
     caveats: tuple[str, ...]
     consent: str = ""
-    """The user's reason for which losses of another corpus or tokenizer are one quantity nonetheless."""
+    """The user's reason for which losses of another corpus or tokenizer, or computes counted otherwise, are one
+    quantity nonetheless."""
     final: bool = False
     """Whether no reason can make them so: the objectives differ."""
 
@@ -57,6 +60,9 @@ def comparison(base: Recipe, candidate: Recipe, consent: str = "") -> Comparison
             f"the objectives differ ({_shown(objectives[0])} and {_shown(objectives[1])}): nats per token to come and "
             "nats per hidden token are different quantities"
         )
+    mixed, apart = conventions(base, candidate)
+    against += [mixed] if mixed else []
+    caveats += [apart] if apart else []
     unsaid = []
     for column, words in WHAT.items():
         if column in OF_TOKENS and all(PER_BYTE in unit for unit in units):

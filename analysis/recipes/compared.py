@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analysis import notation
 from analysis.errors import InputError
-from analysis.recipes import equivalent
+from analysis.recipes import equivalent, tuned
 from analysis.recipes.comparable import Comparison
 from analysis.recipes.equivalent import Gains
 from analysis.recipes.hypotheses import Pool
@@ -53,7 +53,7 @@ def compared(
         "comparable": of.comparable,
         "against": list(of.against),
         "consent": of.consent,
-        "caveats": [*of.caveats, *_notes(base, candidate)],
+        "caveats": [*of.caveats, *_notes(base, candidate), *tuned.told(base, candidate)],
         "verdict": verdict(Pool(base, candidate), of.comparable, replicates, seed, say).as_dict(),
         "law": base.fit.law,
         "level": base.boot.level,
@@ -72,7 +72,7 @@ def compared(
         "passing": _passing(base, candidate),
         "curve": told(base, candidate, _grid(base, candidate, points)),
         "frontiers": {side.name: _frontier(side, points) for side in (base, candidate)},
-        "measured": made.as_list() if (made := measured(base, candidate, seed)) else [],
+        "measured": made.as_list() if (made := measured(base, candidate)) else [],
         "by_law": [{"law": one.fit.law, **told(one, two, [headline])[0]} for one, two in others],
     }
 

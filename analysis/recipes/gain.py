@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 FEWER = 200
 """Refits of the bootstrap of each other law."""
-FEWEST = 19
-"""Draws of a test, whose p is then a multiple of 0.05."""
 
 
 def gain(
@@ -46,22 +44,22 @@ def gain(
         where_candidate: likewise for the candidate
         comparable: why losses on corpora or tokenizers that differ are the same quantity nonetheless, in your words,
             e.g. "both evaluated on the same held-out text"; without it no gain is told of such
-        tests: draws of each test of what the recipes differ in, and of the exponents' intervals
+        tests: draws of each test of what the recipes differ in, and of the exponents' intervals; enough that their
+            least p, 1 / (tests + 1), lies below 1 - level
         out: folder for gain.json and the figure gain.png and .svg; nothing is written without it
         json: print gain.json and nothing else
     """
-    from analysis.errors import InputError
     from analysis.evidence import Progress
     from analysis.recipes import gain_plots, gain_words
     from analysis.recipes.comparable import comparison
     from analysis.recipes.compared import compared
     from analysis.recipes.recipe import require_apart
+    from analysis.recipes.verdict import require_draws
     from analysis.source import open_source
     from analysis.verbs import renames
     from analysis.written import dumped, write_answer
 
-    if tests < FEWEST:
-        raise InputError(f"tests is {tests}; use at least {FEWEST}, and 199 for a steady p")
+    require_draws(tests, options.level)
     say = Progress()
     sources = [open_source(path, renames(options.columns)) for path in (base, candidate)]
     wheres = where_base, where_candidate

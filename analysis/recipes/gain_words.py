@@ -7,22 +7,14 @@ from typing import Any
 
 from analysis import notation
 from analysis.columns import aligned
-from analysis.recipes.hypotheses import AMPLITUDES, EXPONENTS, FLOOR, SAME
+from analysis.recipes.verdict_words import NULLS, verdict
 
 Entry = Mapping[str, float]
-
-NULLS = {
-    SAME: "one law for both",
-    AMPLITUDES: "only the amplitudes differ",
-    EXPONENTS: "amplitudes and exponents differ, the floor does not",
-    FLOOR: "amplitudes and floors differ, the exponents do not",
-}
-"""What each tested hypothesis says."""
 
 
 def text(content: Mapping[str, Any]) -> str:
     """The answer in words, from the content of gain.json."""
-    parts = [_answer(content), verdict(content["verdict"], content["level"]), _sides(content)]
+    parts = [_answer(content), _difference(content), _sides(content)]
     if content["comparable"]:
         parts += [_points(content["points"]), _measured(content), _laws(content)]
     parts += [_tests(content["verdict"]), _caveats(content), _method(content)]
@@ -37,6 +29,17 @@ def _answer(content: Mapping[str, Any]) -> str:
             "Each recipe's own law, and whether the exponents differ, stand below."
         )
     return headline(content)
+
+
+def _difference(content: Mapping[str, Any]) -> str:
+    """The verdict, and where the gain's interval speaks otherwise."""
+    said = verdict(content["verdict"], content["level"])
+    if content["verdict"]["kind"] != "no difference":
+        return said
+    lo, hi = (content["headline"]["gain"][end] for end in ("lo", "hi"))
+    if (lo is None or lo <= 1) and (hi is None or hi >= 1):
+        return said
+    return f"{said} The interval of the gain alone is without 1, which the tests do not bear out."
 
 
 def headline(content: Mapping[str, Any]) -> str:
@@ -57,44 +60,6 @@ def headline(content: Mapping[str, Any]) -> str:
     worth = f"{at} the candidate is worth {_gain(point)} the base's compute"
     needs = f": the base needs {_needed(point)} FLOPs for the candidate's {reached}."
     return " ".join(part for part in (f"{worth}{needs}", _never(point), floor) if part)
-
-
-def verdict(found: Mapping[str, Any], level: float) -> str:
-    """What kind of difference it is, with the difference of the exponents."""
-    differences = found["exponent_differences"]
-    kind = found["kind"]
-    one = (
-        differences["one_floor"]
-        if "floors" not in kind and differences["one_floor"]
-        else differences["own_floors"]
-    )
-    exponent = one["L_exponent"]
-    told = (
-        f"exponent of compute {exponent['base']:.3f} in the base, difference {exponent['value']:+.4f}, "
-        f"{exponent['lo']:+.4f} to {exponent['hi']:+.4f}"
-    )
-    return f"{KIND_WORDS[kind](found)} ({told}).".replace("-", "−")
-
-
-KIND_WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "no difference": lambda found: "No difference between the recipes shows in these runs",
-    "amplitudes": lambda found: (
-        "Only the amplitudes differ: the gain is the same at every scale, as far as these runs tell"
-    ),
-    "exponents": lambda found: "The exponents differ: the gain changes with scale",
-    "same exponents": lambda found: "The exponents are alike",
-    "floors": lambda found: (
-        "The floors differ: the gain grows or falls without end as the lower floor is approached"
-    ),
-    "exponents and floors": lambda found: "The exponents and the floors differ: the gain changes with scale",
-    "exponents or floors": lambda found: (
-        "The exponents or the floors differ, and these runs cannot tell which: the gain changes with scale"
-    ),
-    "cannot tell": lambda found: (
-        "These runs cannot tell whether the exponents differ: no difference shows, and one of more than "
-        f"{found['alike_below']:.0%} of the base's is not excluded"
-    ),
-}
 
 
 def _sides(content: Mapping[str, Any]) -> str:
@@ -191,18 +156,10 @@ def _floor_above(content: Mapping[str, Any]) -> str:
 def _measured(content: Mapping[str, Any]) -> str:
     if not content["measured"]:
         return "No loss lies between runs of both recipes, so nothing can be read off without a law."
-    told = [
-        f"{notation.times(entry['ratio'])}"
-        + (
-            f" ({notation.times(entry['lo'])} to {notation.times(entry['hi'])})"
-            if entry["lo"] is not None
-            else " (no interval: too few resamplings reach it)"
-        )
-        + f" at {_loss(entry['loss'])}"
-        for entry in content["measured"]
-    ]
+    told = [f"{notation.times(entry['ratio'])} at {_loss(entry['loss'])}" for entry in content["measured"]]
     return (
-        "without a law, between the best runs of each, crude where few sizes were trained (loss in nats per token):\n"
+        "without a law, between the best runs of each, crude where few sizes were trained (loss in nats per token; no "
+        "interval:\nresampling is known to fail for the best of few runs):\n"
         f"  {', '.join(told)}"
     )
 
@@ -231,12 +188,18 @@ def _caveats(content: Mapping[str, Any]) -> str:
 
 def _method(content: Mapping[str, Any]) -> str:
     split = content["base"]["kappa"] is not None
+    costs = "; ".join(
+        f"{side}: a run costs {content[side]['kappa']:.3g} N^{content[side]['rho']:.3g} D FLOPs"
+        for side in ("base", "candidate")
+        if split
+    )
     of = (
         "fitted losses of the best split of compute are compared, not those of the runs, which need not be at it"
         if split
         else "losses at the runs' own split of compute are compared, by a law in C alone"
     )
-    return f"law {content['law']}; {of}; intervals of {content['level']:.0%} by {content['method']}"
+    told = f"law {content['law']}; {of}; intervals of {content['level']:.0%} by {content['method']}"
+    return f"{told}\n{costs}" if costs else told
 
 
 def _loss(value: float) -> str:

@@ -58,8 +58,8 @@ def write_prediction(
 
     path is a fit.json, whose table lies beside it, or a table or study folder, which is fitted as `limit` does it,
     though never over the fit.json of other options (`kept_or_made`).
-    The fit of a bare table lies beside `out` where that is given. Returns the content and where it is. Raises InputError
-    for a run that cannot be, and where the file is there.
+    The fit of a bare table lies beside `out` where that is given. Returns the content and where it is. Raises
+    InputError for a run that cannot be, and where the file is there.
     """
     taken_up = path.suffix == ".json"
     table, home, options = of_stored_fit(path, None, options) if taken_up else (path, None, options)

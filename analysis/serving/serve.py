@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -53,7 +53,9 @@ def serve(
     source = open_source(study, renames(options.columns))
     own = _fitted(source, options, options.replicates)
     require_usable(own, target)
-    content = served(own, target, serving, _others(source, options))
+    content = served(own, target, serving, _others(source, options)) | {
+        "verdict": _verdict(source, own, options)
+    }
     if out is not None:
         figure = serve_plots.draw(content) if content["sweep"] else None
         write_answer(out, "serve", content, figure)
@@ -76,6 +78,22 @@ def _fitted(source: Source, options: Options, replicates: int) -> Study:
         level=options.level,
     )
     return Study(found, boot, found.select(source.table).frame)
+
+
+def _verdict(source: Source, own: Study, options: Options) -> dict[str, Any]:
+    """Whether the runs identify the floor, by all admissible laws, as `limit` says it."""
+    from analysis.evidence import combination
+    from analysis.floor.judgement import judge
+
+    combined = combination(
+        source.table,
+        own.fit,
+        laws=options.admit,
+        clusters=options.clusters,
+        seed=options.seed,
+        level=options.level,
+    )
+    return judge(own.frame, combined).as_dict() | {"of": combined.words}
 
 
 def _others(source: Source, options: Options) -> list[Study]:

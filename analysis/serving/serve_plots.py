@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+ENDLESS = 30.0
+"""Times the value at which the axis ends where the interval is endless."""
+
 
 def draw(content: Mapping[str, Any]) -> Figure:
     """The two panels, from the content of serve.json with a sweep."""
@@ -38,7 +41,8 @@ def plot_split(ax: Axes, sweep: Sequence[Mapping[str, Any]]) -> None:
     entries, reach = [], []
     for name, words, colour in (("D", "tokens D", ORANGE), ("N", "parameters N", BLUE)):
         value, lo, hi = _columns(sweep, "cheapest", name)
-        reach += [*lo, *hi]
+        reach += [*lo, *np.where(np.isfinite(hi), hi, value * ENDLESS)]
+        hi = np.where(np.isfinite(hi), hi, value * ENDLESS**2)
         ax.fill_between(x, lo, hi, color=colour, alpha=BAND, linewidth=0)
         ax.plot(x, value, color=colour, linewidth=1.8)
         flat = sweep[0]["training_optimal"][name]["value"]
@@ -75,4 +79,5 @@ def _columns(sweep: Sequence[Mapping[str, Any]], *keys: str) -> list[np.ndarray]
         for key in keys:
             entry = entry[key]
         entries.append(entry)
-    return [np.array([entry[end] for entry in entries], dtype=np.float64) for end in ("value", "lo", "hi")]
+    ends = ([entry[end] for entry in entries] for end in ("value", "lo", "hi"))
+    return [np.array([np.inf if one is None else one for one in end], dtype=np.float64) for end in ends]

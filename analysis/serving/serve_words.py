@@ -8,7 +8,10 @@ from typing import Any
 from analysis import notation
 from analysis.columns import aligned
 
-Entry = Mapping[str, float]
+Entry = Mapping[str, float | None]
+"""A value and the ends of its interval; null is endless."""
+ROUNDING = 1e-9
+"""Relative error of a formula that only rounding leaves."""
 
 
 def text(content: Mapping[str, Any]) -> str:
@@ -24,14 +27,38 @@ def _answer(content: Mapping[str, Any]) -> str:
     if not content["tokens_served"]:
         return (
             f"With nothing to serve, {quality} costs least with N = {_count(train['N'])} parameters trained on "
-            f"D = {_count(train['D'])} tokens: the training-optimal model."
+            f"D = {_count(train['D'])} tokens, the training-optimal model: {_over_laws(content)}.\n{_verdict(content)}"
         )
     return (
         f"To reach {quality} and serve {tokens} tokens costs least with N = {_count(cheap['N'])} parameters trained "
-        f"on D = {_count(cheap['D'])} tokens.\n"
+        f"on D = {_count(cheap['D'])} tokens: {_over_laws(content)}.\n{_verdict(content)}\n"
         f"The training-optimal model for the same loss has N = {_count(train['N'])} and D = {_count(train['D'])}.\n"
         f"Training and serving together, the first saves {_share(saving)} of the FLOPs."
     )
+
+
+def _over_laws(content: Mapping[str, Any]) -> str:
+    """Whose intervals these are, and how far those of the other laws reach."""
+    over = content["over_laws"]
+    own = f"intervals of {content['law']} alone"
+    if len(over["laws"]) == 1:
+        return f"{own}, and no other law was asked or could be fitted"
+    N, D = (_span(over[name], notation.count) for name in ("N", "D"))
+    laws = f"{', '.join(over['laws'][:-1])} and {over['laws'][-1]}"
+    return f"{own}; with those of {laws} together N is {N} and D is {D}"
+
+
+def _verdict(content: Mapping[str, Any]) -> str:
+    """Whether the runs identify the floor, on which all of this rests."""
+    found = content["verdict"]
+    return f"Verdict on the floor: {VERDICT_WORDS[found['verdict']]}. {found['reason']}"
+
+
+VERDICT_WORDS = {
+    "identified": "identified",
+    "bounded_above_only": "bounded above only, so that what is said far beyond the runs rests on the law",
+    "not_identified": "not identified, so that what is said beyond the runs rests on the law and not on them",
+}
 
 
 def _table(content: Mapping[str, Any]) -> str:
@@ -48,8 +75,8 @@ def _reach(content: Mapping[str, Any]) -> str:
     told = []
     if beyond:
         told.append(
-            f"In {notation.percent(beyond)} of the bootstrap's draws this loss lies below the floor, and no "
-            "model reaches it; the intervals are over the other draws."
+            f"In {notation.percent(beyond)} of the bootstrap's draws this loss lies below the floor, and no model "
+            "reaches it: they count as endless, and as nothing saved."
         )
     if content["without_split"] > 0:
         told.append(
@@ -62,6 +89,8 @@ def _reach(content: Mapping[str, Any]) -> str:
             f"It has {notation.times(reach['tokens_per_parameter'])} the tokens per parameter of any run: laws "
             "fitted at fewer have been seen to promise too much there (Sardana et al. 2024)."
         )
+    if content["far_cost"]["caution"]:
+        told.append(content["far_cost"]["caution"])
     if reach["N_over_smallest"] < 1:
         told.append(f"It is smaller than any run: {notation.times(reach['N_over_smallest'])} the smallest N.")
     return "\n".join(told)
@@ -92,9 +121,8 @@ def _method(content: Mapping[str, Any]) -> str:
         )
     return (
         f"law {content['law']}; intervals of {content['level']:.0%} by {content['method']}; a run costs "
-        f"{content['kappa']:.3g} N^{content['rho']:.3g} D FLOPs (at most "
-        f"{notation.percent(content['largest_error_of_C'])} off over the runs), a token served a third of a token "
-        f"trained on{paid} (Sardana et al. 2024){note}"
+        f"{content['kappa']:.3g} N^{content['rho']:.3g} D FLOPs ({_off(content['largest_error_of_C'])}), "
+        f"a token served a third of a token trained on{paid} (Sardana et al. 2024){note}"
     )
 
 
@@ -114,4 +142,18 @@ def _share(entry: Entry) -> str:
 
 
 def _with(entry: Entry, form: Callable[[float], str]) -> str:
-    return f"{form(entry['value'])} ({form(entry['lo'])} to {form(entry['hi'])})"
+    value, lo, hi = (_or_never(entry[end], form) for end in ("value", "lo", "hi"))
+    return f"{value} ({lo} to {hi})"
+
+
+def _span(entry: Entry, form: Callable[[float], str]) -> str:
+    return f"{_or_never(entry['lo'], form)} to {_or_never(entry['hi'], form)}"
+
+
+def _off(error: float) -> str:
+    """How well the cost's formula holds over the runs; what rounding leaves is none."""
+    return "in every run" if error < ROUNDING else f"at most {notation.percent(error)} off over the runs"
+
+
+def _or_never(value: float | None, form: Callable[[float], str]) -> str:
+    return "never" if value is None else form(value)

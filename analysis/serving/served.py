@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import notation
+from analysis import far_cost, notation
 from analysis.errors import InputError
 from analysis.fitting import Fit
 from analysis.floor.identify import undetermined
 from analysis.frontier import Cost, Frontier, cost_of
-from analysis.intervals.uncertainty import Bootstrap
+from analysis.intervals.uncertainty import Bootstrap, tails
 from analysis.laws import LAWS, Law
 from analysis.serving.optimum import Serving, Split, cheapest
 
@@ -28,7 +28,7 @@ SWEPT = 25
 """Numbers of tokens served between the least of the sweep and those asked for."""
 SWEPT_FROM = 1e9
 MOST = 0.5
-"""Share of the draws that may have no answer."""
+"""Share of the draws that may never reach the loss: beyond it most say that no model does."""
 
 
 @dataclass(frozen=True)
@@ -104,17 +104,21 @@ def require_usable(study: Study, target: Target) -> None:
 def served(study: Study, target: Target, serving: Serving, others: Sequence[Study] = ()) -> dict[str, Any]:
     """The content of serve.json; see `require_usable` for what is refused. `others` are the same rows under other laws.
 
-    Intervals are over the draws in which the loss can be reached; `beyond_reach` is the share in which it cannot.
+    In a share `beyond_reach` of the draws the loss cannot be reached: they count as endless parameters, tokens and
+    FLOPs and as nothing saved, and an end of an interval that is endless is null. Draws in which a term of the law is
+    absent tell nothing and are left out, `without_split`; refused where they are more than an interval leaves out at
+    one end.
     """
     require_usable(study, target)
     made = _Answer(study, target)
-    if made.beyond_reach + made.without_split > MOST:
+    if made.beyond_reach > MOST or made.without_split > tails(study.boot.level)[0]:
         raise InputError(
             f"in {notation.percent(made.beyond_reach)} of the bootstrap's draws the loss lies below the floor, and in "
             f"{notation.percent(made.without_split)} there is no best split, so no model can be named; ask for a "
             "higher loss"
         )
     asked = made.at(serving)
+    by_law = [{"law": other.fit.law, **_Answer(other, target).at(serving)} for other in others]
     return {
         "target": {
             "loss": made.interval(target.of),
@@ -128,16 +132,18 @@ def served(study: Study, target: Target, serving: Serving, others: Sequence[Stud
         "without_split": made.without_split,
         "extrapolation": _extrapolation(study.frame, asked),
         "sweep": [{"tokens_served": t, **made.at(Serving(t, serving.price))} for t in _swept(serving.tokens)],
-        "by_law": [
-            {"law": other.fit.law, **_Answer(other, target).at(serving)}
-            for other in others
-            if target.loss is None or target.loss > other.fit.params["E"]
-        ],
+        "by_law": by_law,
+        "over_laws": _over([{"law": study.fit.law, **asked}, *by_law]),
         "law": study.fit.law,
         "params": study.fit.params,
         "kappa": study.cost.kappa,
         "rho": study.cost.rho,
         "largest_error_of_C": study.cost.largest_error,
+        "far_cost": far_cost.as_dict(
+            study.cost,
+            [asked[model]["N"]["value"] for model in ("cheapest", "training_optimal")],
+            float(study.frame["N"].max()),
+        ),
         "level": study.boot.level,
         "method": f"bootstrap ({study.boot.method}, {study.boot.replicates} refits)",
         "note": study.boot.note,
@@ -156,13 +162,15 @@ class _Answer:
         self.best, self.draws = study.fit.curve, study.boot.law
         self.losses = target.of(self.best, self.cost), target.of(self.draws, self.cost)
         floors = np.asarray(self.draws.as_dict()["E"], dtype=np.float64)
-        self.beyond_reach = float(np.mean(np.broadcast_to(self.losses[1], floors.shape) <= floors))
+        self.never = np.broadcast_to(self.losses[1], floors.shape) <= floors
+        self.is_never = bool(self.losses[0] <= self.best.as_dict()["E"])
         found = np.isfinite(cheapest(self.draws, self.cost, self.losses[1], Serving(0.0)).N)
-        self.without_split = float(1 - found.mean()) - self.beyond_reach
+        self.beyond_reach = float(self.never.mean())
+        self.without_split = float((~found & ~self.never).mean())
 
-    def interval(self, of: Callable[[Law, Cost], Array]) -> dict[str, float]:
+    def interval(self, of: Callable[[Law, Cost], Array]) -> dict[str, float | None]:
         """A quantity of the law with its interval."""
-        return self._told(of(self.best, self.cost), of(self.draws, self.cost))
+        return self._told(of(self.best, self.cost), of(self.draws, self.cost))  # none is endless
 
     def at(self, serving: Serving) -> dict[str, Any]:
         """Both models and what the cheaper saves, for so many tokens served."""
@@ -171,7 +179,7 @@ class _Answer:
         return {
             "cheapest": self._model(best, draws),
             "training_optimal": self._model(best0, draws0),
-            "saving": self._told(*shares),
+            "saving": self._told(*self._where_never(*shares, 0.0)),
         }
 
     def _splits(self, by: Serving, cost_of: Serving) -> tuple[Split, Split]:
@@ -183,12 +191,45 @@ class _Answer:
 
     def _model(self, best: Split, draws: Split) -> dict[str, Any]:
         names = ("N", "D", "training", "serving", "total")
-        return {name: self._told(getattr(best, name), getattr(draws, name)) for name in names}
+        return {
+            name: self._told(*self._where_never(getattr(best, name), getattr(draws, name), np.inf))
+            for name in names
+        }
 
-    def _told(self, value: Array, draws: Array) -> dict[str, float]:
-        known = draws[np.isfinite(draws)] if draws.ndim else draws
-        ends = self.study.boot.ends(known, self.study.boot.level) if known.ndim else (known, known)
-        return {"value": float(value), "lo": float(ends[0]), "hi": float(ends[1])}
+    def _where_never(self, value: Array, draws: Array, instead: float) -> tuple[Array, Array]:
+        """The value and its draws, with another number where the loss is never reached."""
+        never = np.asarray(instead)
+        return never if self.is_never else value, np.where(self.never, never, draws)
+
+    def _told(self, value: Array, draws: Array) -> dict[str, float | None]:
+        """With its interval, whose ends are draws (so that they may be endless); null is endless."""
+        if not draws.ndim:
+            return {"value": float(value), "lo": float(draws), "hi": float(draws)}
+        known = draws[~np.isnan(draws)]
+        at = self.study.boot.tails(self.study.boot.level)
+        lo, hi = np.quantile(known, at, method="inverted_cdf")
+        return {"value": _finite(value), "lo": _finite(lo), "hi": _finite(hi)}
+
+
+def _over(laws: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """From where to where the intervals of several laws reach together; null is endless."""
+
+    def span(entries: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+        los, his = ([entry[end] for entry in entries] for end in ("lo", "hi"))
+        least = [lo for lo in los if lo is not None]
+        largest = [hi for hi in his if hi is not None]
+        return {"lo": min(least) if least else None, "hi": max(largest) if len(largest) == len(his) else None}
+
+    return {
+        "laws": [one["law"] for one in laws],
+        "N": span([one["cheapest"]["N"] for one in laws]),
+        "D": span([one["cheapest"]["D"] for one in laws]),
+        "saving": span([one["saving"] for one in laws]),
+    }
+
+
+def _finite(value: Array | np.floating[Any]) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _swept(asked: float) -> list[float]:

@@ -1,62 +1,32 @@
 """Breaks in a trend: where the slope changes, and whether a break that was searched for is more than chance.
 
 The line may bend at a date, y = a + b x + c max(0, x - tau): the rate of growth changes and the quantity does not jump.
-The date is the one of a grid that leaves the least sum of squares. As it was searched for, its F is held against the
-largest F of the same search in series without the break (sup-F, Andrews 1993; Bai and Perron 1998 for a second after a
-first). Those series are the line without the break and its residuals, with a sign drawn for each organisation (wild
-cluster bootstrap, Cameron, Gelbach and Miller 2008), so that models of one organisation stay as alike as they are.
+How a date is sought and tested is in `break_search`. A break that one model or one organisation makes, or one at the
+edge of the dates that is hardly significant, is fragile and not told of as found.
 """
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis import notation
 from analysis.intervals.interval import tails
+from analysis.trends.break_search import Search, design, fewest, projected, search, signs, tested
+from analysis.trends.fragility import weakest
+from analysis.trends.lines import Lines
 from analysis.trends.models import Series
-from analysis.trends.trend import Sampling, doubling
+from analysis.trends.segments import Segment, Tail
+from analysis.trends.trend import Sampling
 
 Array = NDArray[np.float64]
 
-SIDE = 8
-"""Models that a segment must hold at the least, ..."""
-SHARE = 0.1
-"""... and this share of all models."""
-GRID = 40
-"""Dates at which a first break is sought, and half as many for a pair."""
 ALPHA = 0.05
-"""A break is told of where its p-value is below this."""
-EXACT = 1e-12
-"""Share of the sum of squares below which what a line leaves is rounding, in which no break is sought."""
-_WEBB = np.sqrt([0.5, 1.0, 1.5])
-
-
-@dataclass(frozen=True)
-class Segment:
-    """The trend between two breaks."""
-
-    begin: float
-    end: float
-    models: int
-    slope: float
-    lo: float
-    hi: float
-    drawn: Array = field(repr=False, compare=False)
-    """[R] slopes in the series with redrawn signs."""
-
-    def probability(self, lo: float, hi: float) -> float:
-        """Share of the redrawn slopes between lo and hi, no more certain than their number allows."""
-        least = 0.5 / len(self.drawn)
-        share = float(((self.drawn >= lo) & (self.drawn <= hi)).mean())
-        return min(max(share, least), 1 - least)
-
-    @property
-    def doubling(self) -> tuple[float, float, float]:
-        """Months to double, with the interval; infinite where it does not grow."""
-        return doubling(self.slope), doubling(self.hi), doubling(self.lo)
+"""A break is told of where its p-value is below this, ..."""
+EDGE_ALPHA = 0.01
+"""... and at the edge of the dates, where a few models make it, where it is not above this."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +38,14 @@ class Break:
     segments: tuple[Segment, ...]
     F: float
     p: float
+    """Of these breaks against one fewer, the search included."""
     level: float
     side: int
     """Models that a segment had to hold."""
+    tail: Tail = field(repr=False, compare=False)
+    """The last segment, to be carried on beyond the last model."""
+    fragile_reason: str = ""
+    """On what a significant break rests that no break should; empty where on nothing of that kind."""
 
     @property
     def at_edge(self) -> bool:
@@ -82,6 +57,11 @@ class Break:
         """Whether the test finds it, at `ALPHA`."""
         return self.p < ALPHA
 
+    @property
+    def fragile(self) -> bool:
+        """Whether one model or organisation makes it, or it is at the edge and hardly significant."""
+        return bool(self.fragile_reason)
+
 
 @dataclass(frozen=True)
 class Breaks:
@@ -90,145 +70,120 @@ class Breaks:
     first: Break | None
     second: Break | None
     reason: str = ""
+    two_against_none: float | None = None
+    """p of two breaks against none at all; None where two cannot be sought."""
 
     @property
     def found(self) -> Break | None:
-        """The break that is told of; None where there is no significant one."""
-        if self.second is not None and self.second.significant:
-            return self.second
-        return self.first if self.first is not None and self.first.significant else None
+        """The break that is told of, significant and not fragile; None where there is none."""
+        return next((one for one in self._significant if not one.fragile), None)
 
+    @property
+    def doubtful(self) -> Break | None:
+        """A significant break that is fragile, of more dates than what was found; None where there is none."""
+        most = self._significant[:1]
+        return most[0] if most and most[0].fragile else None
 
-@dataclass(frozen=True)
-class _Search:
-    """Every candidate of a search: its dates, and an orthonormal basis [n, p] of its broken line."""
-
-    dates: tuple[tuple[float, ...], ...]
-    bases: tuple[Array, ...]
-    side: int
-
-    def best(self, y: Array) -> tuple[NDArray[np.intp], Array]:
-        """Of series y [R, n]: which candidate leaves the least sum of squares, and that sum [R]."""
-        explained = np.stack([((y @ basis) ** 2).sum(axis=1) for basis in self.bases])
-        return explained.argmax(axis=0), (y**2).sum(axis=1) - explained.max(axis=0)
+    @property
+    def _significant(self) -> list[Break]:
+        """Most dates first."""
+        return [one for one in (self.second, self.first) if one is not None and one.significant]
 
 
 def breaks(series: Series, sampling: Sampling) -> Breaks:
     """The best break with its p-value and interval, and a second one where the first is significant."""
-    x, side = series.years, max(SIDE, int(np.ceil(SHARE * len(series))))
-    one = _search(x, side, 1, GRID)
-    if one is None:
-        return Breaks(
-            None, None, f"a break takes {2 * side} models at {2 * side} dates, {side} on either side"
-        )
+    one, two, none = search(series, 1), search(series, 2), search(series, 0)
+    if one is None or none is None:
+        side = fewest(series)
+        why = f"a break takes {2 * side} models at {2 * side} dates, {side} on either side"
+        return Breaks(None, None, why)
     if series.units < 2:
-        return Breaks(
-            None, None, "all models are of one organisation, so a test has nothing to draw signs for"
-        )
-    none = _Search(((),), (_basis(x, ()),), side)
-    signs = _signs(series, sampling)
-    first = _tested(series, none, one, signs, sampling.level)
-    two = _search(x, side, 2, GRID // 2)
-    if not first.significant or two is None:
+        why = "all models are of one organisation, so a test has nothing to draw signs for"
+        return Breaks(None, None, why)
+    drawn = signs(series, sampling.replicates, sampling.seed)
+    first = checked(series, _found(series, none, one, drawn, sampling.level), (), sampling)
+    if two is None:
         return Breaks(first, None)
-    return Breaks(first, _tested(series, one, two, signs, sampling.level))
+    both = tested(series, none, two, drawn)[1]
+    if not first.significant:
+        return Breaks(first, None, two_against_none=both)
+    second = checked(series, _found(series, one, two, drawn, sampling.level), first.dates, sampling)
+    return Breaks(first, second, two_against_none=both)
 
 
-def _search(x: Array, side: int, count: int, grid: int) -> _Search | None:
-    """The candidates with `count` breaks that leave `side` models in every segment; None where there are none."""
-    if len(x) < 2 * side:
-        return None
-    lo, hi = x[side - 1], x[-side]
-    if lo >= hi:
-        return None
-    places = np.linspace(lo, hi, grid)
-    found = [
-        dates
-        for dates in itertools.combinations(places.tolist(), count)
-        if np.histogram(x, [-np.inf, *dates, np.inf])[0].min() >= side
-    ]
-    return _Search(tuple(found), tuple(_basis(x, dates) for dates in found), side) if found else None
+def checked(series: Series, found: Break, fewer: tuple[float, ...], sampling: Sampling) -> Break:
+    """With the reason why it is fragile, where it is significant and fragile."""
+    if not found.significant:
+        return found
+    without = weakest(series, fewer, found.dates, sampling)
+    if without.p >= ALPHA:
+        return replace(found, fragile_reason=f"without {without.name} p = {notation.plain(without.p, 2)}")
+    if found.at_edge and found.p > EDGE_ALPHA:
+        p = notation.plain(found.p, 2)
+        why = f"a segment at an end holds the fewest models allowed, {found.side}, and p = {p} is above {EDGE_ALPHA}"
+        return replace(found, fragile_reason=why)
+    return found
 
 
-def _design(x: Array, dates: tuple[float, ...]) -> Array:
-    """[n, 2 + breaks]: 1, x and the hinges, from the mean date on."""
-    centre = x.mean()
-    hinges = [np.maximum(0.0, x - date) for date in dates]
-    return np.stack([np.ones_like(x), x - centre, *hinges], axis=1)
+def _found(series: Series, fewer: Search, more: Search, drawn: Array, level: float) -> Break:
+    """The best candidate of `more` with its test, its dates and slopes with intervals, and its last segment.
+
+    The intervals come of series that are the broken line with its residuals' signs drawn; each finds dates anew.
+    """
+    x, mean = series.years, float(series.logs.mean())
+    y = series.logs[None, :] - mean
+    chosen = int(more.best(y)[0][0])
+    dates = more.dates[chosen]
+    curve = projected(y, more.bases[chosen])
+    paid = np.sqrt(len(x) / max(len(x) - 2 - 2 * len(dates), 1))
+    again = curve + drawn * (y - curve) * paid
+    picked = more.best(again)[0]
+    moved = np.array(more.dates)[picked]  # [R, breaks]
+    lines = [_coefficients(x, more.dates[i], row) for i, row in zip(picked, again, strict=True)]
+    own, redrawn = _coefficients(x, dates, y[0])[None, :], np.array(lines)
+    tail = Tail(
+        _last(x, own, np.array([dates]), mean), _last(x, redrawn, moved, mean), (y - curve)[0] * paid, level
+    )
+    intervals = tuple((float(a), float(b)) for a, b in np.quantile(moved, tails(level), axis=0).T)
+    segments = _segments(x, dates, own, redrawn, level)
+    return Break(dates, intervals, segments, *tested(series, fewer, more, drawn), level, more.side, tail)
 
 
-def _basis(x: Array, dates: tuple[float, ...]) -> Array:
-    return np.asarray(np.linalg.qr(_design(x, dates))[0])
-
-
-def _signs(series: Series, sampling: Sampling) -> Array:
-    """[R, n]: for each organisation one of Webb's six values (2013), which few organisations need."""
-    rng = np.random.default_rng([sampling.seed, 1])
-    values = np.concatenate([-_WEBB, _WEBB])
-    return np.asarray(values[rng.integers(0, 6, (sampling.replicates, series.units))][:, series.groups])
-
-
-def _tested(series: Series, fewer: _Search, more: _Search, signs: Array, level: float) -> Break:
-    """The best candidate of `more`, tested against the best of `fewer`."""
-    y = series.logs[None, :] - series.logs.mean()
-    free = len(series) - more.bases[0].shape[1] - len(more.dates[0])  # the dates were fitted too
-    place, left = fewer.best(y)
-    if left[0] <= EXACT * (y**2).sum():
-        return _described(series, more, y, signs, 0.0, 1.0, level)
-    chosen = int(place[0])
-    under = _projected(y, fewer.bases[chosen])
-    null = under + signs * (y - under)
-    F = _gain(y, fewer, more, free)[0]
-    p = (1 + (_gain(null, fewer, more, free) >= F).sum()) / (1 + len(signs))
-    return _described(series, more, y, signs, float(F), float(p), level)
-
-
-def _gain(y: Array, fewer: _Search, more: _Search, free: int) -> Array:
-    """F [R] of the best of `more` against the best of `fewer`."""
-    left, kept = more.best(y)[1], fewer.best(y)[1]
-    return np.asarray((kept - left) / np.maximum(left / max(free, 1), 1e-300))
-
-
-def _projected(y: Array, basis: Array) -> Array:
-    return np.asarray((y @ basis) @ basis.T)
-
-
-def _described(
-    series: Series, search: _Search, y: Array, signs: Array, F: float, p: float, level: float
-) -> Break:
-    """Dates and slopes with intervals, from series of the broken line with its residuals' signs drawn."""
-    x = series.years
-    chosen = int(search.best(y)[0][0])
-    dates = search.dates[chosen]
-    curve = _projected(y, search.bases[chosen])
-    again = curve + signs * (y - curve) * np.sqrt(len(x) / max(len(x) - 2 - 2 * len(dates), 1))
-    picked = search.best(again)[0]
-    moved = np.array(search.dates)[picked]  # [R, breaks]
-    ends = np.quantile(moved, tails(level), axis=0)
-    slopes = np.array([_slopes(x, search.dates[i], row) for i, row in zip(picked, again, strict=True)])
-    own = _slopes(x, dates, y[0])
-    lo, hi = np.quantile(slopes, tails(level), axis=0)
+def _segments(
+    x: Array, dates: tuple[float, ...], own: Array, redrawn: Array, level: float
+) -> tuple[Segment, ...]:
+    slope, drawn = (np.cumsum(found[:, 1:], axis=1) for found in (own, redrawn))
+    lo, hi = np.quantile(drawn, tails(level), axis=0)
     edges = [float(x[0]), *dates, float(x[-1])]
     counts = np.histogram(x, [-np.inf, *dates, np.inf])[0]
-    segments = tuple(
+    return tuple(
         Segment(
-            edges[i], edges[i + 1], int(counts[i]), float(own[i]), float(lo[i]), float(hi[i]), slopes[:, i]
+            edges[i],
+            edges[i + 1],
+            int(counts[i]),
+            float(slope[0, i]),
+            float(lo[i]),
+            float(hi[i]),
+            drawn[:, i],
         )
-        for i in range(len(own))
+        for i in range(len(dates) + 1)
     )
-    intervals = tuple((float(a), float(b)) for a, b in ends.T)
-    return Break(dates, intervals, segments, F, p, level, search.side)
 
 
-def _slopes(x: Array, dates: tuple[float, ...], y: Array) -> Array:
-    """The slope of every segment of the broken line through y."""
-    found = np.linalg.lstsq(_design(x, dates), y, rcond=None)[0]
-    return np.asarray(np.cumsum(found[1:]))
+def _coefficients(x: Array, dates: tuple[float, ...], y: Array) -> Array:
+    return np.asarray(np.linalg.lstsq(design(x, dates), y, rcond=None)[0])
+
+
+def _last(x: Array, coefficients: Array, dates: Array, mean: float) -> Lines:
+    """The last segments [R] of broken lines with coefficients [R, 2 + breaks] and dates [R, breaks], mean added."""
+    centre, hinges = float(x.mean()), coefficients[:, 2:]
+    level = coefficients[:, 0] - (hinges * (dates - centre)).sum(axis=1) + mean
+    return Lines(centre, level, coefficients[:, 1:].sum(axis=1))
 
 
 def broken_line(series: Series, found: Break, years: Array) -> Array:
     """log10 of the broken line at years [k]."""
-    centre = series.years.mean()
-    weights = np.linalg.lstsq(_design(series.years, found.dates), series.logs, rcond=None)[0]
+    weights = _coefficients(series.years, found.dates, series.logs)
     hinges = [np.maximum(0.0, years - date) for date in found.dates]
-    return np.asarray(np.stack([np.ones_like(years), years - centre, *hinges], axis=1) @ weights)
+    columns = [np.ones_like(years), years - series.years.mean(), *hinges]
+    return np.asarray(np.stack(columns, axis=1) @ weights)

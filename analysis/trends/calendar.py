@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import evidence, laws, notation, record
+from analysis import evidence, laws, record
 from analysis.errors import InputError
 from analysis.forecast import Forecast, forecast
 from analysis.intervals.interval import tails
 from analysis.options import Options
 from analysis.source import of_stored_fit, open_source
-from analysis.trends import dates
 from analysis.trends.trend import Trend
 from analysis.verbs import renames
 
@@ -177,39 +176,3 @@ def _followed(made: Forecast, law: laws.Law, drawn: Array) -> Array:
     """[R DRAWS, k] losses of a law's replicates at computes [DRAWS, k]."""
     flat = made.track.loss(law, drawn.ravel())
     return np.asarray(flat.reshape(-1, drawn.shape[1]))
-
-
-def words(found: Calendar) -> str:
-    """What the loss is of: whose law, whose compute, how far beyond both."""
-    largest = found.law.forecast.largest
-    last = dates.date(found.years[-1]).isoformat()
-    return (
-        f"the loss that the law {found.law.name} of {found.law.table} gives for the compute of the trend of "
-        f"{found.trend.version} ({found.trend.method}), spent by that study's recipe on that study's text. Its largest "
-        f"run took {notation.power(largest, 2)} FLOPs, so {last} is an extrapolation of "
-        f"{notation.power(float(found.reach[-1]), 2)} times, and the trend's last model is of "
-        f"{dates.date(found.trend.last).isoformat()}; the verdict on the law's floor is {found.law.verdict}"
-    )
-
-
-EVENTS = {
-    "stock_passed": "the best split of compute asks for more tokens than the stock holds",
-    "repetition_exhausted": "the stock is repeated until one more pass is worth little",
-    "data_worth_most": "ten times more text is worth more than ten times more compute",
-}
-
-
-def wall_words(found: Calendar) -> list[str]:
-    """When each wall of the scenario is met, a sentence each."""
-    last = dates.date(found.years[-1]).isoformat()
-    told = []
-    for one in found.walls:
-        middle, lo, hi = (_when(at, last) for at in (one.value, one.lo, one.hi))
-        told.append(
-            f"{EVENTS.get(one.name, one.name)}: {middle} [{lo}, {hi}], with probability {one.probability:.2f} by {last}"
-        )
-    return told
-
-
-def _when(year: float, last: str) -> str:
-    return dates.month(year) if np.isfinite(year) else f"not by {last}"

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.errors import InputError
-from analysis.trends.breaks import Segment
-from analysis.trends.trend import LOG2, Trend
+from analysis.trends.segments import Segment
+from analysis.trends.trend import FEWEST_ORGANIZATIONS, LOG2, Trend
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 SURE = 0.95
 """A claim is supported from this probability on, and contradicted below 1 minus it."""
 RULE = (
     f"supported where the probability that the growth lies in the claimed range is at least {SURE}, contradicted "
-    f"where it is at most {1 - SURE:.2f}, else undecided"
+    f"where it is at most {1 - SURE:.2f}, else undecided; undecided too where fewer than {FEWEST_ORGANIZATIONS} "
+    "organisations made the models, whose resampling does not tell how far the rate may be off"
 )
 GRAMMAR = (
     "QUANTITY doubling LO..HI months (or years), or QUANTITY growth LO..HI x a year, where QUANTITY is params, tokens "
@@ -79,7 +80,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with the answer of every version of the trend; the first is the headline, named in advance."""
+    """A claim with the answer of every version of the trend; the first is the headline, whatever it says."""
 
     claim: Claim
     answers: tuple[Answer, ...]
@@ -122,17 +123,18 @@ def parse(text: str) -> Claim:
 def judge(claim: Claim, trends: Sequence[Trend], segments: Sequence[Segment] = ()) -> Judged:
     """The verdict by every version of the quantity's trend, the first being the headline, and in every segment."""
     answers = tuple(_answer(claim, trend) for trend in trends)
-    return Judged(claim, answers, tuple(_stretch(claim, segment) for segment in segments))
+    few = answers[0].trend.few
+    return Judged(claim, answers, tuple(_stretch(claim, segment, few) for segment in segments))
 
 
-def _stretch(claim: Claim, segment: Segment) -> Stretch:
+def _stretch(claim: Claim, segment: Segment, few: bool) -> Stretch:
     probability = segment.probability(*claim.slopes)
-    return Stretch(segment, probability, verdict(probability))
+    return Stretch(segment, probability, UNDECIDED if few else verdict(probability))
 
 
 def _answer(claim: Claim, trend: Trend) -> Answer:
     probability = trend.probability(*claim.slopes)
-    return Answer(trend, probability, verdict(probability))
+    return Answer(trend, probability, UNDECIDED if trend.few else verdict(probability))
 
 
 def verdict(probability: float) -> str:

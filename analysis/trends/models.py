@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from analysis import rows
 from analysis.errors import InputError
-from analysis.trends import dates
+from analysis.trends import cells, dates, organizations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +26,6 @@ ORGANIZATION = "organization"
 UNITS = {"parameters": "parameters", "tokens": "tokens", "compute": "FLOPs"}
 FEWEST = 5
 """Models below which a line has no residual spread worth an interval."""
-_PARTNERS = re.compile(r"\s*[,;/&]\s*|\s+and\s+")
 
 
 @dataclass(frozen=True)
@@ -37,16 +35,22 @@ class Series:
     quantity: str
     models: tuple[str, ...]
     organizations: tuple[str, ...]
-    """The organisation named first; a model of none is a cluster of its own."""
+    """The organisation named first, by its company's name; a model of none is a cluster of its own."""
     years: Array
     """[n] dates as `dates.year`."""
     logs: Array
     """[n] base-10 logarithms of the quantity."""
     groups: NDArray[np.intp]
     """[n] number of the organisation."""
+    makers: tuple[str, ...] = ()
+    """All who made each model, as the table writes them; empty where that is `organizations`."""
 
     def __len__(self) -> int:
         return len(self.years)
+
+    def made_by(self, place: int) -> str:
+        """Who made a model, as the table writes it."""
+        return (self.makers or self.organizations)[place]
 
     @property
     def units(self) -> int:
@@ -64,6 +68,7 @@ class Series:
             years=self.years[picked],
             logs=self.logs[picked],
             groups=groups.astype(np.intp),
+            makers=tuple(self.made_by(int(i)) for i in picked),
         )
 
     def within(self, window: Window) -> NDArray[np.bool_]:
@@ -117,22 +122,26 @@ class Table:
     """For each quantity, models with a date and without it."""
     missing: tuple[str, ...]
     """Columns that the table does not have: quantities, the organisation."""
+    active: Series | None = None
+    """Parameters that a token passes through, all of a dense model's; None where the table tells no mixture of experts
+    from a dense model."""
 
 
 def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Table:
     """The series of every quantity that the table has; a row without a date is left out and counted.
 
     Raises InputError for a table without a column date or without any quantity, a date that cannot be read or lies
-    after `today`, a quantity that is 0, below or infinite, and for no row with a date. A quantity that is text is as
-    one that is missing, and counted.
+    after `today` or before `cells.EARLIEST`, a quantity that is not between `cells.LEAST` and `cells.MOST`, and for no
+    row with a date. A quantity that is text is as one that is missing, and counted.
     """
     _require_columns(frame)
+    frame = _with_active(frame)
     asked = rows.asked_for(frame, where)
     if asked.empty:
         raise InputError(f"no row of {len(frame)} is one where {where}; widen --where")
     again = asked.duplicated() if "model" in asked.columns else asked.index != asked.index
     asked, repeated = asked[~again], int(again.sum())
-    years = _years(asked, today)
+    years = cells.years(asked, today)
     dated = asked[np.isfinite(years)]
     left_out = {"no date": len(asked) - len(dated), "all columns as a row before": repeated}
     left_out = {why: count for why, count in left_out.items() if count}
@@ -143,13 +152,22 @@ def select(frame: pd.DataFrame, where: str | None, today: datetime.date) -> Tabl
     years = years[np.isfinite(years)]
     series, without = {}, {}
     for name in (name for name in QUANTITIES if name in frame.columns):
-        values, unread = _values(dated, name)
+        values, unread = cells.values(dated, name)
         series[name] = _series(dated, name, values, years)
         without[name] = int(np.isnan(values).sum())
         if unread:
             left_out[f"{name} that is not one number"] = unread
     missing = tuple(name for name in (*QUANTITIES, ORGANIZATION) if name not in frame.columns)
-    return Table(series, len(asked) + repeated, left_out, without, missing)
+    return Table(series, len(asked) + repeated, left_out, without, missing, _active(dated, years))
+
+
+def _active(frame: pd.DataFrame, years: Array) -> Series | None:
+    if not {"active_parameters", "parameters"} <= set(frame.columns):
+        return None
+    values, total = cells.values(frame, "active_parameters")[0], cells.values(frame, "parameters")[0]
+    if not (values < total).any():
+        return None
+    return _series(frame, "parameters", values, years)
 
 
 def _require_columns(frame: pd.DataFrame) -> None:
@@ -165,71 +183,33 @@ def _require_columns(frame: pd.DataFrame) -> None:
         )
 
 
-def name_of(frame: pd.DataFrame, place: int) -> str:
-    """'GPT-3 (row 12)', or the row alone; the row is that of the file, the header not counted."""
-    row = f"row {int(frame.index[place]) + 1}"
-    if "model" not in frame.columns or not isinstance(frame["model"].iloc[place], str):
-        return row
-    return f"{frame['model'].iloc[place].strip()} ({row})"
-
-
-def _years(frame: pd.DataFrame, today: datetime.date) -> Array:
-    """Years [n]; NaN where there is no date."""
-    found = np.full(len(frame), np.nan)
-    for place, text in enumerate(frame["date"].astype("string").fillna("")):
-        if not text.strip():
-            continue
-        try:
-            date = dates.parse(text)
-        except ValueError:
-            raise InputError(
-                f"the date of {name_of(frame, place)} is {text!r}, which cannot be read; write it as 2020-05-28 or "
-                "2020-05"
-            ) from None
-        if date > today:
-            raise InputError(
-                f"the date of {name_of(frame, place)} is {text}, after today, {today}; correct it or leave it out, "
-                f"e.g. --where \"date < '{today}'\""
-            )
-        found[place] = dates.year(date)
-    return found
-
-
-def _values(frame: pd.DataFrame, column: str) -> tuple[Array, int]:
-    """Values [n], NaN where there is none, and how many are text that is no number."""
-    import pandas as pd
-
-    text = frame[column].astype("string").str.strip()
-    numbers: Array = np.asarray(pd.to_numeric(text, errors="coerce").astype("float64"), dtype=np.float64)
-    unread = np.isnan(numbers) & (text.fillna("").str.lower().isin(["", "nan"]).to_numpy() == 0)
-    wrong = ~np.isnan(numbers) & ~((numbers > 0) & np.isfinite(numbers))
-    if wrong.any():
-        place = int(wrong.argmax())
-        raise InputError(
-            f"{column} of {name_of(frame, place)} is {numbers[place]:g}, and its logarithm is taken; correct it, "
-            f"or leave it empty where it is not known, or use --where '{column} > 0'"
-        )
-    return numbers, int(unread.sum())
+def _with_active(frame: pd.DataFrame) -> pd.DataFrame:
+    """Active parameters of dense models are all that they have, so that `where` tells them from mixtures of experts."""
+    if not {"active_parameters", "parameters"} <= set(frame.columns):
+        return frame
+    return frame.assign(active_parameters=frame["active_parameters"].fillna(frame["parameters"]))
 
 
 def _series(frame: pd.DataFrame, quantity: str, values: Array, years: Array) -> Series:
     has = np.flatnonzero(np.isfinite(values))
     order = has[np.lexsort((-values[has], years[has]))]
-    labels = [_organization(frame, int(i)) for i in order]
+    makers = [_makers(frame, int(i)) for i in order]
+    labels = [organizations.first(text) or text for text in makers]
     _, groups = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
     models = [
-        str(frame["model"].iloc[i]).strip() if "model" in frame else name_of(frame, int(i)) for i in order
+        str(frame["model"].iloc[i]).strip() if "model" in frame else cells.name_of(frame, int(i))
+        for i in order
     ]
     return Series(
-        quantity, tuple(models), tuple(labels), years[order], np.log10(values[order]), groups.astype(np.intp)
-    )
+        quantity, tuple(models), tuple(labels), years[order], np.log10(values[order]), groups.astype(np.intp),
+        tuple(makers),
+    )  # fmt: skip
 
 
-def _organization(frame: pd.DataFrame, place: int) -> str:
-    """The one named first, of several that made a model together; the row where none is named."""
-    named = frame["organization"].iloc[place] if "organization" in frame.columns else None
-    first = _PARTNERS.split(named.strip())[0] if isinstance(named, str) else ""
-    return first or f"row {int(frame.index[place]) + 1}"
+def _makers(frame: pd.DataFrame, place: int) -> str:
+    """Who made a model, as the table writes it; the row where that is not known."""
+    named = frame["organization"].iloc[place] if "organization" in frame.columns else ""
+    return named.strip() if isinstance(named, str) and named.strip() else f"row {int(frame.index[place]) + 1}"
 
 
 def columns_of(pairs: Mapping[str, str]) -> dict[str, str]:

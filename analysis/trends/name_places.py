@@ -30,15 +30,21 @@ def draw_names(
     colours: Sequence[Any],
     most: int,
 ) -> None:
-    """Write at most `most` names, the first in `order` first; limits, scales and labels of the axes must be set."""
+    """Write at most `most` names, the first in `order` first; limits, scales and labels of the axes must be set.
+
+    A name that the figure's font cannot write, or that has no letter, is left out; the tables of a page hold it.
+    """
     ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
     scale = float(ax.get_figure(root=True).dpi) / 72  # type: ignore[union-attr]
     marks = np.asarray(ax.transData.transform(np.column_stack([x, y])))
     frame = ax.get_window_extent()
     taken: list[tuple[float, float, float, float]] = []
+    font = _letters()
     for i in order:
         if len(taken) >= most:
             break
+        if not names[i] or not set(map(ord, names[i])) <= font:
+            continue
         width, height = WIDTH * SIZE * scale * len(names[i]), HEIGHT * SIZE * scale
         for side, box in _boxes(marks[i], width, height, GAP * scale):
             inside = box[0] >= frame.x0 and box[2] <= frame.x1 and box[1] >= frame.y0 and box[3] <= frame.y1
@@ -46,6 +52,14 @@ def draw_names(
                 taken.append(box)
                 _write(ax, (float(x[i]), float(y[i])), names[i], side, colours[i])
                 break
+
+
+def _letters() -> set[int]:
+    """Code points that the figure's font has; a line break is none, as it would leave the name's box."""
+    from matplotlib import font_manager
+
+    path = font_manager.findfont(font_manager.FontProperties())
+    return set(font_manager.get_font(path).get_charmap())
 
 
 def _boxes(

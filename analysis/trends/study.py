@@ -10,7 +10,8 @@ from analysis.trends import breaks, claims
 from analysis.trends.breaks import Breaks
 from analysis.trends.claims import Claim, Judged
 from analysis.trends.models import QUANTITIES, Series, Table, Window
-from analysis.trends.trend import Missing, Sampling, Trend, all_models, running
+from analysis.trends.trend import ACTIVE, ALL, Missing, Sampling, Trend
+from analysis.trends.versions import all_models, running
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,23 @@ class Quantity:
     series: Series
     """Every model that has it, those outside the window too."""
     versions: tuple[Trend, ...]
-    """All models by OLS, which is the headline, all by Huber, the records by both."""
+    """All models by OLS, which is the headline, all by Huber, the records by both; active parameters by OLS where the
+    table tells mixtures of experts from dense models."""
     windows: tuple[Trend, ...]
     missing: tuple[Missing, ...]
     breaks: Breaks
 
     @property
     def headline(self) -> Trend:
-        """All models by least squares: named in advance, since published rates are made so, since it has the most
-        models, and since its interval holds what it promises (`python -m benchmarks.trend_coverage`)."""
+        """All models by least squares, whatever the numbers: published rates are made so, it has the most models, and
+        its interval holds what it promises (`python -m benchmarks.trend_coverage`)."""
         return self.versions[0]
 
     @property
     def record(self) -> Trend | None:
         """The trend of the records by least squares, where there is one."""
-        return next(
-            (t for t in self.versions if t.version != self.headline.version and t.method == "OLS"), None
-        )
+        others = (ALL, ACTIVE)
+        return next((t for t in self.versions if t.version not in others and t.method == "OLS"), None)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def study(table: Table, asked: Asked) -> Study:
     """Every trend of the table; raises InputError where no quantity has one, or a claim is of one without."""
     found, absent = [], []
     for name, series in table.series.items():
-        one = quantity(name, series, asked)
+        one = quantity(name, series, asked, table.active if name == "parameters" else None)
         if isinstance(one, Missing):
             absent.append(one)
         else:
@@ -96,12 +97,17 @@ def study(table: Table, asked: Asked) -> Study:
     return Study(table, asked, tuple(found), tuple(absent), judged)
 
 
-def quantity(name: str, series: Series, asked: Asked) -> Quantity | Missing:
-    """The trends of one quantity; Missing where all its models of the window allow none."""
+def quantity(name: str, series: Series, asked: Asked, active: Series | None = None) -> Quantity | Missing:
+    """The trends of one quantity; Missing where all its models of the window allow none.
+
+    active: the same quantity, of mixtures of experts only the part that works on a token, as one more version.
+    """
     made = [
         *(all_models(series, asked.window, method, asked.sampling) for method in ("OLS", "Huber")),
         *(running(series, asked.window, method, asked.sampling, asked.top) for method in ("OLS", "Huber")),
     ]
+    if active is not None:
+        made.append(all_models(active, asked.window, "OLS", asked.sampling, ACTIVE))
     if isinstance(made[0], Missing):
         return made[0]
     others = [all_models(series, window, "OLS", asked.sampling) for window in asked.windows]

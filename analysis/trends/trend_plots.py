@@ -1,9 +1,7 @@
-"""Drawing of trends on axes that are given: a quantity by date, doubling times, loss by year."""
+"""Drawing of trends on axes that are given: a quantity by date, loss by year."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from analysis.trends.calendar import Calendar
 from analysis.trends.leaders import leaders
 from analysis.trends.models import UNITS
 from analysis.trends.name_places import draw_names
+from analysis.trends.segments import Segment
 from analysis.trends.study import Quantity
 from analysis.trends.words import months
 
@@ -37,21 +36,7 @@ WIDE = 6.0
 NAMES_WIDE, NAMES_NARROW = 26, 9
 LARGEST = 4
 """Models that are named first after the records: those that were so many largest at their date."""
-LONGEST = 120.0
-"""Months to which doubling times are shown at the most, where none is longer; intervals end in an arrow there."""
 DASHES = (0, (5, 3))
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A doubling time of the forest plot: months with interval, infinite where it does not grow."""
-
-    group: str
-    label: str
-    value: float
-    lo: float
-    hi: float
-    colour: str
 
 
 def plot_quantity(ax: Axes, one: Quantity, horizon: float) -> None:
@@ -63,7 +48,7 @@ def plot_quantity(ax: Axes, one: Quantity, horizon: float) -> None:
     _date_axis(ax, float(years[0]), horizon)
     form = axes.compute if one.name == "compute" else notation.count
     values = 10.0**series.logs
-    low, high = axes.padded(np.concatenate([values, above]), 0.05, 0.06)
+    low, high = axes.padded(np.concatenate([values, above, _carried(one, horizon)]), 0.05, 0.06)
     axes.log_axis(ax, "y", low, high, form, spacious=one.name == "compute")
     ax.set_ylabel(LABELS[one.name])
     _grey(ax, trend.last, horizon)
@@ -76,7 +61,7 @@ def plot_quantity(ax: Axes, one: Quantity, horizon: float) -> None:
     ax.scatter(series.years[others], values[others], s=20, color=BLUE, alpha=0.75, zorder=4, **edge)
     ax.scatter(series.years[leading], values[leading], s=30, color=ORANGE, zorder=5, **edge)
     tell(ax, series.years, values, [_told(one, i) for i in range(len(series))])
-    _extra_lines(ax, one)
+    _extra_lines(ax, one, horizon)
     _legend(ax, one, leading)
     _names(ax, one, leading)
 
@@ -94,8 +79,18 @@ def _told(one: Quantity, place: int) -> str:
     return "\n".join([*lines, f"{shown} {UNITS[one.name]}"])
 
 
-def _extra_lines(ax: Axes, one: Quantity) -> None:
-    """The records' trend, and the line with its break where there is one."""
+def _carried(one: Quantity, horizon: float) -> Array:
+    """What the broken line needs of the axis: its first value, and the ends of its last segment's interval at the
+    horizon; nothing where no break was found."""
+    found, series = one.breaks.found, one.headline.series
+    if found is None:
+        return np.empty(0)
+    ends = found.tail.at(np.array([horizon]))[1:]
+    return 10.0 ** np.concatenate([broken_line(series, found, series.years[:1]), *ends])
+
+
+def _extra_lines(ax: Axes, one: Quantity, horizon: float) -> None:
+    """The records' trend, and the line with its break where there is one, its last segment carried on, dashed."""
     record, found = one.record, one.breaks.found
     if record is not None:
         at = np.array([record.series.years.min(), record.last])
@@ -104,6 +99,10 @@ def _extra_lines(ax: Axes, one: Quantity) -> None:
         series = one.headline.series
         at = np.array([series.years.min(), *found.dates, series.years.max()])
         ax.plot(at, 10.0 ** broken_line(series, found, at), color=GREEN, linewidth=1.5, zorder=3)
+        on = np.linspace(one.headline.last, horizon, 30)
+        value, lo, hi = (10.0**part for part in found.tail.at(on))
+        ax.fill_between(on, lo, hi, color=GREEN, alpha=BAND, linewidth=0, zorder=1)
+        ax.plot(on, value, color=GREEN, linewidth=1.6, linestyle=DASHES, zorder=3)
 
 
 def _legend(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
@@ -111,17 +110,16 @@ def _legend(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
     trend, record, found = one.headline, one.record, one.breaks.found
     lines = [(f"all models: doubling {_short(trend.doubling)}", BLUE)]
     if record is not None:
-        until = dates.month(record.last)
-        lines.append((f"{record.version} (to {until}): doubling {_short(record.doubling)}", ORANGE))
+        until = dates.month(record.last) + (" (one-sided)" if record.one_sided else "")
+        lines.append((f"{record.version} to {until}: {_short(record.doubling)}", ORANGE))
     elif leading.any():
         lines.append(("record models", ORANGE))
     if found is not None:
-        parts = ", ".join(_bare(part.doubling[0]) for part in found.segments)
-        lines.append(
-            (f"with {'a break' if len(found.dates) == 1 else 'two breaks'}: doubling {parts}", GREEN)
-        )
-    lines.append((f"bands ({trend.level:.0%}): inner of the trend, outer of a new model", MUTED))
+        parts = ", ".join(map(_bare, found.segments))
+        lines.append((f"{'one break' if len(found.dates) == 1 else 'two breaks'}: {parts}", GREEN))
     columns = 2 if _inches(ax) > WIDE else 1
+    bands = "inner of the trend, outer of a new model" if columns > 1 else "trend, new model"
+    lines.append((f"bands ({trend.level:.0%}): {bands}", MUTED))
     deep = -(-len(lines) // columns)
     for rank, (words, colour) in enumerate(lines):
         ax.annotate(
@@ -130,9 +128,11 @@ def _legend(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
         )  # fmt: skip
 
 
-def _bare(months: float) -> str:
-    """'4.3 mo', or 'none' where it does not grow."""
-    return f"{months:.1f} mo" if np.isfinite(months) else "none"
+def _bare(part: Segment) -> str:
+    """'4.3 mo', or its factor a year where it falls."""
+    if np.isfinite(part.doubling[0]):
+        return f"{part.doubling[0]:.1f} mo"
+    return f"{notation.plain(part.growth[0], 2)}× a year"
 
 
 def _inches(ax: Axes) -> float:
@@ -161,64 +161,6 @@ def _names(ax: Axes, one: Quantity, leading: NDArray[np.bool_]) -> None:
     draw_names(ax, series.years, 10.0**series.logs, series.models, order, colours, most)
 
 
-def plot_doublings(ax: Axes, bars: Sequence[Bar], claimed: dict[str, tuple[float, float]]) -> None:
-    """Doubling times as dots with intervals on a logarithmic axis, by quantity; the claimed range shaded behind."""
-    finite = [v for bar in bars for v in (bar.value, bar.lo, bar.hi) if np.isfinite(v) and v > 0]
-    finite += [v for ends in claimed.values() for v in ends if np.isfinite(v) and v > 0]
-    known = [bar.value for bar in bars if np.isfinite(bar.value)]
-    farthest = max(LONGEST, 1.2 * max(known, default=LONGEST))  # an interval may end after centuries
-    lo, hi = float(min(finite)) / 1.15, float(min(max(finite), farthest)) * 1.25
-    axes.log_axis(ax, "x", lo, hi, lambda value: notation.plain(value, 2))
-    ax.grid(False, axis="y")
-    places = _places(bars, claimed)
-    ax.set_ylim(max(places) + (1.1 if claimed else 0.7), -0.9)
-    ax.set_yticks(places, [bar.label for bar in bars], fontsize=8.8)
-    ax.tick_params(axis="y", length=0)
-    for place, bar in zip(places, bars, strict=True):
-        _bar(ax, place, bar, hi)
-    for group in dict.fromkeys(bar.group for bar in bars):
-        mine = [place for place, bar in zip(places, bars, strict=True) if bar.group == group]
-        ax.annotate(
-            group, (0.0, mine[0] - 0.62), xycoords=ax.get_yaxis_transform(), xytext=(3, 0), textcoords="offset points",
-            va="center", fontsize=9.2, fontweight="bold",
-        )  # fmt: skip
-        if group in claimed:
-            begin, end = (float(np.clip(v, lo, hi)) for v in claimed[group])
-            ax.fill_betweenx(
-                [mine[0] - 0.35, mine[-1] + 0.4], begin, end, color=GREEN, alpha=BAND, linewidth=0
-            )
-            ax.annotate(
-                "claimed", (np.sqrt(begin * end), mine[-1] + 0.7), ha="center", va="center", color=GREEN, fontsize=8.8
-            )  # fmt: skip
-    ax.set_xlabel("Doubling time (months)")
-
-
-def _places(bars: Sequence[Bar], claimed: Collection[str]) -> list[float]:
-    """A row a bar, with room for a heading before each group, and for a word under one that is claimed of."""
-    found, at = [], 0.0
-    for before, bar in zip([None, *bars], bars, strict=False):
-        new = before is not None and bar.group != before.group
-        at += (2.7 if before and before.group in claimed else 2.0) if new else 1.0
-        found.append(at)
-    return [place - 0.6 for place in found]
-
-
-def _bar(ax: Axes, place: float, bar: Bar, right: float) -> None:
-    """A dot and its interval; an arrow at the edge where it has no end, which is where there may be no growth."""
-    if not np.isfinite(bar.lo):
-        ax.annotate(
-            "no growth", (right, place), xytext=(-4, 0), textcoords="offset points", ha="right", va="center",
-            color=bar.colour, fontsize=8.8,
-        )  # fmt: skip
-        return
-    begin, end = (min(v, right) for v in (bar.lo, bar.hi))
-    ax.plot([begin, end], [place, place], color=bar.colour, linewidth=1.6, zorder=3)
-    if not np.isfinite(bar.hi) or bar.hi > right:
-        ax.plot([right], [place], marker=">", color=bar.colour, markersize=6, clip_on=False, zorder=3)
-    if np.isfinite(bar.value) and bar.value <= right:
-        ax.plot([bar.value], [place], marker="o", color=bar.colour, markersize=5.5, zorder=4)
-
-
 def plot_calendar(ax: Axes, found: Calendar) -> None:
     """Loss by year with its interval; after the last model of the trend on grey; the largest run's loss as a line."""
     value, lo, hi = found.loss
@@ -232,8 +174,11 @@ def plot_calendar(ax: Axes, found: Calendar) -> None:
     _line(ax, found.years, value, found.trend.last, BLUE)
     ax.plot(found.years, value, linestyle="none", marker="o", markersize=4, color=BLUE)
     tell(ax, found.years, value, [_told_of_year(found, i) for i in range(len(value))])
-    every = max(1, len(found.years) // (6 if _inches(ax) > WIDE else 3))
-    for year, loss, reach in list(zip(found.years, value, found.reach, strict=True))[every // 2 : -1 : every]:
+    whole = [
+        i for i in range(len(value) - 1) if found.years[i] != found.trend.last
+    ]  # which is close to a year's start
+    every = max(1, len(whole) // (6 if _inches(ax) > WIDE else 3))
+    for year, loss, reach in ((found.years[i], value[i], found.reach[i]) for i in whole[every // 2 :: every]):
         ax.annotate(
             notation.times(float(reach)), (float(year), float(loss)), xytext=(0, 8),
             textcoords="offset points", ha="center", fontsize=8.5, color=INK,

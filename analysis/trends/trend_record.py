@@ -8,15 +8,22 @@ from typing import Any
 import numpy as np
 
 from analysis.trends import dates
-from analysis.trends.breaks import Break, Breaks
+from analysis.trends.breaks import Break
 from analysis.trends.calendar import Calendar
 from analysis.trends.claims import RULE, Judged
+from analysis.trends.segments import Tail
 from analysis.trends.study import Quantity, Study
-from analysis.trends.trend import Missing, Trend
+from analysis.trends.trend import Missing, Trend, require_horizon
 
 
 def as_dict(found: Study, horizon: float, calendar: Calendar | None = None) -> dict[str, Any]:
-    """For JSON."""
+    """For JSON; raises InputError where a trend cannot be carried on to the horizon."""
+    for one in found.quantities:
+        for trend in (*one.versions, *one.windows):
+            require_horizon(f"the trend of {one.name} by {trend.version}", trend, horizon)
+        for broken in (one.breaks.first, one.breaks.second):
+            if broken is not None:
+                require_horizon(f"the last segment of {one.name}", broken.tail, horizon)
     table, sampling = found.table, found.asked.sampling
     content: dict[str, Any] = {
         "rows": table.rows,
@@ -40,7 +47,7 @@ def _quantity(one: Quantity, found: Study, horizon: float) -> dict[str, Any]:
         "versions": [_trend(trend, horizon) for trend in one.versions],
         "windows": [_trend(trend, horizon) for trend in one.windows],
         "missing": [_missing(missing) for missing in one.missing],
-        "breaks": _breaks(one.breaks),
+        "breaks": _breaks(one, horizon),
     }
 
 
@@ -58,6 +65,10 @@ def _trend(one: Trend, horizon: float) -> dict[str, Any]:
         "resampled": f"{one.units} {one.clusters}",
         "doubling_months": _three(one.doubling),
         "growth_a_year": _three(one.growth),
+        "few": one.few,
+        "one_sided": one.one_sided,
+        "range_without_one": _ends(one.range_without_one),
+        "rests_on_one": one.rests_on_one,
         "spread_decades": one.spread,
         "at": [
             {
@@ -71,16 +82,20 @@ def _trend(one: Trend, horizon: float) -> dict[str, Any]:
     }
 
 
-def _breaks(found: Breaks) -> dict[str, Any]:
+def _breaks(one: Quantity, horizon: float) -> dict[str, Any]:
+    found, last = one.breaks, one.headline.last
     return {
         "reason": found.reason,
-        "first": _break(found.first),
-        "second": _break(found.second),
+        "first": _break(found.first, last, horizon),
+        "second": _break(found.second, last, horizon),
+        "p_one_against_none": found.first.p if found.first else None,
+        "p_two_against_one": found.second.p if found.second else None,
+        "p_two_against_none": found.two_against_none,
         "told": len(found.found.dates) if found.found else 0,
     }
 
 
-def _break(one: Break | None) -> dict[str, Any] | None:
+def _break(one: Break | None, last: float, horizon: float) -> dict[str, Any] | None:
     if one is None:
         return None
     return {
@@ -92,17 +107,33 @@ def _break(one: Break | None) -> dict[str, Any] | None:
         "p": one.p,
         "significant": one.significant,
         "at_edge": one.at_edge,
+        "fragile": one.fragile,
+        "fragile_reason": one.fragile_reason,
+        "forecast": _forecast(one.tail, last, horizon),
         "segments": [
             {
                 "begin": dates.date(part.begin).isoformat(),
                 "end": dates.date(part.end).isoformat(),
                 "models": part.models,
                 "doubling_months": _three(part.doubling),
-                "growth_a_year": _three((10.0**part.slope, 10.0**part.lo, 10.0**part.hi)),
+                "growth_a_year": _three(part.growth),
+                "falls": part.falls,
             }
             for part in one.segments
         ],
     }  # fmt: skip
+
+
+def _forecast(one: Tail, last: float, horizon: float) -> dict[str, Any]:
+    """The last segment carried on to the horizon."""
+    at = np.array([horizon])
+    below, above = (float(10.0 ** part[0]) for part in one.new_model(at))
+    return {
+        "date": dates.date(horizon).isoformat(),
+        "extrapolated_years": max(horizon - last, 0.0),
+        "trend": _three([10.0 ** part[0] for part in one.at(at)]),
+        "new_model": {"lo": below, "hi": above},
+    }
 
 
 def _judged(one: Judged) -> dict[str, Any]:
@@ -164,6 +195,14 @@ def _missing(one: Missing) -> dict[str, str]:
     return {"quantity": one.quantity, "version": one.version, "method": one.method, "reason": one.reason}
 
 
+def _ends(found: tuple[float, float] | None) -> dict[str, float | None] | None:
+    return {name: _number(end) for name, end in zip(("lo", "hi"), found, strict=True)} if found else None
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
 def _three(values: Any) -> dict[str, float | None]:
-    value, lo, hi = (float(number) if math.isfinite(number) else None for number in values)
+    value, lo, hi = map(_number, values)
     return {"value": value, "lo": lo, "hi": hi}

@@ -24,15 +24,14 @@ from analysis.pages.document import (
     Tiles,
 )
 from analysis.pages.drawing import save_figure, write_whole
-from analysis.trends import dates, trend_tables, words
-from analysis.trends.calendar import Calendar, wall_words
-from analysis.trends.calendar import words as calendar_words
+from analysis.trends import calendar_words, cautions, claim_words, dates, trend_tables, words
+from analysis.trends.calendar import Calendar
 from analysis.trends.claims import RULE, SUPPORTED, UNDECIDED
 from analysis.trends.models import QUANTITIES
 from analysis.trends.trend_figures import figures
 
 if TYPE_CHECKING:
-    from analysis.trends.study import Study
+    from analysis.trends.study import Quantity, Study
 
 QUESTION = "How fast do language models grow?"
 TONES = {SUPPORTED: "identified", UNDECIDED: "bounded_above_only"}
@@ -47,10 +46,11 @@ def write(
     folder: Path,
     source: str,
     command: str,
+    note: str = "",
 ) -> Path:
     """Write index.html, report.md, models.csv and figures/ into the folder; returns the path of the page.
 
-    `record` is trends.json, which lies above the folder.
+    `record` is trends.json, which lies above the folder; `note` is what stands before any number.
     """
     models = trend_tables.as_csv(found).encode()
     write_whole(folder / "models.csv", models)
@@ -63,7 +63,7 @@ def write(
         wide, narrow = save_figure(figure, folder / "figures")
         drawn.append(Drawing(figure.name, f"{rank}. {figure.title}", figure.caption, wide, narrow))
     methods = _methods(found, horizon, source, command, files)
-    made = _document(found, calendar, drawn, methods, source)
+    made = _document(found, calendar, drawn, methods, source, note)
     write_whole(folder / "report.md", to_markdown.document(made).encode())
     write_whole(folder / "index.html", to_html.document(made).encode())
     return folder / "index.html"
@@ -74,10 +74,12 @@ def _download(name: str, what: str, kind: str, content: bytes, beside: str) -> D
 
 
 def _document(
-    found: Study, calendar: Calendar | None, drawn: list[Part], methods: list[Part], source: str
+    found: Study, calendar: Calendar | None, drawn: list[Part], methods: list[Part], source: str, note: str
 ) -> Document:
+    told: list[Part] = [Note(line) for line in cautions.cautions(found)]
     sections = [
         Section("figures", "figures", "Figures", drawn),
+        *([Section("cautions", "cautions", "Cautions", told)] if told else []),
         Section("versions", "versions", "Doubling times by version", _versions(found)),
         Section("breaks", "breaks", "Breaks in the trend", _breaks(found)),
         *([Section("claims", "claims", "Claims", _claims(found))] if found.judged else []),
@@ -85,24 +87,39 @@ def _document(
         Section("models", "models", "Models", [trend_tables.models(found)]),
         Section("methods", "methods", "How it was made", methods),
     ]
-    return Document(QUESTION, f"Trends of {source}", QUESTION, _lead(found), sections)
+    return Document(QUESTION, f"Trends of {source}", QUESTION, _lead(found, calendar, note), sections)
 
 
-def _lead(found: Study) -> list[Part]:
-    """Verdicts on claims, a sentence a quantity, and what the other versions say."""
-    lines = [line for one in found.judged for line in (words.claim_line(one), words.claim_rest(one))]
-    first, *others = [*lines, *map(words.headline, found.quantities)]
-    box: list[Part] = [Paragraph(first, "lead"), *map(Paragraph, others)]
-    for one in found.quantities:
-        said = " ".join(line for line in (words.record_line(one), words.break_line(one)) if line)
-        box.append(Paragraph(f"{QUANTITIES[one.name].capitalize()}: {said}"))
-    box += [Note(line) for line in words.notes(found)]
-    tone = TONES.get(found.judged[0].headline.verdict, "not_identified") if found.judged else "identified"
-    tiles = [
-        (f"{QUANTITIES[one.name].capitalize()}, doubling time", words.months(*one.headline.doubling))
-        for one in found.quantities
-    ]
-    return [Answer(tone, box), Tiles(tiles)]
+def _lead(found: Study, calendar: Calendar | None, note: str) -> list[Part]:
+    """The note on the rows, the loss by year where a fit was joined, verdicts on claims, a sentence a quantity."""
+    lines = calendar_words.lead(calendar) if calendar else []
+    lines += [*map(claim_words.claim_short, found.judged), *map(words.summary, found.quantities)]
+    first, *others = lines
+    box: list[Part] = [Note(note)] if note else []
+    box += [Paragraph(first, "lead"), *map(Paragraph, others)]
+    return [Answer(_tone(found, calendar), box), Tiles([_tile(one) for one in found.quantities])]
+
+
+def _tone(found: Study, calendar: Calendar | None) -> str:
+    """That of the fit's verdict, or of the first claim's; no better than amber where one rate does not describe it."""
+    if calendar is not None:
+        return calendar.law.verdict
+    if not found.judged:
+        broken = any(one.breaks.found for one in found.quantities)
+        return "bounded_above_only" if broken else "identified"
+    tone = TONES.get(found.judged[0].headline.verdict, "not_identified")
+    return "bounded_above_only" if tone == "identified" and found.judged[0].stretches else tone
+
+
+def _tile(one: Quantity) -> tuple[str, str]:
+    """The rate of the last segment where the trend breaks, beside that of all years."""
+    name, whole = QUANTITIES[one.name].capitalize(), words.rate(one.headline.doubling, one.headline.growth)
+    if one.breaks.found is None:
+        return f"{name}, doubling time", whole
+    last = one.breaks.found.segments[-1]
+    return f"{name} since {dates.month(last.begin)} (all years: {whole})", words.rate(
+        last.doubling, last.growth
+    )
 
 
 def _versions(found: Study) -> list[Part]:
@@ -112,8 +129,9 @@ def _versions(found: Study) -> list[Part]:
             Heading(QUANTITIES[one.name].capitalize()),
             trend_tables.versions(one, found.asked.sampling.level),
         ]
+        parts += [Paragraph(line) for line in (words.headline(one), words.record_line(one)) if line]
         parts += [Note(f"{m.version}, {m.method}: none; {m.reason}.") for m in one.missing]
-    return [*parts, Note(words.CAVEAT)]
+    return [*parts, Note(cautions.CAVEAT)]
 
 
 def _breaks(found: Study) -> list[Part]:
@@ -125,24 +143,27 @@ def _breaks(found: Study) -> list[Part]:
         "tables (python -m benchmarks.trend_coverage), so read it as a little too narrow."
     )
     said = [
-        Paragraph(f"{QUANTITIES[one.name].capitalize()}: {words.break_line(one)}") for one in found.quantities
+        Paragraph(f"{words.capital(QUANTITIES[one.name])}: {words.break_line(one)}")
+        for one in found.quantities
     ]
     broken = any(one.breaks.found for one in found.quantities)
     return [*said, *([trend_tables.segments(found)] if broken else []), Note(note)]
 
 
 def _claims(found: Study) -> list[Part]:
-    rule = f"Rule: {RULE}. The headline is all models by OLS, named before the numbers were seen."
+    rule = f"Rule: {RULE}. The headline is always all models by OLS, whatever the numbers."
     return [
-        *(Paragraph(words.claim_line(one)) for one in found.judged),
+        *(Paragraph(f"{claim_words.claim_line(one)} {claim_words.claim_rest(one)}") for one in found.judged),
         trend_tables.claims(found),
         Note(rule),
     ]
 
 
 def _calendar(found: Calendar) -> list[Part]:
-    walls = [Paragraph(f"{line[0].upper()}{line[1:]}.") for line in wall_words(found)]
-    return [Paragraph(f"Told is {calendar_words(found)}."), *walls, trend_tables.by_year(found)]
+    given = [calendar_words.assumed(found.scenario)] if found.scenario else []
+    said = [*given, f"Told is {calendar_words.words(found)}."]
+    walls = [f"{line[0].upper()}{line[1:]}." for line in calendar_words.wall_words(found)]
+    return [*map(Paragraph, said), *map(Paragraph, walls), trend_tables.by_year(found)]
 
 
 def _methods(found: Study, horizon: float, source: str, command: str, files: list[Download]) -> list[Part]:

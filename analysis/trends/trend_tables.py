@@ -7,13 +7,15 @@ import numpy as np
 from analysis import notation
 from analysis.pages.document import Table
 from analysis.pages.page import Cell, Column, number, span
-from analysis.trends import dates, words
+from analysis.trends import claim_words, dates, words
 from analysis.trends.calendar import Calendar
 from analysis.trends.models import QUANTITIES
 from analysis.trends.study import Quantity, Study
 from analysis.trends.trend import Trend
 
 Row = list[Cell | object]
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First letters by which a spreadsheet takes the text of a cell for a formula."""
 
 
 def versions(one: Quantity, level: float) -> Table:
@@ -51,14 +53,18 @@ def segments(found: Study) -> Table:
         Column("Quantity", "label"),
         Column("Segment", "label"),
         Column("Models"),
-        Column("Doubling", "label"),
+        Column("Rate", "label"),
+        Column("Growth a year"),
+        Column("Interval"),
     ]
     rows: list[Row] = [
         [
             QUANTITIES[one.name].capitalize(),
             f"{dates.month(part.begin)} to {dates.month(part.end)}",
             number(part.models, str(part.models)),
-            Cell(words.months(*part.doubling), part.doubling[0] if np.isfinite(part.doubling[0]) else None),
+            Cell(words.rate(part.doubling, part.growth), part.slope),
+            number(part.growth[0], f"{notation.plain(part.growth[0])}×"),
+            span(*part.growth[1:]),
         ]
         for one in found.quantities
         if one.breaks.found
@@ -71,21 +77,22 @@ def claims(found: Study) -> Table:
     """A row a claim and version."""
     columns = [
         Column("Claim", "words"), Column("Version", "label"), Column("Verdict", "label"), Column("Probability"),
-        Column("Doubling", "label"),
+        Column("Rate", "label"),
     ]  # fmt: skip
     rows: list[Row] = []
     for one in found.judged:
         rows += [
             [
-                one.claim.text, words.label(a.trend), a.verdict, number(a.probability, words.chance(a.probability)),
-                words.months(*a.trend.doubling),
+                one.claim.text, words.label(a.trend), a.verdict,
+                number(a.probability, claim_words.chance(a.probability)), words.rate(a.trend.doubling, a.trend.growth),
             ]
             for a in one.answers
         ]  # fmt: skip
         rows += [
             [
                 one.claim.text, f"segment {dates.month(s.segment.begin)} to {dates.month(s.segment.end)}", s.verdict,
-                number(s.probability, words.chance(s.probability)), words.months(*s.segment.doubling),
+                number(s.probability, claim_words.chance(s.probability)),
+                words.rate(s.segment.doubling, s.segment.growth),
             ]
             for s in one.stretches
         ]  # fmt: skip
@@ -131,25 +138,30 @@ def models(found: Study) -> Table:
 
 
 def as_csv(found: Study) -> str:
-    """The models of any trend, unrounded; unknown is empty."""
+    """The models of any trend, unrounded; unknown is empty, and no text is a formula to a spreadsheet."""
     import pandas as pd
 
     rows = [
-        {"model": model, "organization": made_by, "date": dates.date(year).isoformat()} | values
+        {"model": _inert(model), "organization": _inert(made_by), "date": dates.date(year).isoformat()}
+        | values
         for (year, model, made_by), values in sorted(_by_model(found).items())
     ]
     return pd.DataFrame(rows).to_csv(index=False)
 
 
+def _inert(text: str) -> str:
+    """Text that a spreadsheet would run as a formula, after an apostrophe, which makes it text there."""
+    return f"'{text}" if text[:1] in FORMULA else text
+
+
 def _by_model(found: Study) -> dict[tuple[float, str, str], dict[str, float]]:
-    """(date, model, organisation) -> its quantities, of every model of a headline trend."""
+    """(date, model, its makers) -> its quantities, of every model of a headline trend."""
     rows: dict[tuple[float, str, str], dict[str, float]] = {}
     for one in found.quantities:
         series = one.headline.series
-        for year, model, made_by, log in zip(
-            series.years.tolist(), series.models, series.organizations, series.logs.tolist(), strict=True
-        ):
-            rows.setdefault((year, model, made_by), {})[one.name] = float(10.0**log)
+        for place, (year, log) in enumerate(zip(series.years.tolist(), series.logs.tolist(), strict=True)):
+            key = year, series.models[place], series.made_by(place)
+            rows.setdefault(key, {})[one.name] = float(10.0**log)
     return rows
 
 

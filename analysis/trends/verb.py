@@ -5,6 +5,7 @@ What is heavy is imported inside, as in `analysis.verbs`.
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from analysis.trends.calendar import Calendar
     from analysis.trends.study import Study
     from analysis.walls.scenario import Scenario
-
-SHIPPED = Path(__file__).parent.parent / "data" / "landmark_models.csv"
 
 
 def trends(
@@ -49,7 +48,8 @@ def trends(
         table: a .csv or .parquet file with a row a model and columns model, organization, date, parameters, tokens,
             compute; without it the project's own table of landmark language models
         columns: names of our columns in the table, e.g. date=published parameters=params compute=flops
-        where: use only rows for which this expression over columns is true, e.g. "organization != 'OpenAI'"
+        where: use only rows for which this expression over columns is true, e.g. "organization != 'OpenAI'", or for
+            dense models alone "active_parameters == parameters" (where empty, active_parameters are all parameters)
         since: use only models from this date on, e.g. 2018-01-01
         until: use only models up to this date
         windows: a further window in which all models are fitted, e.g. 2018-01-01..2022-07-01; may be given several
@@ -70,21 +70,22 @@ def trends(
         out: folder for trends.json and report/
         json: print trends.json instead of the text
     """
-    from analysis.trends import words
+    from analysis.trends import landmark, terminal
     from analysis.trends.trend_record import as_dict
 
-    source = table or SHIPPED
+    source = table or landmark.SHIPPED
     found = _found(
         source, columns, where, (since, until), windows, claim, top, (replicates, seed, level), today
     )
     end = _horizon(found, horizon)
     calendar = _calendar(found, fit, follow, end, (scenario, stock))
-    content = as_dict(found, end, calendar) | _provenance(source)
+    note = landmark.note(source)
+    content = {"note": note} | as_dict(found, end, calendar) | _provenance(source)
     page = _write(out, content, found, end, calendar, source)
     print(
         _dumped(content)
         if json
-        else f"{words.text(found, end, calendar)}\n\nwrote {out / 'trends.json'}, {page}"
+        else f"{terminal.text(found, end, calendar, note)}\n\nwrote {out / 'trends.json'}, {page}"
     )
 
 
@@ -103,6 +104,11 @@ def _found(
 
     replicates, seed, level = sampling
     check(replicates, level)
+    if level > 1 - 2 / replicates:
+        raise InputError(
+            f"--level is {level}, of which {replicates} replicates know no ends; give at most {1 - 2 / replicates:g}, "
+            f"or --replicates {math.ceil(2 / (1 - level))}"
+        )
     if seed < 0:
         raise InputError(f"--seed is {seed}; a seed is a whole number from 0 on")
     if top < 1:
@@ -197,7 +203,7 @@ def _write(
     record = f"{_dumped(content)}\n".encode()
     try:
         (out / "report" / "figures").mkdir(parents=True, exist_ok=True)
-        page = write(found, end, calendar, record, out / "report", source.name, command)
+        page = write(found, end, calendar, record, out / "report", source.name, command, content["note"])
         write_whole(out / "trends.json", record)
     except OSError as error:
         raise InputError(

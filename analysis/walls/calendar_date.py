@@ -38,9 +38,11 @@ def parse(name: str, given: object) -> float:
 
 
 def month(year: float) -> str:
-    """'Jul 2026', the month in which a date lies."""
+    """'Jul 2026', the month in which a date lies, by the day that is nearest."""
     whole = math.floor(year)
-    return f"{calendar.month_abbr[min(int(12 * (year - whole)) + 1, 12)]} {whole}"
+    days = 366 if calendar.isleap(whole) else 365
+    day = datetime.date(whole, 1, 1) + datetime.timedelta(days=round((year - whole) * days))
+    return f"{calendar.month_abbr[day.month]} {day.year}"
 
 
 def _number(given: object) -> float | None:

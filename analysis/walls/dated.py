@@ -26,9 +26,13 @@ BANDS = (0.5, 0.8)
 
 def interval(values: Array, weights: Array, level: float) -> dict[str, Any]:
     """The middle of weighted values [n] and the ends of their interval; null where that is infinite."""
-    found = weighted_quantiles(values, weights, [0.5, *tails(level)])
-    value, lo, hi = (float(number) if math.isfinite(number) else None for number in found)
+    value, lo, hi = map(finite, weighted_quantiles(values, weights, [0.5, *tails(level)]))
     return {"value": value, "lo": lo, "hi": hi}
+
+
+def finite(number: float) -> float | None:
+    """A number for JSON: null where it is infinite, which is never."""
+    return float(number) if math.isfinite(number) else None
 
 
 def dates(made: Forecast, scenario: Scenario, drawn: Sample, line: Timeline) -> dict[str, Any]:
@@ -39,8 +43,8 @@ def dates(made: Forecast, scenario: Scenario, drawn: Sample, line: Timeline) -> 
     return {
         name: interval(date, line.weights, level)
         | {
-            "never": _share(line.weights, np.isinf(date)),
-            "already": _share(line.weights, date <= scenario.start),
+            "never": share(line.weights, np.isinf(date)),
+            "already": share(line.weights, date <= scenario.start),
         }
         for name, date in events.items()
     }
@@ -58,9 +62,9 @@ def first(made: Forecast, scenario: Scenario, drawn: Sample, line: Timeline) -> 
     compute, data = _growth_ends(made, scenario, drawn), line.events["data_worth_most"]
     earlier = np.minimum(compute, data)
     return {
-        "compute": _share(line.weights, (compute <= data) & np.isfinite(earlier)),
-        "data": _share(line.weights, data < compute),
-        "neither": _share(line.weights, np.isinf(earlier)),
+        "compute": share(line.weights, (compute <= data) & np.isfinite(earlier)),
+        "data": share(line.weights, data < compute),
+        "neither": share(line.weights, np.isinf(earlier)),
         "date": interval(earlier, line.weights, made.level),
     }
 
@@ -89,13 +93,14 @@ def calendar(line: Timeline, level: float) -> list[dict[str, Any]]:
     return told
 
 
-def _bands(line: Timeline, rank: int, levels: Iterable[float]) -> list[dict[str, float]]:
+def _bands(line: Timeline, rank: int, levels: Iterable[float]) -> list[dict[str, float | None]]:
     found = []
     for level in sorted(set(levels)):
         ends = line.quantiles(line.loss[:, rank], tails(level))
-        found.append({"level": level, "lo": float(ends[0]), "hi": float(ends[1])})
+        found.append({"level": level, "lo": finite(ends[0]), "hi": finite(ends[1])})
     return found
 
 
-def _share(weights: Array, chosen: NDArray[np.bool_]) -> float:
+def share(weights: Array, chosen: NDArray[np.bool_]) -> float:
+    """Share of the draws [n] that are chosen, by their weights."""
     return min(float(weights @ chosen), 1.0)

@@ -8,7 +8,7 @@ from typing import Any
 from analysis import notation
 from analysis.pages.document import Paragraph, Part, Table
 from analysis.pages.page import Cell, Column, number
-from analysis.walls import words
+from analysis.walls import date_words, words
 from analysis.walls.calendar_date import month
 
 MOST_DATES = 9
@@ -35,23 +35,27 @@ def walls(limit: Mapping[str, Any]) -> list[Part]:
         return []
     level = notation.percent(found["level"])
     parts: list[Part] = [
-        Paragraph(f"The scenario: {words.scenario(found)}. Ranges are 90 % intervals."),
+        Paragraph(
+            f"The scenario: {words.scenario(found)}. Ranges are 90 % intervals, those of dates and shares all that is "
+            "possible."
+        ),
         *(Paragraph(sentence) for sentence in words.of_resources(found)),
     ]
     if found["dates"]:
         parts += [_dates(found), *(Paragraph(text) for text in _summary(found)), _worth(found)]
     else:
-        parts.append(Paragraph(words.of_dates(found)[0]))
+        parts.append(Paragraph(date_words.of_dates(found)[0]))
     note = (
         f"In brackets and columns of intervals: {level}, by {found['draws']:,} draws of the admissible laws, each with "
-        "a draw of the scenario. The gain of ten times more is that of the law drawn; what is worth most counts draws "
-        "in which ten times more of it lowers the loss most, ties going to compute."
+        f"one of {found['scenario_draws']:,} draws of the scenario, which every law shares. A number "
+        "without an interval is fixed by the scenario. The gain of ten times more is that of the law drawn; what is "
+        "worth most counts draws in which ten times more of it lowers the loss most, ties going to compute."
     )
     return [*parts, Paragraph(note)]
 
 
 def _summary(found: Mapping[str, Any]) -> list[str]:
-    return [*([words.first(found)] if found["first"] else []), words.worth_most(found)]
+    return [*([date_words.first(found)] if found["first"] else []), date_words.worth_most(found)]
 
 
 def _needed(limit: Mapping[str, Any], needed: list[tuple[str, Mapping[str, Any]]]) -> Table:
@@ -100,13 +104,13 @@ def _dates(found: Mapping[str, Any]) -> Table:
     ]  # fmt: skip
     rows = [
         [
-            words.EVENTS[name],
+            date_words.EVENTS[name],
             Cell(words.when(date["value"]), date["value"]),
-            Cell(f"{words.when(date['lo'])} to {words.when(date['hi'])}", date["lo"]),
+            Cell(date_words.date_ends(date, found["scenario"]["start"]), date["lo"]),
             number(date["never"], words.chance(date["never"])),
             number(date["already"], words.chance(date["already"])),
         ]
-        for name, date in found["dates"].items()
+        for name, date in date_words.dates(found).items()
     ]
     return Table("When walls are met", columns, rows)
 
@@ -117,7 +121,7 @@ def _worth(found: Mapping[str, Any]) -> Table:
     every = -(-(len(entries) - 1) // (MOST_DATES - 1))
     names = list(entries[0]["gains"])
     columns = [Column("Date", "label"), Column("C (FLOPs)"), Column("Loss expected")]
-    columns += [Column(f"Gain by 10 times {words.SHORT[name]} (nats)") for name in names]
+    columns += [Column(f"Gain by 10 times {date_words.SHORT[name]} (nats)") for name in names]
     columns += [Column("Worth most, share of draws", "words")]
     rows = []
     for entry in entries[::every]:
@@ -127,7 +131,9 @@ def _worth(found: Mapping[str, Any]) -> Table:
         row += [
             Cell(words.with_interval(entry["gains"][name]), entry["gains"][name]["value"]) for name in names
         ]
-        row.append(", ".join(f"{words.SHORT[name]} {words.chance(share)}" for name, share in _most(entry)))
+        row.append(
+            ", ".join(f"{date_words.SHORT[name]} {words.chance(share)}" for name, share in _most(entry))
+        )
         rows.append(row)
     return Table("What ten times more of each would be worth", columns, rows)
 

@@ -15,6 +15,9 @@ NAMES = ("stock", "repetition", "compute", "growth", "until", "budget", "recipe"
 UNIFORM = (*DATES, "recipe_on_data")
 """Fields whose two ends are those of a uniform distribution; of all others, the 90 % interval of a log-normal."""
 
+LEAST = {"growth": 1.0, "recipe": 1.0}
+"""What no draw lies below: a log-normal with both ends of its interval above it may reach lower."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -55,14 +58,19 @@ def taken_from(drawn: Sample, rows: NDArray[np.intp]) -> Sample:
 
 
 def sample(scenario: Scenario, size: int, seed: int) -> Sample:
-    """`size` draws: a Latin hypercube, so that few draws fill each range evenly. The same seed gives the same draws."""
+    """`size` draws: a Latin hypercube, so that few draws fill each range evenly. The same seed gives the same draws.
+
+    A draw below what can be (see LEAST; a budget below the compute of the start) is set to that, which leaves the ends
+    of the interval where the scenario puts them, unless it puts those lower.
+    """
     rng = np.random.default_rng([seed, 6])
     absent = {"growth": 1.0, "stock": np.inf, "until": np.inf, "budget": np.inf}
     drawn = {}
     for name in NAMES:
         places = (rng.permutation(size) + rng.random(size)) / size
         value: Range = getattr(scenario, name) or (absent.get(name, np.nan),)
-        drawn[name] = _placed(value, places, name in UNIFORM)
+        drawn[name] = np.maximum(_placed(value, places, name in UNIFORM), LEAST.get(name, 0.0))
+    drawn["budget"] = np.maximum(drawn["budget"], drawn["compute"])
     return Sample(scenario.start, **drawn)
 
 

@@ -15,9 +15,13 @@ from analysis.walls import calendar_date
 Range = tuple[float, ...]
 """One number that is certain, or the two ends (lo, hi) of a 90 % interval."""
 
-REPEATS = 15.387756
-"""R*_D of Muennighoff et al. 2023 (arXiv 2305.16264): repeats after which one more is worth 1/e of fresh
-text."""
+REPEATS = (12.0, 37.0)
+"""R*_D, repeats after which one more is worth 1/e of fresh text, as a 90 % interval: Muennighoff et al. 2023 (arXiv
+2305.16264) found 15.39 and say of no interval, and refits to their runs, of which the selection is not public, give 12
+to 37 as rows are chosen. The median is 21."""
+MOST = 60.0
+"""Decades of FLOPs, recipes counted as compute, beyond which no scenario may go: numbers of twice the decades would
+leave what a computer counts, and no law of training runs says anything of them."""
 YEARS = 20.0
 """How far a scenario looks where no horizon is given."""
 
@@ -40,8 +44,9 @@ MEANINGS = {
 class Scenario:
     """The years from `start` to `horizon`, as far as they are asked about.
 
-    A number is (value,) or (lo, hi), the 90 % interval of a log-normal; of `recipe_on_data` and of dates, (lo, hi) are
-    the ends of a uniform distribution. Raises InputError for what cannot be.
+    A number is (value,) or (lo, hi), the 90 % interval of a log-normal, cut at what the number may be least; of
+    `recipe_on_data` and of dates, (lo, hi) are the ends of a uniform distribution. Raises InputError for what cannot
+    be, and for what comes to more compute than there are numbers for.
     """
 
     compute: Range
@@ -52,7 +57,7 @@ class Scenario:
     """Date at which looking ends."""
     stock: Range | None = None
     """Unique tokens there are to train on; None where nothing is said of it."""
-    repetition: Range = (REPEATS,)
+    repetition: Range = REPEATS
     """R*_D: repeats of a token after which one more is worth 1/e of a fresh one; 0 where text is not repeated."""
     growth: Range | None = None
     """Multiple of compute a year; None where compute stays, and nothing is said of dates."""
@@ -79,6 +84,7 @@ class Scenario:
             raise InputError(f"recipe_on_data is {_shown(self.recipe_on_data)}; it is a share from 0 to 1")
         self._check_dates()
         self._check_end()
+        self._check_reach()
 
     def _check_dates(self) -> None:
         if self.horizon <= self.start:
@@ -103,6 +109,22 @@ class Scenario:
                 "start; give a larger budget, or a smaller compute to start from"
             )
 
+    def _check_reach(self) -> None:
+        decades = math.log10(self.compute[-1])
+        if self.growth is not None:
+            ends = min(self.horizon, self.until[-1]) if self.until is not None else self.horizon
+            decades += (ends - self.start) * math.log10(self.growth[-1])
+        if self.budget is not None:
+            spent = max(math.log10(self.budget[-1]), math.log10(self.compute[-1]))
+            decades = spent if self.growth is None else min(decades, spent)
+        decades += (self.horizon - self.start) * math.log10(self.recipe[-1])
+        if decades > MOST:
+            raise InputError(
+                f"by {self.horizon:g} compute and better recipes come to 10^{decades:.0f} FLOPs in this scenario, of "
+                f"which nothing can be said beyond 10^{MOST:.0f}; give a nearer --horizon or a smaller compute, "
+                "budget, growth or recipe"
+            )
+
     def without_stock(self) -> Scenario:
         """The same, with nothing said of a stock."""
         return replace(self, stock=None)
@@ -123,7 +145,11 @@ def scenario(given: Mapping[str, Any], *, compute: float, today: float) -> Scena
         raise InputError(f"a scenario has no {unknown[0]!r}; it has {', '.join(known)}")
     said = {name: value for name, value in given.items() if value is not None}
     start = _date("start", said.pop("start", today))
-    horizon = _date("horizon", said.pop("horizon", start + YEARS))
+    horizon = _date("horizon", said.pop("horizon", min(start + YEARS, calendar_date.LAST)))
+    if start >= calendar_date.LAST:
+        raise InputError(
+            f"the start is {start:g}, the last year that dates are told of; give an earlier --start"
+        )
     ranges = {name: _range(name, value) for name, value in said.items()}
     return Scenario(**({"compute": (compute,)} | ranges), start=start, horizon=horizon)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.frontier import Cost, Paired
+from analysis.frontier import DECADES, Cost, Paired
 from analysis.laws import Law
 
 Array = NDArray[np.float64]
@@ -18,6 +18,9 @@ GOLDEN_STEPS = 44
 """Golden sections, which leave 1e-9 of the stretch between the stock and the tokens that compute would ask for."""
 NO_REPEATS = 1e-12
 """R*_D in place of 0, which the formula divides by."""
+
+END = 0.3
+"""Decades from the end of the search for a split within which its result counts as that end: a step of its scan."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,17 @@ class Stocked:
     def fresh(self, C: Array) -> Array:
         """Tokens [R, T] of the best split of C [R, T] where text has no end."""
         return np.nan_to_num(self._free.D_opt(C), nan=0.0, posinf=np.inf)
+
+    def asked_for(self, C: Array, fresh: Array | None = None) -> Array:
+        """As `fresh`, which may be given, and 0 where that is but the end of the search for the best split: a law of no
+        closed form then has none, and asks for nothing."""
+        tokens = self.fresh(C) if fresh is None else fresh
+        if self._free.closed:
+            return tokens
+        with np.errstate(divide="ignore"):
+            log_N = (np.log10(C / self.cost.kappa) - np.log10(tokens)) / self.cost.rho
+        away = np.abs(log_N - np.log10(C / self.cost.kappa) / 2)
+        return np.where(away > DECADES - END, 0.0, tokens)
 
     def split(self, C: Array, fresh: Array | None = None) -> tuple[Array, Array]:
         """Tokens trained on, repeats among them, and loss, both [R, T], of the best split of C [R, T].

@@ -26,15 +26,14 @@ MORE = 10.0
 RESOURCES = ("compute", "data", "recipe")
 EVENTS = ("stock_passed", "repetition_exhausted", "data_worth_most")
 """What may happen along the calendar, beside the end of growth: the best split of compute asks for more tokens than the
-stock has; it repeats the stock R*_D times; ten times the stock becomes worth more than ten times the compute."""
+stock has; it repeats the stock R*_D times; ten times the stock becomes worth more than ten times the compute, and more
+than nothing (see TIE and NEGLIGIBLE, as in `Timeline.binding`)."""
 TIE = 0.01
 """Share by which a gain must be larger to count as larger. A recipe is measured in compute, so the two tie wherever
 text is plenty; a tie counts as compute."""
 NEGLIGIBLE = 1e-3
 """Share of the loss below which a gain is none: ten times more of any resource leaves the loss about where it is."""
 NONE = "none"
-NOTHING = 1e-12
-"""Nats that are rounding."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def _of_law(made: Forecast, law: Law, drawn: Sample, dates: Array, compute: Arra
     events: dict[str, Array] = {}
     if np.isfinite(mine.stock).any():
         gains["data"] = loss - now.times(MORE).split(effective, fresh)[1]
-        events = _events(dates, now, fresh, tokens, gains)
+        events = _events(dates, now, now.asked_for(effective, fresh), tokens, gains, loss)
     better = now.times(MORE ** mine.recipe_on_data[:, None])
     gains["recipe"] = (
         loss - better.split(MORE * effective, fresh_of_more)[1]
@@ -156,12 +155,12 @@ def _of_law(made: Forecast, law: Law, drawn: Sample, dates: Array, compute: Arra
 
 
 def _events(
-    dates: Array, now: Stocked, fresh: Array, tokens: Array, gains: dict[str, Array]
+    dates: Array, now: Stocked, asked_for: Array, tokens: Array, gains: dict[str, Array], loss: Array
 ) -> dict[str, Array]:
     with np.errstate(divide="ignore", invalid="ignore"):
         signals = {
-            "stock_passed": np.log(fresh / now.stock),
+            "stock_passed": np.log(asked_for / now.stock),
             "repetition_exhausted": np.log(tokens / (now.stock * (1 + now.repetition[:, None]))),
-            "data_worth_most": gains["data"] - gains["compute"] * (1 + TIE) - NOTHING,
+            "data_worth_most": gains["data"] - np.maximum(gains["compute"] / (1 - TIE), NEGLIGIBLE * loss),
         }
     return {name: first_time(dates, signals[name]) for name in EVENTS}

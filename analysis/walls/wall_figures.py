@@ -13,6 +13,7 @@ from analysis.pages.axes import BLUE, GREEN, INK, MUTED, ORANGE
 from analysis.pages.figures import Figure
 from analysis.pages.hover import tell
 from analysis.pages.plots import COMPUTE, LOSS, marks
+from analysis.walls import date_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ REACHES = (1, 10, 100, 1000)
 NAMES = {
     "growth_ends": "growth ends",
     "stock_passed": "stock passed",
-    "repetition_exhausted": "repeats used up",
+    "repetition_exhausted": "next repeat worth 1/e",
     "data_worth_most": "text worth most",
 }
 COLOURS = {
@@ -157,7 +158,7 @@ def plot_by_date(ax: Axes, found: Mapping[str, Any]) -> None:
     ax.plot(dates, [entry["loss"]["value"] for entry in entries], color=BLUE, linewidth=1.6, zorder=3)
     lowest = min(entry["bands"][-1]["lo"] for entry in entries)
     highest = max(entry["bands"][-1]["hi"] for entry in entries)
-    events = [(name, date) for name, date in found["dates"].items() if date["never"] < 0.995]
+    events = [(name, date) for name, date in date_words.dates(found).items() if date["never"] < 0.995]
     room = (highest - lowest) * (0.1 + 0.14 * len(events))
     ax.set_ylim(lowest - room, highest + 0.06 * (highest - lowest))
     _years(ax, dates, lowest)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from analysis.frontier import Paired
 from analysis.laws import Law
 from analysis.walls import dated
-from analysis.walls.dated import interval
+from analysis.walls.crossing import crossing
+from analysis.walls.dated import finite, interval, share
 from analysis.walls.sample import Sample, sample, taken_from
 from analysis.walls.stocked import Stocked, each
 from analysis.walls.timeline import MORE, draws, follow, replicates
@@ -30,8 +31,8 @@ RECIPES = (2.0, 10.0, 100.0)
 """Multiples of compute at which a better recipe is weighed."""
 FARTHEST = 30.0
 """Decades beyond the largest run within which a compute is sought; one that lies further counts as never."""
-HALVINGS = 44
-"""Of those decades, which leave 1e-11 of one."""
+BELOW = 1e3
+"""How far below the largest run the smallest is taken to lie where nothing is said of it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Walls:
     drawn: Sample
     no_data: str
     """Why nothing can be said of a data wall; empty where it can."""
+    smallest: float
+    """Compute of the smallest run, FLOPs: below it the laws are not asked when something began."""
 
     @property
     def last(self) -> Array:
@@ -59,6 +62,12 @@ class Walls:
         found, weights = self.made.weighed(given, noise)
         return interval(found, weights, self.made.level)
 
+    def over_or_never(self, values: Callable[[Law, Sample], Array]) -> dict[str, Any]:
+        """As `over`, of a quantity that may be infinite, and the share of the draws in which it is."""
+        given = [values(law, taken_from(self.drawn, np.arange(replicates(law)))) for law in self.made.laws]
+        found, weights = self.made.weighed(given, noise=False)
+        return interval(found, weights, self.made.level) | {"never": share(weights, np.isinf(found))}
+
     def stocked(self, law: Law, mine: Sample) -> Stocked:
         """A law in N and D under the stock, with the recipe of the start."""
         if self.made.track.cost is None:
@@ -73,17 +82,21 @@ class Walls:
         return within.split(recipe * C[:, None])[1][:, 0]
 
 
-def walls(made: Forecast, scenario: Scenario, *, no_data: str = "", seed: int = 0) -> dict[str, Any]:
+def walls(
+    made: Forecast, scenario: Scenario, *, no_data: str = "", seed: int = 0, smallest: float | None = None
+) -> dict[str, Any]:
     """The `walls` of limit.json: numbers as {value, lo, hi}, dates as years with a fraction, null for never.
 
     `no_data` says why the data wall cannot be told; without it, it is told where the law has N and D and the scenario a
-    stock. Raises InputError where the fit does not follow compute.
+    stock. A compute of `data` that is that of the `smallest` run stands for it or less. Raises InputError where the fit
+    does not follow compute.
     """
     if made.track.x == "C" and not no_data:
         no_data = _no_data(made, scenario)
     if no_data:
         scenario = scenario.without_stock()
-    asked = Walls(made, scenario, sample(scenario, draws(made), seed), no_data)
+    drawn = sample(scenario, draws(made), seed)
+    asked = Walls(made, scenario, drawn, no_data, smallest or made.largest / BELOW)
     times = np.linspace(scenario.start, scenario.horizon, DATES)
     line = follow(made, asked.drawn, times, asked.drawn.compute_at(times))
     grows = scenario.growth is not None
@@ -99,9 +112,11 @@ def walls(made: Forecast, scenario: Scenario, *, no_data: str = "", seed: int = 
         if grows
         else "compute does not grow in this scenario, so nothing comes at a date",
         "calendar": dated.calendar(line, made.level) if grows else [],
+        "smallest_run": asked.smallest,
         "largest_run": made.largest,
         "level": made.level,
         "draws": len(line.weights),
+        "scenario_draws": len(asked.drawn.compute),
         "seed": seed,
     }
 
@@ -118,7 +133,8 @@ def _no_data(made: Forecast, scenario: Scenario) -> str:
 
 
 def _compute(asked: Walls) -> dict[str, Any]:
-    """Compute at which growth ends and the loss there with endless text and the recipe of the start."""
+    """Compute at which growth ends and the loss there with endless text, where the law knows of text, and the recipe of
+    the start."""
     made = asked.made
     at = asked.last
 
@@ -132,8 +148,9 @@ def _compute(asked: Walls) -> dict[str, Any]:
     return {
         "C": C,
         "loss": asked.over(loss, noise=True),
-        "extrapolation": C["value"] / made.largest,
+        "extrapolation": _ratio(C["value"], made.largest),
         "by": _end(asked),
+        "text": "endless" if made.track.cost is not None else "as in these runs",
     }
 
 
@@ -152,14 +169,17 @@ def _data(asked: Walls) -> dict[str, Any]:
     C = asked.made.largest
 
     def passed(law: Law, mine: Sample) -> Array:
-        now = asked.stocked(law, mine)
-        return _compute_at(C, lambda at: now.fresh(at)[:, 0] > mine.stock, replicates(law))
+        now, stock = asked.stocked(law, mine), mine.stock[:, None]
+        return crossing(_of_runs(asked, law), lambda at: now.asked_for(at) > stock)
 
     def exhausted(law: Law, mine: Sample) -> Array:
-        now, aim = asked.stocked(law, mine), mine.stock * (1 + mine.repetition)
-        return _compute_at(C, lambda at: now.split(at)[0][:, 0] >= aim, replicates(law))
+        now, aim = asked.stocked(law, mine), (mine.stock * (1 + mine.repetition))[:, None]
+        return crossing(_of_runs(asked, law), lambda at: now.split(at)[0] >= aim)
 
-    at = {"stock_passed": asked.over(passed), "repetition_exhausted": asked.over(exhausted)}
+    at = {
+        "stock_passed": asked.over_or_never(passed),
+        "repetition_exhausted": asked.over_or_never(exhausted),
+    }
     reach = {name: _ratio(found["value"], C) for name, found in at.items()}
     return {
         "loss": asked.over(lambda law, mine: asked.stocked(law, mine).wall, noise=True),
@@ -178,7 +198,7 @@ def _recipe(asked: Walls) -> dict[str, Any]:
         for name, C in (("start", asked.drawn.compute), ("wall", asked.last)):
             told[name] = asked.over(partial(_gain, asked, C, factor))
         gains.append(told)
-    worth = None if asked.no_data else asked.over(lambda law, mine: _stock_worth(asked, law, mine))
+    worth = None if asked.no_data else asked.over_or_never(lambda law, mine: _stock_worth(asked, law, mine))
     return {"gains": gains, "stock_worth": worth, "stock_factor": MORE}
 
 
@@ -191,26 +211,18 @@ def _stock_worth(asked: Walls, law: Law, mine: Sample) -> Array:
     """Multiple of the compute wall's compute [R] that lowers the loss as ten times the stock does."""
     C = asked.last[: replicates(law)]
     now = asked.stocked(law, mine)
-    aim = now.times(MORE).split(C[:, None])[1][:, 0]
-    if not np.any(now.split(C[:, None])[1][:, 0] > aim):
+    aim = now.times(MORE).split(C[:, None])[1]
+    if not np.any(now.split(C[:, None])[1] > aim):
         return np.ones(len(C))
-    found = _compute_at(C, lambda at: now.split(at)[1][:, 0] <= aim, len(C), below=0.0)
-    return found / C
+    return crossing((C, C, C * 10**FARTHEST), lambda at: now.split(at)[1] <= aim) / C
 
 
-def _compute_at(
-    largest: float | Array, is_there: Callable[[Array], NDArray[np.bool_]], size: int, below: float = FARTHEST
-) -> Array:
-    """Least compute [R] at which something holds from then on, by halving the decades; infinite where it is not."""
-    start = np.log10(np.broadcast_to(np.asarray(largest, dtype=np.float64), (size,)))
-    lo, hi = start - below, start + FARTHEST
-    never = ~is_there(10.0 ** hi[:, None])
-    for _ in range(HALVINGS):
-        middle = (lo + hi) / 2
-        there = is_there(10.0 ** middle[:, None])
-        lo, hi = np.where(there, lo, middle), np.where(there, middle, hi)
-    return np.where(never, np.inf, 10.0**hi)
+def _of_runs(asked: Walls, law: Law) -> tuple[Array, Array, Array]:
+    """Computes [R] between which something is sought for a law, and the largest run's amid them."""
+    size, largest = replicates(law), asked.made.largest
+    first = min(asked.smallest, largest)
+    return np.full(size, first), np.full(size, largest), np.full(size, largest * 10**FARTHEST)
 
 
 def _ratio(value: float | None, largest: float) -> float | None:
-    return None if value is None else value / largest
+    return None if value is None else finite(value / largest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,19 +10,9 @@ from analysis import notation
 from analysis.walls.calendar_date import month
 
 NEVER = "never"
-RESOURCES = {
-    "compute": "compute",
-    "data": "data",
-    "recipe": "the recipe",
-    "none": "nothing, since ten times more of each lowers the loss by less than a thousandth",
-}
-SHORT = {"compute": "compute", "data": "text", "recipe": "recipe", "none": "nothing"}
-EVENTS = {
-    "growth_ends": "Growth of compute ends",
-    "stock_passed": "The best split asks for more tokens than the stock has",
-    "repetition_exhausted": "The stock is repeated until one more repeat is worth 1/e of fresh text",
-    "data_worth_most": "Ten times the text becomes worth more than ten times the compute",
-}
+FIXED = "fixed by the scenario"
+ROUNDING = 1e-9
+"""Share of a number by which the ends of an interval may differ and be one number."""
 
 
 def left(limit: Mapping[str, Any]) -> str:
@@ -92,14 +83,6 @@ def of_resources(found: Mapping[str, Any]) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
-def of_dates(found: Mapping[str, Any]) -> list[str]:
-    """When walls come, and of what ten times more is worth most, or why no date is told."""
-    if not found["dates"]:
-        return [f"No dates are told: {found['dates_missing']}."]
-    lines = [date_line(EVENTS[name], date) for name, date in found["dates"].items()]
-    return [*lines, *([first(found)] if found["first"] else []), worth_most(found)]
-
-
 def scenario(found: Mapping[str, Any]) -> str:
     """What is assumed, in a line."""
     given = found["scenario"]
@@ -109,57 +92,30 @@ def scenario(found: Mapping[str, Any]) -> str:
         f"until {_given(given['until'], month)}" if given["until"] else "",
         f"up to {_given(given['budget'], compute)} FLOPs" if given["budget"] else "",
         f"a stock of {_given(given['stock'], notation.count)} unique tokens" if given["stock"] else "",
-        f"repeats worth 1/e after {_given(given['repetition'], notation.plain)}" if given["stock"] else "",
-        f"recipes better by {_given(given['recipe'], notation.plain)} times the compute a year"
-        if given["recipe"] != 1
-        else "recipes of today",
+        _repeats(given["repetition"]) if given["stock"] else "",
+        _recipes(given),
         f"looking as far as {month(given['horizon'])}",
     ]
     return ", ".join(part for part in parts if part)
 
 
-def date_line(what: str, date: Mapping[str, Any]) -> str:
-    """When a wall comes: the middle, the interval and in what share of the draws not before the horizon."""
-    never, already = date["never"], date["already"]
-    if already >= 0.995:
-        return f"{what}: that is so at the start already."
-    if never >= 0.995:
-        return f"{what}: not before the horizon."
-    ends = " to ".join(when(date[end]) for end in ("lo", "hi"))
-    text = f"{what}: {when(date['value'])} ({ends})"
-    if never > 0:
-        text += f"; not before the horizon in {chance(never)} of the draws"
-    if already > 0:
-        text += f"; so from the start in {chance(already)}"
-    return f"{text}."
+def _repeats(given: Any) -> str:
+    if given == 0:
+        return "repeated text worth nothing"
+    middle = f" (median {notation.plain(math.sqrt(given[0] * given[1]))})" if isinstance(given, list) else ""
+    return f"a repeat worth 1/e of fresh text after {_given(given, notation.plain)}{middle}"
 
 
-def first(found: Mapping[str, Any]) -> str:
-    """Which wall comes first, the end of growth or that of text, and when."""
-    told, date = found["first"], found["first"]["date"]
-    ends = " to ".join(when(date[end]) for end in ("lo", "hi"))
-    return (
-        f"First comes the end of growth in {chance(told['compute'])} of the draws, text that is worth more than "
-        f"compute in {chance(told['data'])}, and neither before the horizon in {chance(told['neither'])}; the first "
-        f"of them: {when(date['value'])} ({ends})."
+def _recipes(given: Mapping[str, Any]) -> str:
+    if given["recipe"] == 1:
+        return "recipes of today"
+    share = given["recipe_on_data"]
+    tokens = (
+        f"tokens go further by {_given(share, notation.percent)} of that in its logarithm"
+        if share != 0
+        else "all of it saves compute and none of it tokens"
     )
-
-
-def worth_most(found: Mapping[str, Any]) -> str:
-    """Of which resource ten times more is worth most, from when to when, by most of the draws."""
-    spells: list[tuple[str, float, float]] = []
-    for entry in found["calendar"]:
-        name = max(entry["binding"], key=lambda key: entry["binding"][key])
-        share = entry["binding"][name]
-        if spells and spells[-1][0] == name:
-            spells[-1] = (name, spells[-1][1], min(spells[-1][2], share))
-        else:
-            spells.append((name, entry["date"], share))
-    told = [
-        f"{'from ' + month(date) + ' ' if rank else ''}{RESOURCES[name]} (in {chance(share)} of the draws or more)"
-        for rank, (name, date, share) in enumerate(spells)
-    ]
-    return f"Ten times more of which is worth most: {', '.join(told)}."
+    return f"recipes better by {_given(given['recipe'], notation.plain)} times the compute a year ({tokens})"
 
 
 def loss(found: Mapping[str, Any]) -> str:
@@ -178,12 +134,21 @@ def compute(number: float) -> str:
 
 
 def span(claim: Mapping[str, Any], name: str, form: Any) -> str:
-    """A value with the ends of its interval; null is never."""
-    ends = [NEVER if claim[end] is None else form(claim[end]) for end in ("lo", "hi")]
+    """A value with the ends of its interval, where these are two as they are shown; null is never."""
+    lo, hi = (NEVER if claim[end] is None else form(claim[end]) for end in ("lo", "hi"))
     value = NEVER if claim[name] is None else form(claim[name])
-    if claim["lo"] == claim["hi"]:
-        return str(value)
-    return f"{value} ({' to '.join(ends)})"
+    return str(value) if lo == hi == value else f"{value} ({lo} to {hi})"
+
+
+def fixed(found: Mapping[str, Any]) -> bool:
+    """Whether the ends of an interval are one number."""
+    lo, hi = found["lo"], found["hi"]
+    return lo is not None and hi is not None and hi - lo <= ROUNDING * abs(hi)
+
+
+def assumed(found: Mapping[str, Any], form: Any) -> str:
+    """As `span`, of a number of the scenario, which may hold it fixed."""
+    return f"{form(found['value'])} ({FIXED})" if fixed(found) else span(found, "value", form)
 
 
 def when(date: float | None) -> str:
@@ -200,10 +165,14 @@ def chance(share: float) -> str:
 
 def _compute(found: Mapping[str, Any]) -> str:
     wall = found["compute"]
+    text = (
+        "with endless text and the recipe of today"
+        if wall["text"] == "endless"
+        else "by a law of compute alone, which takes text and recipe to go on as in these runs"
+    )
     return (
-        f"Compute wall: at {wall['by']}, C = {span(wall['C'], 'value', compute)}, "
-        f"{notation.times(wall['extrapolation'])} the largest run, the loss is {_loss(wall['loss'])} with endless text "
-        "and the recipe of today."
+        f"Compute wall: at {wall['by']}, C = {assumed(wall['C'], compute)}, "
+        f"{notation.times(wall['extrapolation'])} the largest run, the loss is {_loss(wall['loss'])} {text}."
     )
 
 
@@ -212,14 +181,18 @@ def _data(found: Mapping[str, Any]) -> str:
     if wall is None:
         return f"Data wall: {found['data_missing']}."
     at, reach = wall["at"], wall["extrapolation"]
+    from_on = {name: _of_runs(one, found["smallest_run"]) for name, one in at.items()}
     text = (
-        f"Data wall: with endless compute the stock does not let the loss below {_loss(wall['loss'])}; with all "
-        f"repetition it is worth {span(wall['worth'], 'value', notation.count)} fresh tokens. The best split of "
-        f"compute asks for more than the stock from C = {span(at['stock_passed'], 'value', compute)} on"
+        f"Data wall: with endless compute the stock does not let the loss below {_loss(wall['loss'])}; "
+        f"{_worth(found)}. The best split of compute asks for more than the stock from C = {from_on['stock_passed']} on"
     )
     if reach["stock_passed"] is not None:
         text += f", {notation.times(reach['stock_passed'])} the largest run"
-    text += f", and has repeated it to the end of its worth at {span(at['repetition_exhausted'], 'value', compute)}."
+    if found["scenario"]["repetition"] != 0:
+        text += (
+            f", and repeats it until one more repeat is worth 1/e from {from_on['repetition_exhausted']} on"
+        )
+    text += "."
     used, stock = found.get("tokens_used"), found["scenario"]["stock"]
     least = stock[0] if isinstance(stock, list) else stock
     if used and used > least:
@@ -228,6 +201,22 @@ def _data(found: Mapping[str, Any]) -> str:
             f"{notation.count(least)}."
         )
     return text
+
+
+def _worth(found: Mapping[str, Any]) -> str:
+    if found["scenario"]["repetition"] == 0:
+        return "text that is repeated is worth nothing in this scenario"
+    shown = assumed(found["data"]["worth"], notation.count)
+    return f"repeated without end it is worth {shown} fresh tokens"
+
+
+def _of_runs(found: Mapping[str, Any], smallest: float) -> str:
+    """A compute with its interval, of which nothing is said below the smallest run."""
+
+    def shown(number: float) -> str:
+        return "the smallest run or less" if number <= smallest * (1 + 1e-9) else compute(number)
+
+    return span(found, "value", shown)
 
 
 def _floor(found: Mapping[str, Any]) -> str:
@@ -248,11 +237,26 @@ def _recipe(found: Mapping[str, Any]) -> list[str]:
     worth = found["recipe"]["stock_worth"]
     if worth is None:
         return [text]
-    return [
-        text,
-        "Ten times the text is worth this multiple of compute at the compute wall: "
-        f"{span(worth, 'value', notation.times)}.",
-    ]
+    return [text, _stock_worth(worth)]
+
+
+def _stock_worth(worth: Mapping[str, Any]) -> str:
+    """What ten times the text is worth in compute, which no compute may make up for."""
+    value, lo, hi, never = worth["value"], worth["lo"], worth["hi"], worth["never"]
+    shares = f", in {chance(never)} of the draws"
+    if value is None:
+        least = (
+            f" (at the lower end of the interval, {notation.times(lo)} the compute does)"
+            if lo is not None
+            else ""
+        )
+        return f"Ten times the text: no compute makes up for it at the compute wall{shares}{least}."
+    text = f"Ten times the text is worth {notation.times(value)} the compute at the compute wall"
+    if hi is None:
+        return f"{text} (at least {notation.times(lo)}; no compute makes up for it{shares})."
+    if notation.times(lo) == notation.times(hi):
+        return f"{text}."
+    return f"{text} ({notation.times(lo)} to {notation.times(hi)})."
 
 
 def _loss(found: Mapping[str, Any]) -> str:
