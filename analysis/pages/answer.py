@@ -92,8 +92,18 @@ def outlook(found: Findings) -> str:
         middle if claim["L"] is not None else f"at {ends} nats per token ({level} interval). {NO_MIDDLE}"
     )
     return (
-        f"Within the runs the fitted law is off by {typical} at the median. By {found.forecast.whose}, runs with "
+        f"Within the runs the fitted law is off by {typical} at the median. By {_whose(found)}, runs with "
         f"{reach} the {what} of the largest one{split} would be expected {expected.removesuffix('.')}."
+    )
+
+
+def _whose(found: Findings) -> str:
+    """Whose forecast it is, told at its first use."""
+    whose = found.forecast.whose
+    if found.forecast.combined is None or found.forecast.combined.of_one_law:
+        return whose
+    return (
+        f"{whose} (forms that such runs may follow, each weighed by how it foretold larger runs from smaller)"
     )
 
 

@@ -80,8 +80,8 @@ def exponents(found: Findings) -> list[Part]:
     level = notation.percent(told["intervals"]["N_exponent"]["level"])
     text = (
         f"By the law {found.fit.law} alone, at the best split of compute C the parameters N grow as C to the power "
-        f"{N}, the tokens D as C to the power {D}, and what is reducible of the loss falls as C to the power {L}, each with "
-        f"its {level} interval."
+        f"{N}, the tokens D as C to the power {D}, and what is reducible of the loss falls as C to the power {L}, each "
+        f"with its {level} interval."
     )
     return [Paragraph(text)]
 

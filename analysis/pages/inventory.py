@@ -12,6 +12,8 @@ from analysis.pages.run_words import labels
 from analysis.requirements import label
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.pages.findings import Findings
     from analysis.source import Source
 
@@ -21,13 +23,19 @@ HEADINGS = {"N": "N", "D": "D", "C": "C (FLOPs)", "L": "L (nats per token)", "bp
 FORMS = {"N": notation.count, "D": notation.count, "C": notation.power}
 
 
+def _heading(name: str, frame: pd.DataFrame) -> str:
+    """What a column is, and what stands behind its ±."""
+    erring = name == "L" and "L_se" in frame.columns and frame["L_se"].notna().any()
+    return "L ± its standard error (nats per token)" if erring else HEADINGS[name]
+
+
 def runs(source: Source, found: Findings | None) -> list[Part]:
     """Every row of the table, those that were not fitted with their reason; of a long table its first rows."""
     frame = source.table.head(MOST_ROWS)
     reasons = _reasons(source, found)
     off = {} if found is None else dict(zip(found.fitted.index, found.residuals.tolist(), strict=True))
     shown = [name for name in HEADINGS if name in frame.columns and not frame[name].isna().all()]
-    columns = [Column("Run", "label"), *(Column(HEADINGS[name]) for name in shown)]
+    columns = [Column("Run", "label"), *(Column(_heading(name, frame)) for name in shown)]
     columns += [Column("Off the law")] if off else []
     rows = []
     for (index, row), name in zip(frame.iterrows(), labels(frame), strict=True):
