@@ -37,8 +37,8 @@ def caution(cost: Cost, N: float, largest: float) -> str:
     way = "low" if off < 1 else "high"
     return (
         f"By the cost formula of these runs, {formula(cost)}, a run of {notation.count(N)} parameters costs "
-        f"{notation.plain(off, 2)} times 6 N D, which is about what a model of that size costs: compute so far beyond "
-        f"the largest model ({notation.count(largest)}) is told too {way}."
+        f"{notation.plain(off, 2)} times 6 N D, where a model of that size costs about 6 N D itself: compute so far "
+        f"beyond the largest model ({notation.count(largest)}) is told too {way}."
     )
 
 

@@ -10,7 +10,7 @@ from analysis.walls.calendar_date import month
 
 RESOURCES = {
     "compute": "compute",
-    "data": "data",
+    "data": "text",
     "recipe": "the recipe",
     "none": "nothing, since ten times more of each lowers the loss by less than a thousandth",
 }
