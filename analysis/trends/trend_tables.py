@@ -41,7 +41,7 @@ def _version(trend: Trend) -> Row:
         number(trend.series.units, str(trend.series.units)),
         number(value, f"{value:.1f}"),
         Cell(f"{lo:.1f} to {end}", lo) if np.isfinite(lo) else "no growth",
-        number(factor, f"{notation.plain(factor)}×"),
+        number(factor, f"{notation.estimate(factor, low, high)}×"),
         span(low, high),
         number(10**trend.spread, f"{notation.plain(10**trend.spread, 2)}×"),
     ]
@@ -63,7 +63,7 @@ def segments(found: Study) -> Table:
             f"{dates.month(part.begin)} to {dates.month(part.end)}",
             number(part.models, str(part.models)),
             Cell(words.rate(part.doubling, part.growth), part.slope),
-            number(part.growth[0], f"{notation.plain(part.growth[0])}×"),
+            number(part.growth[0], f"{notation.estimate(*part.growth)}×"),
             span(*part.growth[1:]),
         ]
         for one in found.quantities
