@@ -182,3 +182,17 @@ def test_two_organisations_get_no_verdict_and_are_told_why():
 
 def test_only_the_first_caption_explains_the_marks(broken):
     assert broken.count("Each dot is a model") == 1 and "as in figure 1." in broken
+
+
+@pytest.mark.parametrize(
+    ("claim", "told"),
+    [
+        ("compute growth 8..9 x a year", r"gives [\d.]+x a year \[[\d., ]+\], slower than claimed\."),
+        ("params doubling 20..30 months", r"gives [\d.]+ months \[[\d., ]+\], faster than claimed\."),
+        ("compute growth 3..9 x a year", r"gives [\d.]+x a year \[[\d., ]+\]\. "),
+    ],
+)
+def test_a_claim_is_answered_in_its_own_unit_and_a_trend_beside_it_on_its_side(tmp_path, capsys, claim, told):
+    """The truth is 5 times a year for compute and a doubling in 9 months for parameters."""
+    assert run(tmp_path, published(), "--claim", claim) == 0
+    assert re.search(told, capsys.readouterr().out)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from analysis.trends import dates
-from analysis.trends.claims import Judged
+from analysis.trends.claims import Claim, Judged
 from analysis.trends.models import Window
 from analysis.trends.trend import Trend
-from analysis.trends.words import rate
+from analysis.trends.words import factor, rate
 
 
 def claim_short(one: Judged) -> str:
@@ -21,7 +22,18 @@ def claim_short(one: Judged) -> str:
 def claim_line(one: Judged) -> str:
     """The same with the rate that it is held to."""
     trend = one.headline.trend
-    return f"{claim_short(one)} One line through all models gives {rate(trend.doubling, trend.growth)}."
+    asked_growth = one.claim.kind == "growth" and trend.growth[0] > 1
+    found = f"{factor(*trend.growth)}" if asked_growth else rate(trend.doubling, trend.growth)
+    return f"{claim_short(one)} One line through all models gives {found}{_side(one.claim, trend)}."
+
+
+def _side(claim: Claim, trend: Trend) -> str:
+    """On which side of what is claimed a trend lies; nothing where it lies within."""
+    slow, fast = claim.slopes
+    slope = math.log10(trend.growth[0])
+    if slow <= slope <= fast:
+        return ""
+    return ", slower than claimed" if slope < slow else ", faster than claimed"
 
 
 def claim_rest(one: Judged) -> str:
