@@ -111,8 +111,15 @@ def _parameters(fit: Fit) -> str:
     refits = f"{boot['replicates']} refits ({statuses}), seed {boot['seed']}"
     how = f"bootstrap of {boot['units']} {_unit(boot['method'])}: {refits}"
     table = f"parameters\n{table}"
-    notes = [*_doubtful(fit), *([boot["note"]] if boot["note"] else [])]
+    notes = [*_no_limit(fit), *_doubtful(fit), *([boot["note"]] if boot["note"] else [])]
     return "\n".join([table, _wrapped(how), *map(_wrapped, notes)])
+
+
+def _no_limit(fit: Fit) -> list[str]:
+    verdict = fit.identification.get("verdict", "identified")
+    if verdict == "identified" or "E" not in fit.params:
+        return []
+    return [f"E is where this law ended, and no limit: the floor is {verdict.replace('_', ' ')}"]
 
 
 def _doubtful(fit: Fit) -> list[str]:

@@ -215,10 +215,22 @@ def test_answer_comes_first_and_warnings_before_it(tmp_path, capsys):
     assert main(["fit", str(path), *FAST]) == 0
     text = capsys.readouterr().out
     told = ["1 excluded, duplicate of another row: row 22", "WARNING: D is 20 N", "WARNING: alpha and beta"]
-    told += ["floor E: ", "larger runs foretold", "parameters", "how it was fitted"]
+    told += [
+        "floor E: not_identified",
+        "larger runs foretold",
+        "parameters",
+        "E is where this law ended, and no limit",
+    ]
+    told += ["how it was fitted"]
     places = [text.index(part) for part in told]
     assert places == sorted(places)
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_E_that_is_a_limit_is_not_said_to_be_none(runs, capsys):
+    assert main(["fit", str(runs), *FAST]) == 0
+    text = capsys.readouterr().out
+    assert "floor E: identified" in text and "no limit" not in text
 
 
 def test_every_excluded_row_is_in_fit_json_with_its_reason(runs, capsys):
