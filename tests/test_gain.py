@@ -263,8 +263,8 @@ def test_a_true_hypothesis_is_seldom_rejected():
 def test_a_true_hypothesis_is_rejected_no_more_often_than_the_level_says(
     name, law, null, alternative, trunks
 ):
-    """10 of 100 are expected with a standard error of 3. With six trunks a side the test is timid: of equal exponents it
-    rejected 1, so that "cannot tell" is said more often there than need be (lab book, 2026-11-27)."""
+    """10 of 100 are expected with a standard error of 3. With six trunks a side the test is timid: of equal exponents
+    it rejected 1, so that "cannot tell" is said more often there than need be (lab book, 2026-11-27)."""
     timid = trunks and null == FLOOR
     assert (0 if timid else 2) <= rejected(law, null, alternative, 100, trunks) <= 19
 
