@@ -86,8 +86,10 @@ def compute(found: Findings, curves: list[Curve]) -> Figure:
 def budgets(found: Findings) -> Figure:
     """Loss against N by D, with the law's curves where it is a law of both."""
     lines = _lines(found) if {"N", "D"} == set(found.fit.columns.values()) else []
+    many = bool(lines) and found.fitted["D"].nunique() > len(lines)
+    coloured = f"the nearest of {len(lines)} numbers of training tokens D" if many else "training tokens D"
     caption = (
-        "Dots are runs, coloured by training tokens D; where a line flattens, a larger model no longer pays without "
+        f"Dots are runs, coloured by {coloured}; where a line flattens, a larger model no longer pays without "
         f"more tokens (shaded: {lines[0][1].words} of the law; dotted where no run has about that D)."
         if lines
         else "Dots are runs, coloured by training tokens D; the fitted law, not being one of N and D, has no line here."
