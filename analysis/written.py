@@ -1,4 +1,4 @@
-"""An answer in files: NAME.json, and its figure as NAME.png and NAME.svg, each whole or not at all."""
+"""An answer in files: NAME.json, a table as NAME.csv, a figure as NAME.png and .svg, each whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def write_answer(folder: Path, name: str, content: Mapping[str, Any], figure: Figure | None) -> None:
+def write_answer(
+    folder: Path, name: str, content: Mapping[str, Any], figure: Figure | None, csv: str = ""
+) -> None:
     """Write the files; raises InputError where the folder cannot be written in."""
-    files = {"json": f"{dumped(content)}\n".encode()}
+    files = {"json": f"{dumped(content)}\n".encode()} | ({"csv": csv.encode()} if csv else {})
     if figure is not None:
         files |= {
             kind: rendered(figure, kind, **options)

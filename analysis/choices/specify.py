@@ -5,13 +5,11 @@ What is heavy is imported inside, as in `analysis.verbs`.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from analysis.errors import InputError
 from analysis.options import IN_N_AND_D
 
 if TYPE_CHECKING:
@@ -56,6 +54,7 @@ def specify(
     from analysis.solver.workers import cores
     from analysis.source import open_source
     from analysis.verbs import renames
+    from analysis.written import dumped
 
     source = open_source(table, renames(columns))
     plan = specifications(source.table, laws=laws, where=where or None, clusters=clusters)
@@ -72,7 +71,7 @@ def specify(
     folder = out or source.home
     _write(folder, content, found)
     print(
-        _dumped(content)
+        dumped(content)
         if json
         else f"{text(found)}\n\nwrote {folder / 'specification.json'}, .csv, .png, .svg"
     )
@@ -82,40 +81,8 @@ def _write(folder: Path, content: dict[str, Any], found: Curve) -> None:
     from analysis.choices.decomposition import decompose
     from analysis.choices.specification_plots import draw_curve
     from analysis.choices.spread import spread
+    from analysis.written import write_answer
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _whole(folder / "specification.json", f"{_dumped(content)}\n".encode())
-        _whole(folder / "specification.csv", found.table.to_csv(index=False).encode())
-        told = spread(found.table, "E", found.level)
-        figure = draw_curve(found.table, told, decompose(found.table, "E"), "E (nats per token)")
-        for kind, options in (("png", {"dpi": 160}), ("svg", {"metadata": {"Date": None}})):
-            _whole(folder / f"specification.{kind}", rendered(figure, kind, **options))
-    except OSError as error:
-        raise InputError(
-            f"cannot write in {folder} ({error.strerror}); choose another folder with --out"
-        ) from None
-
-
-def rendered(figure: Any, kind: str, **options: Any) -> bytes:
-    """A figure as the bytes of a file."""
-    import io
-
-    import matplotlib
-
-    from analysis.pages.axes import STYLE
-
-    with matplotlib.rc_context(STYLE):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, **options)
-    return buffer.getvalue()
-
-
-def _dumped(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
-
-
-def _whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    told = spread(found.table, "E", found.level)
+    figure = draw_curve(found.table, told, decompose(found.table, "E"), "E (nats per token)")
+    write_answer(folder, "specification", content, figure, found.table.to_csv(index=False))
