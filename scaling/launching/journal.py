@@ -1,0 +1,158 @@
+"""The jobs of a study as files: what the driver decided about each, and what its worker last said.
+
+`jobs/<task_id>.json` is written by the driver, `jobs/<task_id>.beat.json` by the worker's first host about every five
+seconds; `jobs/<task_id>.log` holds what the worker printed, attempt after attempt, and `driver.json` says which driver
+is at work. All are written whole. Whoever asks how a study stands reads them, wherever it runs. Times are those of the
+clock of whoever wrote them, and are compared with no other clock.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from scaling.folder import StudyFolder, write_whole
+
+State = Literal["waiting", "queued", "running", "done", "failed", "left_out"]
+"""left_out: not begun, because of --max-device-hours or --deadline-hours."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a task."""
+
+    number: int
+    started: float
+    """Unix seconds, the driver's clock."""
+    seconds: float = 0.0
+    devices: int = 1
+    ending: str = ""
+    """A Kind of scaling.launching.engine; empty while it runs."""
+    reason: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the driver knows of a task."""
+
+    task_id: str
+    name: str
+    part: str
+    trunk_ids: tuple[str, ...]
+    run_ids: tuple[str, ...]
+    """Runs whose results it writes."""
+    steps: int
+    """Optimiser steps of the whole task."""
+    flops: float
+    state: State
+    reason: str = ""
+    """Of a failure, or why it was left out."""
+    attempts: tuple[Attempt, ...] = ()
+    estimated_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a worker last said of itself."""
+
+    attempt: int
+    count: int
+    """Beats of this attempt so far: a worker lives while it grows."""
+    time: float
+    """Unix seconds, the worker's clock."""
+    host: str
+    pid: int
+    phase: Literal["starting", "preparing", "compiling", "training", "measuring", "ended"]
+    device: str = ""
+    devices: int = 0
+    what: str = ""
+    """The trunk or branch in training."""
+    start: int = 0
+    step: int = 0
+    stop: int = 0
+    """Steps of that trunk or branch: where it began now, where it is, where it ends."""
+    steps_done: int = 0
+    """Steps of the whole task that are done or saved."""
+    loss: float | None = None
+    tokens_per_second: float | None = None
+    mfu: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Who launches the study."""
+
+    token: str
+    count: int
+    """Beats so far."""
+    time: float
+    """Unix seconds, the driver's clock."""
+    started: float
+    host: str
+    pid: int
+    state: Literal["running", "finished", "interrupted", "failed"]
+    launch: dict[str, Any]
+    """Fields of scaling.launching.launch.Launch."""
+    device_seconds: float = 0.0
+    """Spent on attempts so far, by this driver and those before it."""
+    message: str = ""
+
+
+def write_job(folder: StudyFolder, job: Job) -> None:
+    """Write what the driver knows of a task."""
+    write_whole(folder.path / "jobs" / f"{job.task_id}.json", json.dumps(asdict(job)) + "\n")
+
+
+def write_beat(folder: StudyFolder, task_id: str, beat: Beat) -> None:
+    """Write what a worker says."""
+    write_whole(folder.path / "jobs" / f"{task_id}.beat.json", json.dumps(asdict(beat)) + "\n")
+
+
+def write_driver(folder: StudyFolder, driver: Driver) -> None:
+    """Write who launches the study."""
+    write_whole(folder.path / "driver.json", json.dumps(asdict(driver)) + "\n")
+
+
+def read_jobs(folder: StudyFolder) -> dict[str, Job]:
+    """The jobs that a driver has written, by their id; what is damaged is left out."""
+    found = {}
+    for path in sorted((folder.path / "jobs").glob("*.json")):
+        if not path.name.endswith(".beat.json") and (values := _read(path)) is not None:
+            values["attempts"] = tuple(Attempt(**attempt) for attempt in values["attempts"])
+            values |= {name: tuple(values[name]) for name in ("trunk_ids", "run_ids")}
+            found[values["task_id"]] = Job(**values)
+    return found
+
+
+def read_beat(folder: StudyFolder, task_id: str) -> Beat | None:
+    """What a task's worker last said, None where it said nothing yet."""
+    values = _read(folder.path / "jobs" / f"{task_id}.beat.json")
+    return None if values is None else Beat(**values)
+
+
+def read_driver(folder: StudyFolder) -> Driver | None:
+    """Who launched the study last, None where no driver did."""
+    values = _read(folder.path / "driver.json")
+    return None if values is None else Driver(**values)
+
+
+def log_path(folder: StudyFolder, task_id: str) -> Any:
+    """Where what a task's worker prints is kept."""
+    return folder.path / "jobs" / f"{task_id}.log"
+
+
+def new_token() -> str:
+    """A name that nobody else has."""
+    return secrets.token_hex(16)
+
+
+def _read(path: Any) -> dict[str, Any] | None:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None

@@ -1,0 +1,73 @@
+"""How a study is launched: on what, with which resources a job, and what is done about failures; imports no JAX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scaling.record import SpecError
+
+AUTO = 0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Where the jobs of a study are trained and what each may cost. The defaults train on this machine.
+
+    Raises SpecError for a value that cannot be.
+    """
+
+    on: Literal["local", "ray"] = "local"
+    """`local` trains on this machine's devices, `ray` on the nodes of a Ray cluster."""
+    address: str = ""
+    """Of a running Ray cluster, HOST:PORT or `auto`; empty takes RAY_ADDRESS, or starts Ray on this machine alone."""
+    accelerators: int = 0
+    """GPUs or TPU chips of each host that a job uses; 0 trains on CPU cores."""
+    accelerator_type: str = ""
+    """Ray's name of the accelerator that a job must have, as `H100` or `TPU-V5P`; empty takes any."""
+    slice: str = ""
+    """A TPU slice that a job has to itself, as `v4-16` or `v5p-32`: all its hosts train one job."""
+    hosts: int = 1
+    """Hosts that train one job together, by jax.distributed; a slice says itself how many it has."""
+    cpus: float = 1.0
+    """CPU cores of each host that a job reserves."""
+    memory_gib: float = 0.0
+    """Main memory of each host that a job reserves, in GiB; 0 reserves none."""
+    branches: Literal["auto", "together", "apart"] = "auto"
+    """Decay branches `apart` are jobs of their own after the trunk's checkpoint; `together` the trunk's job trains them
+    too; `auto` sets them apart where there are more places than jobs."""
+    jobs_at_once: int = AUTO
+    """Jobs that are trained or queued at the same time; 0 as many as there are places for."""
+    crashes: int = 3
+    """Times that a job may fail by an error of its own before it is given up; lost workers and preemptions are retried
+    without limit."""
+    deadline_hours: float = 0.0
+    """Hours after which no job is begun or tried again; 0 for none."""
+    max_device_hours: float = 0.0
+    """Device-hours that the study may take in all, those of earlier calls included; 0 for no limit."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "accelerators",
+            "jobs_at_once",
+            "crashes",
+            "memory_gib",
+            "deadline_hours",
+            "max_device_hours",
+        ):
+            self._require(getattr(self, name) >= 0, name, "use 0 or more")
+        self._require(self.hosts >= 1, "hosts", "use 1 or more")
+        self._require(self.cpus > 0, "cpus", "use a number above 0")
+        if self.on == "local":
+            for name in ("address", "slice", "accelerator_type"):
+                self._require(
+                    not getattr(self, name), name, "it is about a Ray cluster: use it with --on ray"
+                )
+            self._require(self.hosts == 1, "hosts", "this machine is one host: use it with --on ray")
+
+    def _require(self, holds: bool, name: str, remedy: str) -> None:
+        if not holds:
+            raise SpecError(f"--{name.replace('_', '-')} = {getattr(self, name)} cannot be: {remedy}")
+
+
+DEFAULT = Launch()
