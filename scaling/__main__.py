@@ -113,7 +113,8 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
 def run(spec: str, knobs: Sequence[str]) -> int:
     """Train what is not done and write table.csv."""
     from scaling.data.languages import is_language
-    from scaling.launching.local import EXIT_INTERRUPTED, Recording, check_writable, run_study
+    from scaling.launching.local import check_writable, run_study
+    from scaling.launching.recording import EXIT_INTERRUPTED, Recording
 
     study, options = load(spec, knobs, Options, "run")
     check_copies(options.log)

@@ -8,7 +8,6 @@ import math
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,36 +18,12 @@ from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
 from scaling.launching.filling import members_that_fill, on_this_machine
+from scaling.launching.recording import Outcome, Recording
 from scaling.plan import Plan
 from scaling.population import Population, populations
 from scaling.results import collect
 from scaling.spec import Run
-from scaling.training.metrics import Copy, Logs
-
-EXIT_INTERRUPTED = 75
-"""EX_TEMPFAIL of sysexits.h: try the same command again."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What `run` did: runs finished in all and now, and whether it was stopped before the end."""
-
-    finished: int
-    trained: int
-    diverged: int
-    interrupted: bool
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What is written while a study trains, besides its results."""
-
-    checkpoint_seconds: float = 60.0
-    """A checkpoint is written that often."""
-    copies: tuple[Copy, ...] = ()
-    """Logs beside metrics.jsonl."""
-    profile: int = 0
-    """Steps that are traced."""
+from scaling.training.metrics import Logs
 
 
 def run_study(

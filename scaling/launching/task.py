@@ -28,7 +28,7 @@ class Task:
 
     @property
     def task_id(self) -> str:
-        """Letters, digits and hyphens, so that it can name a file: hash of the trunks, the part, steps of the branch."""
+        """Letters, digits and hyphens, so that it can name a file: hash of the trunks, the part, the steps."""
         trunks = short_hash(" ".join(self.population.trunk_ids))
         if self.part != "branch":
             return f"{trunks}-{self.part}"
