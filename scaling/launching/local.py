@@ -198,21 +198,26 @@ def _flops_left(plan: Plan, folder: StudyFolder) -> float:
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether SIGTERM, SIGUSR1 or Ctrl-C came; a second one ends the process at once."""
-    asked = False
+def stop_on_signals(last: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """A function that says whether SIGTERM, SIGUSR1 or Ctrl-C came; a second one ends the process at once after `last`,
+    a third one without."""
+    asked = 0
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
-            os._exit(128 + number)
-        asked = True
+        asked += 1
+        try:
+            if asked == 2:
+                last()
+        finally:
+            if asked >= 2:
+                os._exit(128 + number)
 
     previous: dict[int, Any] = {
         number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
     }
     try:
-        yield lambda: asked
+        yield lambda: asked > 0
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

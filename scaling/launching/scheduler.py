@@ -30,7 +30,7 @@ class Policy:
     """Seconds before another try: 1, 2, 4 and so on up to this."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     """A task and what has become of it."""
 
@@ -103,9 +103,8 @@ class Scheduler:
     def start(self, now: float) -> Entry | None:
         """The next task, now queued as a new attempt; None where nothing may begin now."""
         self._awake(now)
-        scarce = self._scarce(now)
-        entry = self._first(self._cheapest if scarce else self._longest)
-        if entry is None or now >= self.policy.deadline or (scarce and not self._fits(entry, now)):
+        entry = self._first(self._cheapest if self._scarce(now) else self._longest)
+        if entry is None or now >= self.policy.deadline or self._too_dear(entry, now):
             return None
         self._count(entry, -1)
         entry.state, entry.reason = "queued", ""
@@ -122,15 +121,10 @@ class Scheduler:
         entry.devices = devices
 
     def reached(self, trunk_id: str, step: int) -> None:
-        """A trunk's task has a checkpoint at `step`: the branches that leave there or before may begin."""
-        still = []
-        for branch in self.waits.get(trunk_id, []):
-            if branch.task.leaves <= step:
-                branch.blocked = False
-                self._push(branch)
-            else:
-                still.append(branch)
-        self.waits[trunk_id] = still
+        """A trunk's task has a checkpoint at `step`: the branches that leave there may begin."""
+        self._release(
+            trunk_id, [branch for branch in self.waits.get(trunk_id, ()) if branch.task.leaves == step]
+        )
 
     def end(self, task_id: str, ending: Ending, now: float) -> Entry:
         """An attempt has ended: its task is done, or failed for good, or waits for another try."""
@@ -140,7 +134,7 @@ class Scheduler:
         entry.steps_left -= min(ending.steps, entry.steps_left)
         if ending.kind == "finished":
             entry.state = "done"
-            self.reached(task_id, entry.task.leaves)
+            self._release(task_id, self.waits.get(task_id, [])[:])
             return entry
         entry.reason = ending.reason
         entry.stalls = 0 if ending.steps > 0 else entry.stalls + 1
@@ -167,9 +161,14 @@ class Scheduler:
         wakes = self._later[0][0] if self._later else math.inf
         if now >= self.policy.deadline or (entry is None and wakes >= self.policy.deadline):
             self._leave_out("it was not begun before --deadline-hours had passed")
-        elif entry is not None and not self._later and self._scarce(now) and not self._fits(entry, now):
+        elif self.over_cap(now) or (entry and not self._later and self._too_dear(entry, now)):
             self._leave_out("")
         return self.waiting == 0
+
+    @property
+    def flops_waiting(self) -> float:
+        """Training FLOPs of what waits."""
+        return sum(self._left.values())
 
     def over_cap(self, now: float) -> bool:
         """Whether what runs has spent all that may be spent."""
@@ -185,6 +184,12 @@ class Scheduler:
         self.entries[task_id] = entry
         if blocked:
             self.waits.setdefault(task.after or "", []).append(entry)
+
+    def _release(self, trunk_id: str, branches: list[Entry]) -> None:
+        for branch in branches:
+            self.waits[trunk_id].remove(branch)
+            branch.blocked = False
+            self._push(branch)
 
     def _count(self, entry: Entry, sign: int) -> None:
         self.waiting += sign
@@ -236,9 +241,11 @@ class Scheduler:
             or self._committed(now) + sum(cost for cost in costs if cost is not None) > self.spending.cap
         )
 
-    def _fits(self, entry: Entry, now: float) -> bool:
-        needed = self.spending.estimate(entry.step_flops, entry.flops + entry.first_result)
-        return self._committed(now) + (needed or math.ulp(1.0)) <= self.spending.cap
+    def _too_dear(self, entry: Entry, now: float) -> bool:
+        """Whether a task, and of a trunk its first branch, would pass the cap with all that runs."""
+        needed = self.spending.estimate(entry.step_flops, entry.flops + entry.first_result) or 0.0
+        committed = self._committed(now) if self.spending.capped else 0.0
+        return committed >= self.spending.cap or committed + needed > self.spending.cap
 
     def _committed(self, now: float) -> float:
         """Device-seconds spent, and those that what runs will have taken at its end."""
