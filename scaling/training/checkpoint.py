@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from scaling.training.disk import clear_disk_errors, drop_orbax_errors, raise_unless_damage
+from scaling.training.disk import CheckpointError, clear_disk_errors, drop_orbax_errors, raise_unless_damage
 
 Say = Callable[[str], None]
 
@@ -39,19 +39,27 @@ class Checkpoints:
     read. Used as a context manager.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Open or create `folder`; raises CheckpointError where that cannot be."""
+    def __init__(self, folder: Path, read_only: bool = False) -> None:
+        """Open or create `folder`; raises CheckpointError where that cannot be.
+
+        `read_only` changes nothing in it, while another process may be saving there: what a save has left half-done
+        stays, and what is damaged is not set aside.
+        """
         self.folder = folder
+        self._read_only = read_only
         preserved = checkpoint_managers.preservation_policy.PreserveAll()
         drop_orbax_errors()
         with clear_disk_errors(f"opening the checkpoints at {folder}"):
-            folder.mkdir(parents=True, exist_ok=True)
+            if not read_only:
+                folder.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(
                 folder.absolute(),
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=preserved,
                     enable_async_checkpointing=False,
-                    cleanup_tmp_directories=True,
+                    cleanup_tmp_directories=not read_only,
+                    create=not read_only,
+                    read_only=read_only,
                 ),
             )
 
@@ -100,6 +108,11 @@ class Checkpoints:
             raise_unless_damage(error, step, self.folder)
             lines = str(error).strip().splitlines()
             reason = lines[0][:200] if lines else type(error).__name__
+            if self._read_only:
+                raise CheckpointError(
+                    f"the checkpoint of step {step} in {self.folder} is damaged ({reason}); "
+                    "delete it and run the same command again"
+                ) from None
             before = (
                 "the one before is used" if step > self.steps()[0] else "there is no other: starting again"
             )
@@ -132,11 +145,11 @@ class PopulationCheckpoints:
     and only then are older ones deleted. The two latest and those at the steps of `keep` are preserved.
     """
 
-    def __init__(self, folders: Sequence[Path], keep: Collection[int] = ()) -> None:
+    def __init__(self, folders: Sequence[Path], keep: Collection[int] = (), read_only: bool = False) -> None:
         """Open or create the folders, one a member; raises CheckpointError where that cannot be."""
         self.keep = set(keep)
         self._stack = contextlib.ExitStack()
-        self.members = [self._stack.enter_context(Checkpoints(folder)) for folder in folders]
+        self.members = [self._stack.enter_context(Checkpoints(folder, read_only)) for folder in folders]
 
     def __enter__(self) -> PopulationCheckpoints:
         return self
