@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any
 
 from scaling.accounting import training_flops
-from scaling.errors import UserError
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
@@ -224,16 +223,3 @@ def keep_compiled_programs(folder: Path) -> None:
 
     jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-def check_writable(folder: Path) -> None:
-    """Raise UserError unless files can be made in `folder`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {folder} ({error.strerror}); name another folder with --out"
-        ) from None
