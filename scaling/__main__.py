@@ -11,7 +11,7 @@ from pathlib import Path
 from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.experiment import load
-from scaling.folder import StudyFolder
+from scaling.folder import StudyFolder, check_writable
 from scaling.plan import Plan, make_plan, repetition_warnings
 from scaling.spec import SpecError, Study
 from scaling.training.metrics import Copy, check_copies
@@ -114,7 +114,7 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
 def run(spec: str, knobs: Sequence[str]) -> int:
     """Train what is not done and write table.csv."""
     from scaling.data.languages import is_language
-    from scaling.launching.local import check_writable, run_study
+    from scaling.launching.local import run_study
     from scaling.launching.recording import EXIT_INTERRUPTED, Recording
 
     study, options = load(spec, knobs, Options, "run")

@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any
 
 from scaling.accounting import training_flops
-from scaling.errors import UserError
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
@@ -190,16 +189,3 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def check_writable(folder: Path) -> None:
-    """Raise UserError unless files can be made in `folder`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {folder} ({error.strerror}); name another folder with --out"
-        ) from None

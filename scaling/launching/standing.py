@@ -14,9 +14,7 @@ def is_finished(folder: StudyFolder, task: Task) -> bool:
     """Whether nothing is left to train: all runs have results; of a trunk, each run has its result or the checkpoint
     that it begins at."""
     if task.part == "trunk":
-        return all(
-            _has_results(folder, runs) or has_trunk(folder, runs) for runs in task.population.budgets
-        )
+        return all(_has_results(folder, runs) or has_trunk(folder, runs) for runs in task.population.budgets)
     return _has_results(folder, task.runs)
 
 

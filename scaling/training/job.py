@@ -72,7 +72,7 @@ def train_branches(population: Population, budget: int, setting: Setting) -> Non
     if all(setting.folder.result(run) is not None for run in runs):
         return
     training = _training(population, setting)
-    with _trunks(population, setting, read_only=True) as trunks:
+    with _trunks(population, setting, reads_only=True) as trunks:
         _write(runs, training.results(runs, trunks, only_there=True), setting)
 
 
@@ -89,10 +89,10 @@ def _training(population: Population, setting: Setting) -> Training:
     return Training(population, program, setting)
 
 
-def _trunks(population: Population, setting: Setting, read_only: bool = False) -> PopulationCheckpoints:
+def _trunks(population: Population, setting: Setting, reads_only: bool = False) -> PopulationCheckpoints:
     folders = [setting.folder.trunk(run) / "checkpoints" for run in population.budgets[0]]
     branch_points = [runs[0].decay_start for runs in population.budgets]
-    return PopulationCheckpoints(folders, branch_points, read_only)
+    return PopulationCheckpoints(folders, branch_points, reads_only)
 
 
 def _lost_in_trunk(population: Population, runs: Sequence[Run], ends: Sequence[int]) -> list[dict[str, Any]]:

@@ -124,10 +124,10 @@ class Training:
         if step == 0:
             return blank, [(0.0, None)] * len(runs)
         resumed = trunks.restore(likes, step, self.setting.display.say) if step in trunks.steps() else None
-        if resumed is None:
+        if resumed is None or resumed[0] != step:
             raise CheckpointError(
-                f"the trunk of {runs[0].name} has no checkpoint of step {step}, where this branch begins, in "
-                f"{trunks.members[0].folder}: train the trunk first"
+                f"the trunk of {runs[0].name} has no sound checkpoint of step {step}, where this branch begins, in "
+                f"{trunks.members[0].folder}: train the trunk to there first"
             )
         _, states, notes = resumed
         self._check_precision(runs[0], notes)
