@@ -11,7 +11,7 @@ from pathlib import Path
 from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.experiment import load
-from scaling.folder import StudyFolder
+from scaling.folder import StudyFolder, check_writable
 from scaling.plan import Plan, make_plan, repetition_warnings
 from scaling.spec import SpecError, Study
 from scaling.training.metrics import Copy, check_copies
@@ -86,10 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def plan(spec: str, knobs: Sequence[str]) -> int:
     """Print the runs, their cost and what is doubtful about them; train nothing. Refuses what no device can hold."""
     from scaling.launching.filling import on_this_machine
-    from scaling.launching.local import keep_compiled_programs, layout, packing, pending_populations
+    from scaling.launching.local import layout, packing, pending_populations
     from scaling.launching.pace import measured_pace, probed_pace
     from scaling.launching.preparing import shown
     from scaling.launching.tables import print_plan
+    from scaling.training.compiling import keep_compiled_programs
     from scaling.training.memory import check_memory, gibibytes, memory_of_runs
 
     study, options = load(spec, knobs, Options, "plan")
@@ -113,7 +114,7 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
 def run(spec: str, knobs: Sequence[str]) -> int:
     """Train what is not done and write table.csv."""
     from scaling.data.languages import is_language
-    from scaling.launching.local import check_writable, run_study
+    from scaling.launching.local import run_study
     from scaling.launching.recording import EXIT_INTERRUPTED, Recording
 
     study, options = load(spec, knobs, Options, "run")

@@ -14,6 +14,8 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.spec import Run, SpecError, Study, from_json, to_json
+from scaling.storage import check_writable as check_writable
+from scaling.storage import write_whole as write_whole
 
 
 @dataclass(frozen=True)
@@ -105,21 +107,3 @@ class StudyFolder:
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
             yield
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that a reader finds the old content or the new, never a part; a full disk is a UserError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write {path} ({error.strerror}); mend that and run the same command again"
-        ) from None
