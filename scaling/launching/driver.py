@@ -22,7 +22,7 @@ from scaling.launching.journal import new_token
 from scaling.launching.launch import Launch
 from scaling.launching.ledger import Ledger
 from scaling.launching.news import News
-from scaling.launching.pending import Results, pending_tasks, saved
+from scaling.launching.pending import Results, pending_tasks
 from scaling.launching.recording import EXIT_INTERRUPTED, Outcome, Recording
 from scaling.launching.scheduler import Policy, Scheduler
 from scaling.launching.task import Task
@@ -114,9 +114,9 @@ class Orders:
             token=new_token(),
             data_folder=str(self.data_folder),
             execution=dataclasses.asdict(self.execution),
-            recording=dataclasses.asdict(self.recording),
+            recording=dataclasses.asdict(self.recording) | {"copies": list(self.recording.copies)},
             launch=dataclasses.asdict(self.launch),
-            versions=versions(),
+            versions=dict(versions()),
         )
 
 
@@ -137,14 +137,13 @@ class Driving:
         self.results, self.news = results, news
         hours = orders.launch.deadline_hours
         policy = Policy(orders.launch.crashes, deadline=clock() + hours * 3600 if hours else math.inf)
-        steps_done = ledger.steps_done(task.task_id for task in tasks)
+        steps_done = ledger.steps_done(tasks)
         self.scheduler = Scheduler(tasks, policy, ledger.spending, steps_done)
         self.watch = Watch(orders.folder, self.scheduler, ledger, results)
         ledger.unwritten |= self.scheduler.entries
-        for task_id, entry in self.scheduler.entries.items():
-            for branch in self.scheduler.waits.get(task_id, [])[:]:
-                if saved(orders.folder, entry.task.population, branch.task.leaves):
-                    self.scheduler.reached(task_id, branch.task.leaves)
+        for trunk_id in self.scheduler.waits:
+            trunk = self.scheduler.entries[trunk_id]
+            self.watch.reach(trunk, self.watch.waits_for(trunk))
         self.stopping = ""
         """Why nothing is begun any more; empty while it is."""
 

@@ -13,6 +13,8 @@ from scaling.launching.journal import Attempt, Beat, Job, read_beat, read_driver
 from scaling.launching.launch import Launch
 from scaling.launching.scheduler import Entry
 from scaling.launching.spending import Spending
+from scaling.launching.standing import steps_done
+from scaling.launching.task import Task
 
 BEAT_SECONDS = 5.0
 """About the time between two beats of a worker."""
@@ -42,10 +44,10 @@ class Ledger:
         spent = max(spent, driver.device_seconds if driver else 0.0)
         self.spending = Spending(cap or math.inf, spent)
 
-    def steps_done(self, task_ids: Iterable[str]) -> dict[str, int]:
-        """Steps of each task that its last worker said were done."""
-        beats = {task_id: read_beat(self.folder, task_id) for task_id in task_ids if task_id in self.attempts}
-        return {task_id: beat.steps_done for task_id, beat in beats.items() if beat is not None}
+    def steps_done(self, tasks: Iterable[Task]) -> dict[str, int]:
+        """Steps of each task that earlier attempts saved, as its files say."""
+        named = {task.task_id: task for task in tasks}
+        return {name: steps_done(self.folder, task) for name, task in named.items() if name in self.attempts}
 
     def begin(self, entry: Entry) -> Attempt:
         """A new attempt, written before its worker can begin."""

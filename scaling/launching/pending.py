@@ -10,9 +10,10 @@ from scaling.folder import StudyFolder
 from scaling.launching.display import outcome
 from scaling.launching.filling import members_asked, members_of_accelerators
 from scaling.launching.launch import Launch
+from scaling.launching.standing import has_trunk
 from scaling.launching.task import Task, tasks_of
 from scaling.plan import Job, Plan
-from scaling.population import Population, populations
+from scaling.population import populations
 from scaling.spec import Run
 
 
@@ -38,13 +39,8 @@ class Results:
         """Whether everything that a task is for is there: its results, or the checkpoints that branches wait for."""
         if task.part == "trunk":
             left = [runs for runs in task.population.budgets if not all(self.of(run) for run in runs)]
-            return all(saved(self.folder, task.population, runs[0].decay_start) for runs in left)
+            return all(has_trunk(self.folder, runs) for runs in left)
         return all([self.of(run) for run in task.runs])
-
-
-def saved(folder: StudyFolder, population: Population, step: int) -> bool:
-    """Whether the trunks of all members have a checkpoint at a step."""
-    return all((folder.trunk(job.runs[0]) / "checkpoints" / str(step)).exists() for job in population.jobs)
 
 
 def pending_tasks(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from scaling.accounting import flops_per_token
 from scaling.folder import StudyFolder
 from scaling.launching.journal import Beat, read_beat
 from scaling.launching.ledger import Ledger
-from scaling.launching.pending import Results, saved
+from scaling.launching.pending import Results
 from scaling.launching.scheduler import Entry, Scheduler
+from scaling.launching.standing import has_trunk
 from scaling.launching.ticker import Standing
 
 LOOK_SECONDS = 2.0
@@ -70,14 +71,18 @@ class Watch:
             model = entry.task.population.jobs[0].runs[0].model
             speed = beat.tokens_per_second * flops_per_token(model).total
             self.scheduler.spending.suppose(entry.step_flops, speed / max(1, beat.devices))
-        for step in self._branch_points(entry, beat):
-            if saved(self.folder, entry.task.population, step):
-                self.scheduler.reached(entry.task_id, step)
+        passed = [branch for branch in self.waits_for(entry) if branch.task.leaves <= beat.step]
+        self.reach(entry, passed)
 
-    def _branch_points(self, entry: Entry, beat: Beat) -> Iterator[int]:
-        """Steps that a trunk has passed, and where branches wait for its checkpoint."""
-        waits = self.scheduler.waits.get(entry.task_id, ())
-        return iter(sorted({branch.task.leaves for branch in waits if branch.task.leaves <= beat.step}))
+    def waits_for(self, entry: Entry) -> list[Entry]:
+        """The branches that wait for a trunk."""
+        return list(self.scheduler.waits.get(entry.task_id, ()))
+
+    def reach(self, trunk: Entry, branches: Iterable[Entry]) -> None:
+        """Tell the scheduler which branches find the checkpoint of the trunk that they begin at."""
+        for branch in branches:
+            if has_trunk(self.folder, branch.task.runs):
+                self.scheduler.reached(trunk.task_id, branch.task.leaves)
 
     def _flops_left(self, entry: Entry) -> float:
         beat = self.beats.get(entry.task_id)
