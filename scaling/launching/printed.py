@@ -22,7 +22,7 @@ def printed_to(log: Any) -> Iterator[Callable[[], None]]:
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     if "://" not in str(log):
-        with log.open("ab", buffering=0) as file, _outputs(file):
+        with open(log, "ab", buffering=0) as file, _outputs(file):
             yield lambda: None
         return
     before = log.read_bytes() if log.exists() else b""

@@ -9,11 +9,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
+from scaling.launching.claim import Claim
 from scaling.launching.display import PLAIN_SECONDS, outcome
 from scaling.launching.journal import Beat, write_beat
 from scaling.launching.standing import steps_done
@@ -28,26 +29,19 @@ class Superseded(Exception):
     """Another attempt has taken this task over: nothing more may be written."""
 
 
-class Claims(Protocol):
-    """The claims on what a task writes."""
-
-    def held(self) -> bool:
-        """Whether nobody has taken the task over."""
-
-    def beat(self) -> None:
-        """Say that this process lives."""
-
-
 class Pulse:
     """Writes a beat every five seconds and when its phase changes, from a thread of its own; watches as a Display.
 
     Its methods raise Superseded once another attempt has taken the task over. Used as a context manager.
     """
 
-    def __init__(self, folder: StudyFolder, task: Task, attempt: int, after: Callable[[], None]) -> None:
-        """Nothing is written before the block begins; `after` is called after each beat."""
-        self._folder, self._task, self._after = folder, task, after
-        self._claims: Claims | None = None
+    def __init__(
+        self, folder: StudyFolder, task: Task, attempt: int, after: Callable[[], None], writes: bool = True
+    ) -> None:
+        """Nothing is written before the block begins, and nothing at all unless this host `writes`; `after` is called
+        after each beat."""
+        self._folder, self._task, self._after, self._writes = folder, task, after, writes
+        self._claims: Sequence[Claim] = ()
         self._beat = Beat(attempt, 0, 0.0, socket.gethostname(), os.getpid(), "starting")
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -64,13 +58,13 @@ class Pulse:
         self._thread.join()
         self.tell(phase="ended")
 
-    def claimed(self, claims: Claims) -> None:
+    def claimed(self, claims: Sequence[Claim]) -> None:
         """The task is this process's: from now on it is so only while the claims are held."""
         self._claims = claims
 
     def check(self) -> None:
         """Raise Superseded where another attempt has taken the task over."""
-        if self._claims is not None and not self._claims.held():
+        if not all(claim.held() for claim in self._claims):
             raise Superseded
 
     def tell(self, **changes: Any) -> None:
@@ -120,13 +114,15 @@ class Pulse:
     def _keep_beating(self) -> None:
         while not self._over.wait(BEAT_SECONDS):
             self._write()
-            with contextlib.suppress(UserError, OSError):
-                if self._claims is not None:
-                    self._claims.beat()
+            for claim in self._claims:
+                with contextlib.suppress(UserError, OSError):
+                    claim.beat()
 
     def _write(self) -> None:
         """A beat that cannot be written is left out: the disk may be full for a while, and training has its own word
         on that."""
+        if not self._writes:
+            return
         with self._lock:
             self._beat = dataclasses.replace(self._beat, count=self._beat.count + 1, time=time.time())
             with contextlib.suppress(UserError, OSError):

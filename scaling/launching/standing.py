@@ -29,6 +29,18 @@ def may_begin(folder: StudyFolder, task: Task) -> bool:
     return task.part != "branch" or has_trunk(folder, task.runs)
 
 
+def claim_paths(folder: StudyFolder, task: Task) -> tuple[Any, ...]:
+    """The claims that whoever works on a task takes, its own first: one for each thing that is written.
+
+    A population that is trained whole writes what its trunk and its branches would.
+    """
+    parts = [task]
+    if task.part == "whole" and len(task.population.budgets) > 1:
+        branches = range(len(task.population.budgets))
+        parts += [Task(task.population, "trunk"), *(Task(task.population, "branch", n) for n in branches)]
+    return tuple(folder.path / "jobs" / f"{part.task_id}.claim" for part in parts)
+
+
 def steps_of(task: Task) -> int:
     """Optimiser steps of the whole task."""
     trunk = 0 if task.part == "branch" else task.leaves

@@ -18,7 +18,17 @@ from scaling.training.setting import Display, Setting
 from scaling.training.sharding import check_layout
 from scaling.training.stretch import TRUNK, Training
 
-__all__ = ["Display", "Setting", "train_branches", "train_population", "train_trunks"]
+__all__ = ["Display", "Setting", "train_part", "train_population"]
+
+
+def train_part(population: Population, part: str, budget: int, setting: Setting) -> None:
+    """Train `whole`, the `trunk` or the `branch` of one budget."""
+    if part == "trunk":
+        train_trunks(population, setting)
+    elif part == "branch":
+        train_branches(population, budget, setting)
+    else:
+        train_population(population, setting)
 
 
 def train_population(population: Population, setting: Setting) -> None:

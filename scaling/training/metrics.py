@@ -60,9 +60,9 @@ class MetricsLog:
                     break
                 self.last_step = record["step"]
                 whole += len(line)
-            with path.open("r+b") as file:
+            with open(path, "r+b") as file:
                 file.truncate(whole)
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._file = open(path, "a", encoding="utf-8", buffering=1)
         self._copies = copies
         if any(copy.last_step < self.last_step for copy in copies):
             for record in read(path):
