@@ -64,10 +64,10 @@ class Desk:
         self._driver = dataclasses.replace(self._driver, state=self.ending)
         self._write()
 
-    def beat(self, device_seconds: float, message: str) -> None:
-        """Say that the driver lives, when it is time."""
+    def beat(self, device_seconds: float, message: str, at_once: bool = False) -> None:
+        """Say that the driver lives, when it is time or at once."""
         self._driver = dataclasses.replace(self._driver, device_seconds=device_seconds, message=message)
-        if self.clock() >= self._next_beat:
+        if at_once or self.clock() >= self._next_beat:
             self._next_beat = self.clock() + BEAT_SECONDS
             self._write()
 

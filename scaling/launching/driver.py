@@ -54,7 +54,7 @@ def launch_study(
 
     Raises UserError where another driver holds the study, no node could hold a job, or files cannot be written.
     """
-    from scaling.launching.local import stop_on_signals
+    from scaling.launching.local import fill_copies, stop_on_signals
 
     with contextlib.closing(engine), folder.locked():
         folder.write_study(plan.study, iter(plan.lines()))
@@ -74,6 +74,7 @@ def launch_study(
             outcome = driving.outcome()
             code = outcome.exit_code
             desk.ending = "interrupted" if code == EXIT_INTERRUPTED else "failed" if code else "finished"
+        fill_copies(plan, folder, recording)
         collect(plan.study, folder)
         return outcome
 

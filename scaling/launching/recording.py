@@ -33,6 +33,22 @@ class Outcome:
             return EXIT_INTERRUPTED
         return EXIT_FAILED if self.failed else 0
 
+    def sentences(self) -> list[str]:
+        """What is not finished and what to do about it; empty where all is."""
+        said = []
+        if self.failed:
+            said.append(
+                f"{self.failed} runs failed; the same command tries them again once their cause is mended"
+            )
+        if self.left_out:
+            said.append(
+                f"{self.left_out} runs were left out; the same command goes on, given more --max-device-hours or "
+                "--deadline-hours"
+            )
+        if self.interrupted:
+            said.append("stopped as asked, after a checkpoint; the same command continues from there")
+        return said
+
 
 @dataclass(frozen=True)
 class Recording:
