@@ -62,7 +62,7 @@ class MetricsLog:
                 whole += len(line)
             with open(path, "r+b") as file:
                 file.truncate(whole)
-        self._file = open(path, "a", encoding="utf-8", buffering=1)
+        self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
         self._copies = copies
         if any(copy.last_step < self.last_step for copy in copies):
             for record in read(path):
