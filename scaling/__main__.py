@@ -87,10 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def plan(spec: str, knobs: Sequence[str]) -> int:
     """Print the runs, their cost and what is doubtful about them; train nothing. Refuses what no device can hold."""
     from scaling.launching.filling import on_this_machine
-    from scaling.launching.local import keep_compiled_programs, layout, packing, pending_populations
+    from scaling.launching.local import layout, packing, pending_populations
     from scaling.launching.pace import measured_pace, probed_pace
     from scaling.launching.preparing import shown
     from scaling.launching.tables import print_plan
+    from scaling.training.compiling import keep_compiled_programs
     from scaling.training.memory import check_memory, gibibytes, memory_of_runs
 
     study, options = load(spec, knobs, Options, "plan")

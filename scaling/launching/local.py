@@ -55,52 +55,26 @@ def _train(
     stop_wanted: Callable[[], bool],
 ) -> bool:
     """Train every unfinished job, in populations where that pays; whether it was interrupted."""
-    from scaling.data.rows import prepare_rows
+    from scaling.launching.bench import prepare, tracing
     from scaling.launching.display import display
     from scaling.launching.preparing import shown
-    from scaling.training.evaluation import HeldOut
-    from scaling.training.hosts import is_writer
-    from scaling.training.job import Setting, train_population
+    from scaling.training.job import train_population
     from scaling.training.loop import Interrupted
-    from scaling.training.memory import check_memory, memory_of_runs
-    from scaling.training.profile import Trace
 
-    keep_compiled_programs(data_folder / "compiled")
     pending = pending_populations(plan, folder, execution)
     with shown() as progress:
-        memory = memory_of_runs(pending, execution, progress, stop_wanted)
-    if stop_wanted():
+        bench = prepare(pending, folder, data_folder, recording, execution, progress, stop_wanted)
+    if bench is None:
         return True
-    check_memory(memory)
-    splits, held_out = {}, {}
-    for data in dict.fromkeys(run.data for run in plan.study.runs):
-        splits[data] = prepare_rows(data, data_folder)
-        held_out[data] = HeldOut.of(splits[data]["validation"], data.eval_tokens)
-    logs = Logs(folder.path, recording.copies, writes=is_writer())
-    traced = recording.profile if is_writer() else 0
-    tracing = Trace(folder.path / "profile", traced) if traced else contextlib.nullcontext()
     finished = sum(folder.result(run) is not None for run in plan.study.runs)
-    with tracing as trace, display(plan, finished, _flops_left(plan, folder)) as watcher:
+    with tracing(folder, recording) as trace, display(plan, finished, _flops_left(plan, folder)) as watcher:
         for said in (packing(pending), layout(execution, max(population.members for population in pending))):
             if said:
                 watcher.say(said)
         for population in pending:
-            first = population.jobs[0].runs[0]
-            setting = Setting(
-                folder,
-                splits[first.data]["train"],
-                held_out[first.data],
-                watcher,
-                stop_wanted,
-                recording.checkpoint_seconds,
-                logs,
-                execution,
-                trace,
-                memory[first].compile_seconds,
-            )
             folder.begin_population(population.population_id, population.trunk_ids)
             try:
-                train_population(population, setting)
+                train_population(population, bench.setting(population, watcher, stop_wanted, trace))
             except Interrupted:
                 return True
             collect(plan.study, folder)
@@ -215,11 +189,3 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def keep_compiled_programs(folder: Path) -> None:
-    """Let JAX keep what it compiles in `folder`, so that a process that continues a study does not compile again."""
-    import jax
-
-    jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
