@@ -30,7 +30,9 @@ LINE_WIDTH = 300
 TAIL_BYTES = 16_384
 READERS = 16
 """Files of a bucket that are read at once."""
-CONTROL = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL = re.compile(
+    r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
 """Escape sequences of a terminal, and other control characters but tab and line feed."""
 
 
@@ -121,7 +123,7 @@ class StudyReader:
         )
 
     def _read_spec(self) -> tuple[str, str, str, tuple[Planned, ...]]:
-        """Hash, name, question and runs: of plan.jsonl where it is of this study.json, since it need not be computed."""
+        """Hash, name, question and runs: those of plan.jsonl, which need not be computed, if it is of this spec."""
         path = self.folder.study_json
         text = path.read_bytes().decode(errors="replace") if path.exists() else ""
         sha256 = hashlib.sha256(text.removesuffix("\n").encode()).hexdigest()
