@@ -171,9 +171,19 @@ def _active(
             *(attempt.number, lost, seconds, "no beat yet", attempt.devices),
         )
     return Active(
-        *(job.name, clean(beat.host), beat.phase, beat.steps_done, job.steps),
-        *(beat.tokens_per_second, beat.mfu, attempt.number, lost, seconds, life(beat.time, now, silent)),
-        *(beat.devices or attempt.devices, clean(beat.device)),
+        job.name,
+        clean(beat.host),
+        beat.phase,
+        beat.steps_done,
+        job.steps,
+        beat.tokens_per_second,
+        beat.mfu,
+        attempt.number,
+        lost,
+        seconds,
+        life(beat.time, now, silent),
+        beat.devices or attempt.devices,
+        clean(beat.device),
     )
 
 
