@@ -15,6 +15,7 @@ from scaling.folder import StudyFolder, check_writable
 from scaling.launching.launch import Launch
 from scaling.plan import Plan, make_plan, repetition_warnings
 from scaling.spec import SpecError, Study
+from scaling.storage import as_path
 from scaling.training.metrics import Copy, check_copies
 
 DESCRIPTION = """\
@@ -42,8 +43,8 @@ SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a stud
 class Options:
     """Train or plan a study."""
 
-    out: Path = Path("runs")
-    """Folder in which the study's folder is made."""
+    out: str = "runs"
+    """Folder in which the study's folder is made: on a disk, or a URL as gs://BUCKET/runs."""
     data_folder: Path = Path("data")
     """Folder of the prepared corpora, shared by all studies."""
     checkpoint_seconds: float = field(default=60.0)
@@ -123,8 +124,9 @@ def run(spec: str, knobs: Sequence[str]) -> int:
 
     study, options = load(spec, knobs, Options, "run")
     in_this_process(options.launch)
-    check_copies(options.log)
-    check_writable(Path(spec) if _is_study(spec) else options.out)
+    place = spec if _is_study(spec) else options.out
+    check_copies(options.log, place)
+    check_writable(place)
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
     trunks = f"{len(made.jobs)} trunk{'s' if len(made.jobs) > 1 else ''}"
@@ -156,7 +158,7 @@ def status(spec: str, knobs: Sequence[str]) -> int:
     from scaling.launching.tables import print_status
 
     _no_more(knobs)
-    folder = StudyFolder(Path(spec))
+    folder = StudyFolder(spec)
     print_status(folder.study(), folder)
     return 0
 
@@ -166,7 +168,7 @@ def collect(spec: str, knobs: Sequence[str]) -> int:
     from scaling.results import collect as write_table
 
     _no_more(knobs)
-    folder = StudyFolder(Path(spec))
+    folder = StudyFolder(spec)
     rows = write_table(folder.study(), folder)
     if not rows:
         raise UserError(f"no run of {folder.path} is finished, so there is no table; train with `run` first")
@@ -200,11 +202,11 @@ def _prepare(study: Study, options: Options) -> tuple[Plan, list[str]]:
 
 def _folder(spec: str, options: Options, study: Study) -> StudyFolder:
     """Where the study lies: a study folder named as the spec stays what it is."""
-    return StudyFolder(Path(spec) if _is_study(spec) else options.out / study.name)
+    return StudyFolder(spec if _is_study(spec) else as_path(options.out) / study.name)
 
 
 def _is_study(spec: str) -> bool:
-    return (Path(spec) / "study.json").is_file()
+    return (as_path(spec) / "study.json").is_file()
 
 
 def _no_more(words: Sequence[str]) -> None:

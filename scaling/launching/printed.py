@@ -26,13 +26,13 @@ def printed_to(log: Any) -> Iterator[Callable[[], None]]:
             yield lambda: None
         return
     before = log.read_bytes() if log.exists() else b""
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile() as spool:
 
         def copy() -> None:
-            size = os.fstat(file.fileno()).st_size
-            log.write_bytes((before + os.pread(file.fileno(), size, 0))[-KEPT_BYTES:])
+            size = os.fstat(spool.fileno()).st_size
+            log.write_bytes((before + os.pread(spool.fileno(), size, 0))[-KEPT_BYTES:])
 
-        with _outputs(file):
+        with _outputs(spool):
             yield copy
         copy()
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -30,6 +32,13 @@ from scaling.launching.versions import check_versions
 from scaling.plan import make_plan
 from scaling.population import Population
 from scaling.storage import as_path, storage_reason, write_whole
+
+PARENT, CORES = "SCALING_PARENT", "SCALING_CORES"
+"""Environment of a worker: the process that it does not outlive, and the CPU cores that it keeps to."""
+PARENT_SECONDS = 0.5
+"""Between two looks at whether the parent lives."""
+ORPHAN_SECONDS = 5.0
+"""For a last checkpoint after the parent is gone."""
 
 
 def work(order_json: str, peers_json: str = "") -> str:
@@ -203,8 +212,32 @@ def _ending_of(error: Exception) -> Ending:
 
 def main(order_file: str, ending_file: str) -> None:
     """Work on the order in one file and write the ending to another, whole."""
+    _keep_to_cores()
+    _end_with_parent()
     ending = work(as_path(order_file).read_text())
     write_whole(as_path(ending_file), ending + "\n")
+
+
+def _keep_to_cores() -> None:
+    """Use no other CPU cores than the environment says; before any thread is made."""
+    if CORES in os.environ and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core) for core in os.environ[CORES].split(",")})
+
+
+def _end_with_parent() -> None:
+    """Save and end once the process that the environment names is no longer the parent, and end in any case soon
+    after."""
+    parent = int(os.environ.get(PARENT, "0"))
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ORPHAN_SECONDS)
+        os._exit(128 + signal.SIGTERM)
+
+    if parent:
+        threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 if __name__ == "__main__":
