@@ -13,6 +13,7 @@ from scaling.launching.journal import log_path
 from scaling.launching.pending import Results
 from scaling.launching.scheduler import Entry
 from scaling.launching.task import Task
+from scaling.storage import read_whole
 
 TAIL = 15
 """Lines of a failed job's log that are shown."""
@@ -90,8 +91,5 @@ class News:
             yield f"left out: {len(left) - MOST} more; `python -m scaling status {self.folder.path}` lists them"
 
     def _log_tail(self, task_id: str) -> list[str]:
-        try:
-            text = log_path(self.folder, task_id).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return []
-        return text.splitlines()[-TAIL:]
+        printed = read_whole(log_path(self.folder, task_id)) or b""
+        return printed.decode("utf-8", errors="replace").splitlines()[-TAIL:]
