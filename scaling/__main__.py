@@ -14,6 +14,7 @@ from scaling.experiment import load
 from scaling.folder import StudyFolder, check_writable
 from scaling.plan import Plan, make_plan, repetition_warnings
 from scaling.spec import SpecError, Study
+from scaling.storage import as_path
 from scaling.training.metrics import Copy, check_copies
 
 DESCRIPTION = """\
@@ -40,8 +41,8 @@ SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a stud
 class Options:
     """Train or plan a study."""
 
-    out: Path = Path("runs")
-    """Folder in which the study's folder is made."""
+    out: str = "runs"
+    """Folder in which the study's folder is made: on a disk, or a URL as gs://BUCKET/runs."""
     data_folder: Path = Path("data")
     """Folder of the prepared corpora, shared by all studies."""
     checkpoint_seconds: float = field(default=60.0)
@@ -118,8 +119,9 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     from scaling.launching.recording import EXIT_INTERRUPTED, Recording
 
     study, options = load(spec, knobs, Options, "run")
-    check_copies(options.log)
-    check_writable(Path(spec) if _is_study(spec) else options.out)
+    place = spec if _is_study(spec) else options.out
+    check_copies(options.log, place)
+    check_writable(place)
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
     trunks = f"{len(made.jobs)} trunk{'s' if len(made.jobs) > 1 else ''}"
@@ -150,7 +152,7 @@ def status(spec: str, knobs: Sequence[str]) -> int:
     from scaling.launching.tables import print_status
 
     _no_more(knobs)
-    folder = StudyFolder(Path(spec))
+    folder = StudyFolder(spec)
     print_status(folder.study(), folder)
     return 0
 
@@ -160,7 +162,7 @@ def collect(spec: str, knobs: Sequence[str]) -> int:
     from scaling.results import collect as write_table
 
     _no_more(knobs)
-    folder = StudyFolder(Path(spec))
+    folder = StudyFolder(spec)
     rows = write_table(folder.study(), folder)
     if not rows:
         raise UserError(f"no run of {folder.path} is finished, so there is no table; train with `run` first")
@@ -194,11 +196,11 @@ def _prepare(study: Study, options: Options) -> tuple[Plan, list[str]]:
 
 def _folder(spec: str, options: Options, study: Study) -> StudyFolder:
     """Where the study lies: a study folder named as the spec stays what it is."""
-    return StudyFolder(Path(spec) if _is_study(spec) else options.out / study.name)
+    return StudyFolder(spec if _is_study(spec) else as_path(options.out) / study.name)
 
 
 def _is_study(spec: str) -> bool:
-    return (Path(spec) / "study.json").is_file()
+    return (as_path(spec) / "study.json").is_file()
 
 
 def _no_more(words: Sequence[str]) -> None:

@@ -6,9 +6,8 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
-
-from etils import epath
 
 from scaling.errors import UserError
 
@@ -21,26 +20,42 @@ CLIENTS = ("gcsfs", "aiohttp", "google", "requests", "s3fs", "botocore", "adlfs"
 REMEDY = "mend that and run the same command again"
 
 
-def as_path(place: str | os.PathLike[str]) -> epath.Path:
-    """A folder or file by its name, local or a URL; raises UserError for a scheme that cannot be opened."""
+def as_path(place: str | os.PathLike[str]) -> Any:
+    """A folder or file by its name: a pathlib.Path on this machine, the etils.epath.Path of a URL, which has the same
+    methods. Raises UserError for a scheme that cannot be opened."""
     text = os.fspath(place)
     if "://" not in text:
-        return epath.Path(text)
+        return Path(text)
     scheme, _, rest = text.partition("://")
     if scheme not in SCHEMES:
         known = ", ".join(f"{each}://" for each in SCHEMES)
         raise UserError(
-            f"{text} cannot be opened: {scheme}:// is none of {known} and no folder of this machine"
+            f"{text} cannot be opened: {scheme}:// is none of {known}, nor a folder of this machine"
         )
     if not rest.strip("/"):
         raise UserError(f"{text} names no bucket; write {scheme}://BUCKET/FOLDER")
+    from etils import epath
+
     _prepare_client()
     return epath.Path(text)
 
 
-def is_local(path: epath.Path) -> bool:
-    """Whether a path lies in this machine's file system, which a disk of a network may hold."""
-    return "://" not in os.fspath(path)
+def is_local(path: Any) -> bool:
+    """Whether a path lies in this machine's file system, where a disk of the network may be too."""
+    return isinstance(path, Path)
+
+
+def read_whole(path: Any) -> bytes | None:
+    """What a file holds, None where there is none.
+
+    An object of a bucket comes in one piece; opened as a file it may be put anew between two parts.
+    """
+    path = as_path(path)
+    with clear_storage_errors(f"cannot read {path}"):
+        try:
+            return path.read_bytes() if is_local(path) else _client(path).cat_file(os.fspath(path))
+        except FileNotFoundError:
+            return None
 
 
 def write_whole(path: Any, text: str) -> None:
@@ -109,30 +124,35 @@ def clear_storage_errors(failed: str, remedy: str = REMEDY) -> Iterator[None]:
 
 def storage_reason(error: BaseException) -> str | None:
     """Why a disk, bucket or network refused, in a few words; None where the error is of another kind."""
-    text = " ".join(str(error).split())[:200]
+    text = " ".join(re.sub(r"https?://\S+", "", str(error)).split())[:200]
     if isinstance(error, ImportError) and (named := re.search("|".join(PACKAGES.values()), text)):
         return f"the package {named[0]} is not installed: pip install {named[0]}"
-    module = type(error).__module__.split(".")[0]
-    if "bucket does not exist" in text:
-        return "there is no such bucket"
-    if module in CLIENTS and "getaddrinfo" not in text and "onnect" not in text:
+    named_by_url = isinstance(error, FileNotFoundError) and not error.errno and "://" in str(error)
+    if named_by_url or "bucket does not exist" in text or "BucketNotFound" in text:
+        return "there is no such bucket, or none that these credentials may see"
+    if isinstance(error, ConnectionError | TimeoutError) or re.search(
+        r"[Cc]onnect|getaddrinfo|UNAVAILABLE", text
+    ):
+        known = isinstance(error, OSError) or type(error).__module__.split(".")[0] in (*CLIENTS, "builtins")
+        return f"the storage cannot be reached: {text or type(error).__name__}" if known else None
+    if type(error).__module__.split(".")[0] in CLIENTS:
         return text or type(error).__name__
-    if module in CLIENTS or isinstance(error, ConnectionError | TimeoutError):
-        return f"the storage cannot be reached: {text or type(error).__name__}"
     if isinstance(error, OSError):
         return error.strerror or text or type(error).__name__
     return None
 
 
-def _write(path: epath.Path, content: bytes, mode: Literal["wb", "xb"]) -> None:
+def _write(path: Path, content: bytes, mode: Literal["wb", "xb"]) -> None:
     with open(path, mode) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _client(path: epath.Path) -> Any:
+def _client(path: Any) -> Any:
     """The fsspec file system of a URL: the one that epath uses."""
+    from etils import epath
+
     return epath.backend.fsspec_backend.fs(path)
 
 

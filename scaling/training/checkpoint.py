@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from scaling.storage import as_path
+from scaling.storage import as_path, is_local
 from scaling.training.disk import clear_disk_errors, drop_orbax_errors, raise_unless_damage
 
 Say = Callable[[str], None]
@@ -137,7 +137,7 @@ def _manager(folder: Any, reads_only: bool) -> ocp.CheckpointManager:
         read_only=reads_only,
         save_interval_steps=0 if reads_only else 1,
     )
-    return ocp.CheckpointManager(folder.absolute(), options=options)
+    return ocp.CheckpointManager(folder.absolute() if is_local(folder) else folder, options=options)
 
 
 class PopulationCheckpoints:

@@ -203,6 +203,8 @@ class Trainer:
 
     def _save(self, step: int, state: State) -> None:
         notes = [member.noted(self.clock.device_seconds) for member in self.members]
+        for member in self.members:  # or a kill after the checkpoint would leave a gap in the log
+            member.log.flush()
         self.checkpoints.save(step, self.program.apart(state), notes)
         self.clock.skip()
 
