@@ -136,6 +136,8 @@ class ProcessEngine:
         seconds, host = time.monotonic() - worker.began, socket.gethostname()
         if code < 0 or code > 128:
             number = -code if code < 0 else code - 128
+            if worker.asked and number == signal.SIGTERM:
+                return Ending("interrupted", "asked to stop before it began", seconds, host=host)
             return Ending("lost", f"its process was ended by {_signal_name(number)}", seconds, host=host)
         reason = self._last_words(worker) or f"its process ended with exit code {code} and said nothing"
         return Ending("failed", reason, seconds, host=host)
@@ -164,7 +166,7 @@ def place_of(place: int, launch: Launch, found: Accelerators) -> Mapping[str, st
     values = {PARENT: str(os.getpid())}
     if launch.accelerators:
         start = place * launch.accelerators
-        return values | found.visible(found.ids[start : start + launch.accelerators])
+        return {**values, **found.visible(found.ids[start : start + launch.accelerators])}
     there, each = cores(), max(1, math.ceil(launch.cpus))
     if each > len(there):
         return values
