@@ -8,12 +8,11 @@ its ports: they must lie in a trusted network.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-from etils import epath
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
@@ -34,6 +33,7 @@ from scaling.launching.resources import (
 )
 from scaling.launching.slices import Slice, intact_slices
 from scaling.launching.task import Task
+from scaling.storage import as_path
 
 GRACE_SECONDS = 60.0
 """An attempt that was asked to stop is killed after that long."""
@@ -52,6 +52,11 @@ def call_worker(order: str, peers: str) -> str:
     from scaling.launching.worker import work
 
     return work(order, peers)
+
+
+def whole_path(path: str) -> str:
+    """A path that means the same in a process with another working directory; a URL as it is."""
+    return path if "://" in path else os.path.abspath(path)
 
 
 @dataclass
@@ -80,7 +85,7 @@ class RayEngine:
         self, launch: Launch, study_path: Any, work: Work = call_worker, grace: float = GRACE_SECONDS
     ) -> None:
         self.launch, self.work, self.grace = launch, work, grace
-        self.folder = StudyFolder(epath.Path(study_path))
+        self.folder = StudyFolder(as_path(study_path))
         self.connection = connect(launch.address)
         self.attempts: dict[str, _Attempt] = {}
         self._heard = self._begun = time.monotonic()
@@ -94,9 +99,8 @@ class RayEngine:
 
     def places(self) -> int:
         """Tasks that the nodes that are up can train at once."""
-        if self.launch.slice:
-            return len(self._slices())
-        return places(demand_of(self.launch, self.nodes()), self.nodes())
+        fit = len(self._slices()) if self.launch.slice else places(self._demand(None), self.nodes())
+        return min(fit, self.launch.jobs_at_once or fit)
 
     def room(self) -> int:
         """How many more orders it wants now."""
@@ -108,6 +112,7 @@ class RayEngine:
         demand = self._demand(chosen)
         if not self.attempts:
             self._begun = time.monotonic()
+        order = replace(order, study=whole_path(order.study), data_folder=whole_path(order.data_folder))
         gang = begin(self.work, order.to_json(), f"{order.task_id} try {order.attempt}", demand)
         self.attempts[order.task_id] = _Attempt(
             order,
