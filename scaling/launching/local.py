@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from scaling.accounting import training_flops
+from scaling.errors import UserError
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
@@ -31,13 +32,14 @@ def run_study(
     """Train what is not done, keep table.csv current, and stop cleanly when asked to."""
     keep_freed_memory()
     execution = on_this_machine(execution)
-    with folder.locked():
+    with folder.locked() as held:
         folder.write_study(plan.study, iter(plan.lines()))
         before = {run for run in plan.study.runs if folder.result(run) is not None}
         interrupted = False
         if len(before) < len(plan.study.runs):
             with stop_on_signals() as stop_wanted:
-                interrupted = _train(plan, folder, data_folder, recording, execution, stop_wanted)
+                still = while_held(stop_wanted, held, folder)
+                interrupted = _train(plan, folder, data_folder, recording, execution, still)
         _fill_copies(plan, folder, recording)
         collect(plan.study, folder)
         _mention_others(plan, folder)
@@ -194,6 +196,22 @@ def _flops_left(plan: Plan, folder: StudyFolder) -> float:
             steps = max(0, pending[-1].decay_start - done) + sum(run.decay_steps for run in pending)
             left += training_flops(pending[0].model, steps * pending[0].optim.batch_tokens)
     return left
+
+
+def while_held(
+    stop_wanted: Callable[[], bool], held: Callable[[], bool], folder: StudyFolder
+) -> Callable[[], bool]:
+    """`stop_wanted`, which raises UserError once another process has taken the study over: nothing is saved then."""
+
+    def wanted() -> bool:
+        if not held():
+            raise UserError(
+                f"another process took over the study {folder.path}, as this one gave no sign of life for a while: "
+                "it goes on there, and nothing more is written here"
+            )
+        return stop_wanted()
+
+    return wanted
 
 
 @contextlib.contextmanager
