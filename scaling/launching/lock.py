@@ -33,6 +33,20 @@ def locked(
         yield held
 
 
+def while_held(stop_wanted: Callable[[], bool], held: Callable[[], bool], folder: Any) -> Callable[[], bool]:
+    """`stop_wanted`, which raises UserError once another process has taken the study over: nothing is saved then."""
+
+    def wanted() -> bool:
+        if not held():
+            raise UserError(
+                f"another process took over the study {folder}, as this one gave no sign of life for a while: "
+                "it goes on there, and nothing more is written here"
+            )
+        return stop_wanted()
+
+    return wanted
+
+
 @contextlib.contextmanager
 def _file_locked(folder: Path) -> Iterator[Callable[[], bool]]:
     try:
