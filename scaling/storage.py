@@ -55,7 +55,7 @@ def read_whole(path: Any) -> bytes | None:
     with clear_storage_errors(f"cannot read {path}"):
         try:
             return path.read_bytes() if is_local(path) else _client(path).cat_file(os.fspath(path))
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
 
 

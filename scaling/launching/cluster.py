@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from scaling.folder import StudyFolder
@@ -54,7 +53,7 @@ class RayEngine:
         self, launch: Launch, study_path: Any, work: Work = call_worker, grace: float = GRACE_SECONDS
     ) -> None:
         self.launch = launch
-        self.folder = StudyFolder(study_path if not isinstance(study_path, str) else Path(study_path))
+        self.folder = StudyFolder(study_path)
         self.work = work
         self.grace = grace
         self.connection: Connection = connect(launch.address)
