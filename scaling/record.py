@@ -20,6 +20,9 @@ T = TypeVar("T")
 _hints = functools.cache(typing.get_type_hints)  # a study of 10,000 runs asks for the same few classes
 
 
+PLAIN = (int, float, str, bool)
+
+
 class SpecError(UserError):
     """A spec that cannot be run: the message names field, value and remedy."""
 
@@ -55,11 +58,19 @@ def plain(value: Any) -> Any:
     if not dataclasses.is_dataclass(value):
         return value
     kept = {}
-    for entry in dataclasses.fields(value):
-        content = getattr(value, entry.name)
-        if not (entry.metadata.get("later") and content == entry.default):
-            kept[entry.name] = plain(content)
+    for name, came_later, default in _entries(type(value)):
+        content = getattr(value, name)
+        if not (came_later and content == default):
+            kept[name] = content if type(content) in PLAIN else plain(content)
     return kept
+
+
+@functools.cache
+def _entries(kind: type[Any]) -> tuple[tuple[str, bool, Any], ...]:
+    """Name, whether it came `later`, and default of each field of a dataclass."""
+    return tuple(
+        (entry.name, bool(entry.metadata.get("later")), entry.default) for entry in dataclasses.fields(kind)
+    )
 
 
 def _parse(kind: Any, value: Any, where: str) -> Any:
