@@ -1,7 +1,7 @@
 """The early fit: the law of the runs that are finished so far, by `python -m analysis fit` in a process of its own.
 
-It is kept in the study's folder `early/`, apart from a fit.json that a person asked for, with the hash of the table that
-it is of: while no run comes in, nothing is fitted again.
+It is kept in the study's folder `early/`, apart from a fit.json that a person asked for, with the hash of the table
+that it is of: while no run comes in, nothing is fitted again.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class EarlyFitter:
         self._of = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._table, self._place = Table(b""), contextlib.ExitStack()
-        self._began = -REFIT_SECONDS
+        self._began, self._out = -REFIT_SECONDS, Path()
 
     def __enter__(self) -> EarlyFitter:
         return self
@@ -127,14 +127,15 @@ class EarlyFitter:
         return self._last
 
     def wait(self) -> EarlyFit | None:
-        """The fit of the present table, waited for at most LIMIT_SECONDS."""
-        found = self.look()
+        """The fit that is being made, or else that of the present table, waited for at most LIMIT_SECONDS."""
+        if self._process is None:
+            self._began = -REFIT_SECONDS
+            self._begin()
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(LIMIT_SECONDS)
             self._finish(self._process.poll())
-            found = self._last
-        return found
+        return self._last
 
     def _begin(self) -> None:
         table = _read_table(self.folder)
