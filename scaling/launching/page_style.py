@@ -57,9 +57,10 @@ th, td {
 }
 tbody tr:last-child > * { border-bottom: 0; }
 thead th { background: var(--card); font-weight: 600; white-space: nowrap; }
-tbody th { font-weight: 600; }
+tbody th { font-weight: 600; white-space: nowrap; }
 .number { text-align: right; white-space: nowrap; }
 .words { min-width: 10rem; }
+.tiles + p { margin-top: 1rem; }
 code, pre {
   font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
   font-size: 0.85rem;
@@ -77,7 +78,8 @@ footer { margin-top: 2.5rem; }
   .tiles { grid-template-columns: 1fr; gap: 0.4rem; }
   .jobs table, .jobs tbody, .jobs tr { display: block; }
   .jobs thead { display: none; }
-  .jobs tbody th { display: block; padding-bottom: 0; border: 0; overflow-wrap: anywhere; }
+  .jobs tbody th { display: block; padding-bottom: 0; border: 0; }
+  tbody th { white-space: normal; overflow-wrap: anywhere; }
   .jobs tr { padding: 0.3rem 0; border-bottom: 1px solid var(--line); }
   .jobs td {
     display: flex; justify-content: space-between; gap: 1rem;

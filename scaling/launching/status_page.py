@@ -34,7 +34,7 @@ def page(report: Report, made: float, refresh: float) -> str:
 def _head(report: Report, made: float, refresh: float) -> str:
     status = report.status
     stamp = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(made))
-    often = f"; the page loads itself every {refresh:.0f} s" if refresh else ""
+    often = f"; it loads what was made last every {refresh:.0f} s" if refresh else ""
     said = [
         f"<h1>{_text(status.question or status.name)}</h1>",
         f'<p class="soft">Study {_text(status.name)}, spec ',
@@ -47,9 +47,11 @@ def _head(report: Report, made: float, refresh: float) -> str:
 
 def _tiles(report: Report) -> str:
     tiles = [("Jobs", report.jobs), ("So far", report.spent), ("Left", report.left), ("Cost", report.cost)]
-    tiles += [("Driver", report.status.driver), ("Curves", report.tensorboard)]
     shown = [f"<div><dt>{name}</dt><dd>{_text(said)}</dd></div>" for name, said in tiles if said]
-    return f'<dl class="tiles">\n{_lines(shown)}\n</dl>'
+    below = [f"<p>Driver: {_text(report.status.driver)}.</p>"]
+    if report.tensorboard:
+        below.append(f"<p>Curves: <code>{_text(report.tensorboard)}</code></p>")
+    return f'<dl class="tiles">\n{_lines(shown)}\n</dl>\n{_lines(below)}'
 
 
 def _active(report: Report) -> str:
