@@ -23,6 +23,7 @@ from typing import Any
 from scaling.errors import UserError
 from scaling.folder import StudyFolder, write_whole
 from scaling.launching.study_files import CONTROL
+from scaling.storage import read_whole
 
 PARAMETERS = 5
 """Of the law L(N, D) = E + A/N^alpha + B/D^beta."""
@@ -196,10 +197,8 @@ def early_fit_of(told: Mapping[str, Any], rows: int) -> EarlyFit:
 
 
 def _read_table(folder: StudyFolder) -> Table | None:
-    try:
-        return Table(folder.table_csv.read_bytes())
-    except FileNotFoundError:
-        return None
+    content = read_whole(folder.table_csv)
+    return None if content is None else Table(content)
 
 
 def _kept(folder: StudyFolder, table: Table) -> EarlyFit | None:
@@ -207,10 +206,10 @@ def _kept(folder: StudyFolder, table: Table) -> EarlyFit | None:
     rows, _ = table.missing()
     for name in ("fit.json", "refused.json"):
         try:
-            told = json.loads((folder.path / "early" / name).read_bytes())
+            told = json.loads(read_whole(folder.path / "early" / name) or b"{}")
             if told["table_sha256"] == table.sha256:
                 return early_fit_of(told, rows)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             continue
     return None
 

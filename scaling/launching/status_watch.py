@@ -15,6 +15,7 @@ from scaling.errors import UserError
 from scaling.folder import StudyFolder, write_whole
 from scaling.launching.status import SILENT_SECONDS, Status, status_of
 from scaling.launching.study_files import StudyFiles, StudyReader
+from scaling.storage import as_path
 
 PLAIN_WIDTH = 160
 PAGE_SECONDS = 30.0
@@ -153,7 +154,7 @@ class _Shower:
         from scaling.launching.status_page import page
 
         refresh = 0.0 if report.status.over else max(1.0, self.wanted.watch or PAGE_SECONDS)
-        path = self.folder.path / "status.html" if not self.wanted.html else _as_path(self.wanted.html)
+        path = self.folder.path / "status.html" if not self.wanted.html else as_path(self.wanted.html)
         write_whole(path, page(report, time.time(), refresh))
         if self.wanted.watch is None:
             print(f"page: {path}")
@@ -189,9 +190,3 @@ def _screen() -> Any:
 
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
         yield lambda shown: live.update(shown, refresh=True)
-
-
-def _as_path(name: str) -> Any:
-    from pathlib import Path
-
-    return Path(name)
