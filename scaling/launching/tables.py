@@ -13,7 +13,7 @@ from scaling.folder import StudyFolder
 from scaling.launching.display import duration, outcome
 from scaling.launching.pace import Pace
 from scaling.plan import Plan
-from scaling.spec import Run, Study, count
+from scaling.spec import Run, count
 from scaling.storage import is_local
 from scaling.training.metrics import read
 
@@ -50,16 +50,6 @@ def print_plan(
     print(f"time on this machine: {known or unknown}")
     for warning in warnings:
         print(f"warning: {warning}")
-
-
-def print_status(study: Study, folder: StudyFolder) -> None:
-    """A line a run: what came of it, or how far it is."""
-    table = _table("run", "D", "state")
-    for run in study.runs:
-        table.add_row(run.name, count(run.tokens), _state(run, folder))
-    Console().print(table)
-    finished = sum(folder.result(run) is not None for run in study.runs)
-    print(f"{finished} of {len(study.runs)} runs are finished; spec {study.spec_sha256[:12]}")
 
 
 def fetching(folder: StudyFolder) -> tuple[str, str]:
