@@ -87,7 +87,7 @@ def first_step(cache: str) -> None:
 
     import jax
 
-    from scaling.launching.local import keep_compiled_programs
+    from scaling.training.compiling import keep_compiled_programs
     from scaling.training.program import program_of
     from scaling.training.sharding import place
 

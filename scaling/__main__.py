@@ -11,9 +11,11 @@ from pathlib import Path
 from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.experiment import load
-from scaling.folder import StudyFolder
+from scaling.folder import StudyFolder, check_writable
+from scaling.launching.launch import Launch
 from scaling.plan import Plan, make_plan, repetition_warnings
 from scaling.spec import SpecError, Study
+from scaling.storage import as_path
 from scaling.training.metrics import Copy, check_copies
 
 DESCRIPTION = """\
@@ -33,6 +35,7 @@ SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a stud
   --log tensorboard wandb       logs beside each run's metrics.jsonl
   --profile STEPS               a profiler trace of so many steps
   --microbatches, --fsdp, ...   how the runs are laid out on devices
+  --on local|ray, ...           where jobs are trained, and what they may cost (--max-device-hours)
 """
 
 
@@ -40,8 +43,8 @@ SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a stud
 class Options:
     """Train or plan a study."""
 
-    out: Path = Path("runs")
-    """Folder in which the study's folder is made."""
+    out: str = "runs"
+    """Folder in which the study's folder is made: on a disk, or a URL as gs://BUCKET/runs."""
     data_folder: Path = Path("data")
     """Folder of the prepared corpora, shared by all studies."""
     checkpoint_seconds: float = field(default=60.0)
@@ -52,6 +55,8 @@ class Options:
     """Steps of which a profiler trace is taken, into the study's folder profile/; 0 takes none."""
     execution: Execution = field(default_factory=Execution)
     """How the runs are laid out on devices; no part of what a run is."""
+    launch: Launch = field(default_factory=Launch)
+    """Where jobs are trained, and what they may cost."""
 
     def __post_init__(self) -> None:
         if not self.checkpoint_seconds > 0:
@@ -86,10 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def plan(spec: str, knobs: Sequence[str]) -> int:
     """Print the runs, their cost and what is doubtful about them; train nothing. Refuses what no device can hold."""
     from scaling.launching.filling import on_this_machine
-    from scaling.launching.local import keep_compiled_programs, layout, packing, pending_populations
+    from scaling.launching.local import layout, packing, pending_populations
     from scaling.launching.pace import measured_pace, probed_pace
     from scaling.launching.preparing import shown
     from scaling.launching.tables import print_plan
+    from scaling.training.compiling import keep_compiled_programs
     from scaling.training.memory import check_memory, gibibytes, memory_of_runs
 
     study, options = load(spec, knobs, Options, "plan")
@@ -113,12 +119,14 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
 def run(spec: str, knobs: Sequence[str]) -> int:
     """Train what is not done and write table.csv."""
     from scaling.data.languages import is_language
-    from scaling.launching.local import check_writable, run_study
-    from scaling.launching.recording import EXIT_INTERRUPTED, Recording
+    from scaling.launching.places import in_this_process, train_study
+    from scaling.launching.recording import Recording
 
     study, options = load(spec, knobs, Options, "run")
-    check_copies(options.log)
-    check_writable(Path(spec) if _is_study(spec) else options.out)
+    in_this_process(options.launch)
+    place = spec if _is_study(spec) else options.out
+    check_copies(options.log, place)
+    check_writable(place)
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
     trunks = f"{len(made.jobs)} trunk{'s' if len(made.jobs) > 1 else ''}"
@@ -128,14 +136,15 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     for warning in warnings:
         print(f"warning: {warning}")
     recording = Recording(options.checkpoint_seconds, options.log, options.profile)
-    outcome = run_study(made, folder, options.data_folder, recording, options.execution)
+    outcome = train_study(made, folder, options.data_folder, recording, options.execution, options.launch)
     lost = f", {outcome.diverged} of them diverged" if outcome.diverged else ""
     print(
         f"{outcome.finished} of {len(study.runs)} runs are finished{lost}; {outcome.trained} were trained now"
     )
-    if outcome.interrupted:
-        print("stopped as asked, after a checkpoint; the same command continues from there")
-        return EXIT_INTERRUPTED
+    for said in outcome.sentences():
+        print(said)
+    if outcome.exit_code:
+        return outcome.exit_code
     sweeps = len({(run.model, run.optim.lr) for run in study.runs}) > len({run.model for run in study.runs})
     known = not sweeps and all(is_language(run.data.corpus) for run in study.runs)
     print(
@@ -149,7 +158,7 @@ def status(spec: str, knobs: Sequence[str]) -> int:
     from scaling.launching.tables import print_status
 
     _no_more(knobs)
-    folder = StudyFolder(Path(spec))
+    folder = StudyFolder(spec)
     print_status(folder.study(), folder)
     return 0
 
@@ -159,7 +168,7 @@ def collect(spec: str, knobs: Sequence[str]) -> int:
     from scaling.results import collect as write_table
 
     _no_more(knobs)
-    folder = StudyFolder(Path(spec))
+    folder = StudyFolder(spec)
     rows = write_table(folder.study(), folder)
     if not rows:
         raise UserError(f"no run of {folder.path} is finished, so there is no table; train with `run` first")
@@ -193,11 +202,11 @@ def _prepare(study: Study, options: Options) -> tuple[Plan, list[str]]:
 
 def _folder(spec: str, options: Options, study: Study) -> StudyFolder:
     """Where the study lies: a study folder named as the spec stays what it is."""
-    return StudyFolder(Path(spec) if _is_study(spec) else options.out / study.name)
+    return StudyFolder(spec if _is_study(spec) else as_path(options.out) / study.name)
 
 
 def _is_study(spec: str) -> bool:
-    return (Path(spec) / "study.json").is_file()
+    return (as_path(spec) / "study.json").is_file()
 
 
 def _no_more(words: Sequence[str]) -> None:

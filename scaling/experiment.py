@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
 from scaling.errors import UserError
+from scaling.folder import StudyFolder
 from scaling.spec import SpecError, Study, from_json
 
 O = TypeVar("O")
@@ -23,6 +24,10 @@ def load(spec: str, knobs: Sequence[str], options: type[O], verb: str) -> tuple[
     missing, does not run, or has no dataclass `Experiment` with a method `study`; unknown knobs end the process with a
     message and exit code 2.
     """
+    if "://" in spec:
+        return StudyFolder(spec).study(), _parse(
+            options, knobs, f"python -m scaling {verb} {spec}", options.__doc__
+        )
     path = Path(spec)
     if path.is_dir() and (path / "study.json").is_file():
         path = path / "study.json"

@@ -3,53 +3,61 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
+from scaling.launching.lock import locked
 from scaling.spec import Run, SpecError, Study, from_json, to_json
+from scaling.storage import as_path, read_whole
+from scaling.storage import check_writable as check_writable
+from scaling.storage import write_whole as write_whole
 
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """`runs/<study>/`: study.json, plan.jsonl, table.csv, a folder a run and a folder a trunk."""
+    """`runs/<study>/`: study.json, plan.jsonl, table.csv, a folder a run and a folder a trunk.
 
-    path: Path
+    It lies on a disk of this machine or of the network, or in a bucket (`gs://BUCKET/runs/<study>`).
+    """
+
+    path: Any
+    """A path or URL; kept as `scaling.storage.as_path` gives it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", as_path(self.path))
 
     @property
-    def study_json(self) -> Path:
+    def study_json(self) -> Any:
         """The study's canonical JSON."""
         return self.path / "study.json"
 
     @property
-    def plan_jsonl(self) -> Path:
+    def plan_jsonl(self) -> Any:
         """One line a run."""
         return self.path / "plan.jsonl"
 
     @property
-    def table_csv(self) -> Path:
+    def table_csv(self) -> Any:
         """One row a finished run."""
         return self.path / "table.csv"
 
-    def run(self, run: Run) -> Path:
+    def run(self, run: Run) -> Any:
         """The folder of a run: metrics.jsonl, checkpoints, result.json."""
         return self.path / run.run_id
 
-    def trunk(self, run: Run) -> Path:
+    def trunk(self, run: Run) -> Any:
         """The folder of a run's trunk: metrics.jsonl and checkpoints."""
         return self.path / f"trunk-{run.trunk_id}"
 
     def result(self, run: Run) -> dict[str, Any] | None:
         """What a finished run says of itself, None while it is not finished."""
         path = self.run(run) / "result.json"
+        content = read_whole(path)
         try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+            return None if content is None else json.loads(content)
         except ValueError:
             raise UserError(
                 f"{path} is damaged; delete it, and `run` measures this run again from its last checkpoint"
@@ -57,7 +65,7 @@ class StudyFolder:
 
     def begun_populations(self) -> list[list[str]]:
         """The trunk ids of each population that training was begun with, in the order of their names."""
-        return [json.loads(path.read_text()) for path in sorted(self.path.glob("population-*.json"))]
+        return [json.loads(read_whole(path) or b"[]") for path in sorted(self.path.glob("population-*.json"))]
 
     def begin_population(self, population_id: str | None, trunk_ids: Sequence[str]) -> None:
         """Remember that these trunks are trained together; a trunk on its own needs no memory."""
@@ -68,58 +76,21 @@ class StudyFolder:
 
     def study(self) -> Study:
         """The study last planned here; raises SpecError where there is none."""
-        if not self.study_json.is_file():
+        content = read_whole(self.study_json)
+        if content is None:
             raise SpecError(
                 f"{self.path} is no study folder (it has no study.json); name one that `run` made"
             )
-        return from_json(Study, self.study_json.read_bytes().decode("utf-8", errors="replace"))
+        return from_json(Study, content.decode("utf-8", errors="replace"))
 
     def write_study(self, study: Study, plan_lines: Iterator[str]) -> None:
         """Write study.json and plan.jsonl, each whole or not at all."""
         write_whole(self.study_json, to_json(study) + "\n")
         write_whole(self.plan_jsonl, "".join(line + "\n" for line in plan_lines))
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> contextlib.AbstractContextManager[Callable[[], bool]]:
         """Hold the study for this process; raises UserError that names the holder where another has it.
 
-        The lock goes with its process, however that ends.
+        In the block, a function says whether it is still held: on a disk it always is.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / ".lock").open("a+", encoding="utf-8")
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {self.path} ({error.strerror}); mend that, or choose another --out"
-            ) from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise UserError(
-                    f"the study {self.path} is being run by {holder}; wait for it, or stop it and run this again"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            yield
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that a reader finds the old content or the new, never a part; a full disk is a UserError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write {path} ({error.strerror}); mend that and run the same command again"
-        ) from None
+        return locked(self.path)

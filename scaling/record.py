@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import math
@@ -15,6 +16,8 @@ from typing import Any, Literal, TypeVar
 from scaling.errors import UserError
 
 T = TypeVar("T")
+
+_hints = functools.cache(typing.get_type_hints)  # a study of 10,000 runs asks for the same few classes
 
 
 class SpecError(UserError):
@@ -78,7 +81,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
 
 def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
     require(isinstance(value, dict), where, value, f"give an object with the fields of {kind.__name__}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     for name in value:
         if name not in hints:
             near = difflib.get_close_matches(name, hints, n=1)
@@ -95,7 +98,7 @@ def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
 
 def check_types(spec: Any) -> None:
     """Hold every plain field to its declared type, so that equal specs have equal hashes; a float may be given as 1."""
-    hints = typing.get_type_hints(type(spec))
+    hints = _hints(type(spec))
     for entry in dataclasses.fields(spec):
         kind, value = hints[entry.name], getattr(spec, entry.name)
         where = f"{type(spec).__name__}.{entry.name}"

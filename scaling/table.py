@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import UserError
+from scaling.storage import put_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,23 +117,17 @@ class TableError(UserError):
     """A table that cannot be read: the message names file, column, row and remedy."""
 
 
-def write(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+def write(rows: Iterable[Mapping[str, Any]], path: Any) -> None:
     """Write rows as CSV with the columns of `COLUMNS` first, whole or not at all; missing is empty."""
     import pandas as pd
 
     frame = pd.DataFrame(list(rows))
     known = [column for column in COLUMNS if column in frame.columns]
     frame = frame[known + [column for column in frame.columns if column not in COLUMNS]]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        frame.to_csv(temporary, index=False)
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise TableError(
-            f"cannot write {path} ({error.strerror}); mend that and run the same command again"
-        ) from None
+        put_whole(path, frame.to_csv(index=False).encode())
+    except UserError as error:
+        raise TableError(str(error)) from None
 
 
 def read(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:

@@ -102,3 +102,44 @@ def test_a_checkpoint_of_another_model_is_refused_and_left_alone(tmp_path, like)
         assert saved.steps() == [1]
         state, _ = saved.restore(1, STATE, print)
     jax.tree.map(np.testing.assert_array_equal, state, STATE)
+
+
+def listing(folder):
+    return sorted((str(path.relative_to(folder)), path.stat().st_mtime_ns) for path in folder.rglob("*"))
+
+
+def test_one_that_reads_only_finds_what_another_writes_and_changes_nothing(tmp_path):
+    with Checkpoints(tmp_path / "a" / "checkpoints") as written:
+        written.save(3, STATE, {"who": "writer"})
+        unfinished = tmp_path / "a" / "checkpoints" / "9.orbax-checkpoint-tmp-1"
+        unfinished.mkdir()
+        with Checkpoints(tmp_path / "a" / "checkpoints", reads_only=True) as read:
+            before = listing(tmp_path)
+            assert read.steps() == [3]
+            assert read.restore(3, STATE, print)[1] == {"who": "writer"}
+            assert listing(tmp_path) == before
+            written.save(5, STATE, {})
+            assert read.steps() == [3, 5]
+        assert unfinished.exists()
+
+
+def test_one_that_reads_only_reports_damage_and_sets_nothing_aside(tmp_path):
+    folder = tmp_path / "a" / "checkpoints"
+    with Checkpoints(folder) as written:
+        written.save(3, STATE, {})
+    for path in (folder / "3" / "state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"nothing")
+    said = []
+    with Checkpoints(folder, reads_only=True) as read:
+        assert read.restore(3, STATE, said.append) is None
+        assert read.steps() == [3]
+    assert len(said) == 1 and "damaged" in said[0]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["checkpoints"]
+
+
+def test_one_that_reads_only_finds_nothing_where_there_is_nothing(tmp_path):
+    with PopulationCheckpoints([tmp_path / "a", tmp_path / "b"], reads_only=True) as read:
+        assert read.steps() == []
+        assert read.restore(states(0, 0), 9, print) is None
+    assert not list(tmp_path.iterdir())

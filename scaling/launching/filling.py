@@ -16,8 +16,8 @@ MOST = 64
 """Members an accelerator, at most."""
 
 
-def on_this_machine(execution: Execution) -> Execution:
-    """`execution` with a device made of each core of a CPU, if that is what there is.
+def on_this_machine(execution: Execution, most: int | None = None) -> Execution:
+    """`execution` with a device made of each core of a CPU, at most so many, if that is what there is.
 
     Models on a core each, without a word between them, train faster than one after another on all cores. A batch is not
     split over such devices unless that is asked for. Call it before JAX has looked at its devices; later, or where
@@ -28,7 +28,8 @@ def on_this_machine(execution: Execution) -> Execution:
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return execution
     try:
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        cores = len(os.sched_getaffinity(0))
+        jax.config.update("jax_num_cpu_devices", min(cores, most or cores))
     except RuntimeError:  # the devices are made
         return execution
     split = (
@@ -47,13 +48,25 @@ def members_that_fill(job: Job, execution: Execution) -> int:
     """
     import jax
 
-    if execution.pack != AUTO:
-        return execution.pack
-    if execution.model_devices > 1 or execution.data_devices > 1 or execution.fsdp or execution.mapped:
-        return 1
+    if (asked := members_asked(execution)) is not None:
+        return asked
     devices = jax.device_count()
     if jax.default_backend() == "cpu":
         return devices if execution.data_devices == 1 else 1
+    return devices * members_of_accelerators(job, 1)
+
+
+def members_of_accelerators(job: Job, accelerators: int) -> int:
+    """How many jobs like this one fill so many accelerators; one where each is large enough. Needs no device."""
     run = job.runs[0]
     alone = training_flops(run.model, run.optim.batch_tokens)
-    return devices * max(1, min(MOST, math.floor(STEP_FLOPS / alone)))
+    return max(1, min(MOST * accelerators, math.floor(accelerators * STEP_FLOPS / alone)))
+
+
+def members_asked(execution: Execution) -> int | None:
+    """How many jobs `execution` asks to train together, one where a model is split on purpose; None where it says
+    nothing."""
+    if execution.pack != AUTO:
+        return execution.pack
+    split = execution.model_devices > 1 or execution.data_devices > 1 or execution.fsdp or execution.mapped
+    return 1 if split else None

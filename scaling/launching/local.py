@@ -13,12 +13,15 @@ from types import FrameType
 from typing import Any
 
 from scaling.accounting import training_flops
-from scaling.errors import UserError
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
 from scaling.launching.filling import members_that_fill, on_this_machine
+from scaling.launching.launch import DEFAULT as ON_THIS_MACHINE
+from scaling.launching.launch import Launch
+from scaling.launching.meter import Meter
 from scaling.launching.recording import Outcome, Recording
+from scaling.launching.task import Task
 from scaling.plan import Plan
 from scaling.population import Population, populations
 from scaling.results import collect
@@ -27,24 +30,39 @@ from scaling.training.metrics import Logs
 
 
 def run_study(
-    plan: Plan, folder: StudyFolder, data_folder: Path, recording: Recording, execution: Execution = DEFAULT
+    plan: Plan,
+    folder: StudyFolder,
+    data_folder: Path,
+    recording: Recording,
+    execution: Execution = DEFAULT,
+    launch: Launch = ON_THIS_MACHINE,
 ) -> Outcome:
-    """Train what is not done, keep table.csv current, and stop cleanly when asked to."""
+    """Train what is not done, keep table.csv current, and stop cleanly when asked to or when a cap is reached."""
+    from scaling.training.hosts import is_writer
+
     keep_freed_memory()
     execution = on_this_machine(execution)
     with folder.locked():
         folder.write_study(plan.study, iter(plan.lines()))
         before = {run for run in plan.study.runs if folder.result(run) is not None}
-        interrupted = False
+        interrupted, left_out = False, 0
         if len(before) < len(plan.study.runs):
-            with stop_on_signals() as stop_wanted:
-                interrupted = _train(plan, folder, data_folder, recording, execution, stop_wanted)
-        _fill_copies(plan, folder, recording)
+            with (
+                stop_on_signals() as stop_wanted,
+                _meter(plan, folder, launch) as meter,
+            ):
+                interrupted, left_out = _train(
+                    plan, folder, data_folder, recording, execution, stop_wanted, meter
+                )
+                if interrupted or left_out:
+                    meter.interrupted()
+        if is_writer():
+            fill_copies(plan, folder, recording)
         collect(plan.study, folder)
         _mention_others(plan, folder)
         results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
         lost = sum(result["status"] == "diverged" for result in results)
-        return Outcome(len(results), len(results) - len(before), lost, interrupted)
+        return Outcome(len(results), len(results) - len(before), lost, interrupted, left_out=left_out)
 
 
 def _train(
@@ -54,68 +72,78 @@ def _train(
     recording: Recording,
     execution: Execution,
     stop_wanted: Callable[[], bool],
-) -> bool:
-    """Train every unfinished job, in populations where that pays; whether it was interrupted."""
-    from scaling.data.rows import prepare_rows
+    meter: Meter,
+) -> tuple[bool, int]:
+    """Train every unfinished job, in populations where that pays; whether it was stopped as asked, and runs that were
+    left out because of a cap."""
+    from scaling.launching.bench import prepare, tracing
     from scaling.launching.display import display
     from scaling.launching.preparing import shown
-    from scaling.training.evaluation import HeldOut
-    from scaling.training.hosts import is_writer
-    from scaling.training.job import Setting, train_population
+    from scaling.training.job import train_population
     from scaling.training.loop import Interrupted
-    from scaling.training.memory import check_memory, memory_of_runs
-    from scaling.training.profile import Trace
 
-    keep_compiled_programs(data_folder / "compiled")
     pending = pending_populations(plan, folder, execution)
     with shown() as progress:
-        memory = memory_of_runs(pending, execution, progress, stop_wanted)
-    if stop_wanted():
-        return True
-    check_memory(memory)
-    splits, held_out = {}, {}
-    for data in dict.fromkeys(run.data for run in plan.study.runs):
-        splits[data] = prepare_rows(data, data_folder)
-        held_out[data] = HeldOut.of(splits[data]["validation"], data.eval_tokens)
-    logs = Logs(folder.path, recording.copies, writes=is_writer())
-    traced = recording.profile if is_writer() else 0
-    tracing = Trace(folder.path / "profile", traced) if traced else contextlib.nullcontext()
+        bench = prepare(pending, folder, data_folder, recording, execution, progress, stop_wanted)
+    if bench is None:
+        return True, 0
     finished = sum(folder.result(run) is not None for run in plan.study.runs)
-    with tracing as trace, display(plan, finished, _flops_left(plan, folder)) as watcher:
+    with tracing(folder, recording) as trace, display(plan, finished, _flops_left(plan, folder)) as watcher:
         for said in (packing(pending), layout(execution, max(population.members for population in pending))):
             if said:
                 watcher.say(said)
-        for population in pending:
-            first = population.jobs[0].runs[0]
-            setting = Setting(
-                folder,
-                splits[first.data]["train"],
-                held_out[first.data],
-                watcher,
-                stop_wanted,
-                recording.checkpoint_seconds,
-                logs,
-                execution,
-                trace,
-                memory[first].compile_seconds,
-            )
+        for number, population in enumerate(pending):
+            if why := meter.refuses(population):
+                return False, _leave_out(pending[number:], folder, why, watcher.say)
             folder.begin_population(population.population_id, population.trunk_ids)
             try:
-                train_population(population, setting)
+                train_population(
+                    population, bench.setting(population, watcher, meter.watching(stop_wanted), trace)
+                )
             except Interrupted:
-                return True
+                if stop_wanted():
+                    return True, 0
+                why = "it was stopped at a checkpoint, as --max-device-hours were spent"
+                return False, _leave_out(pending[number:], folder, why, watcher.say)
             collect(plan.study, folder)
     if trace is not None:
         traced_to = trace.files
         print(f"profile: {traced_to[-1]}" if traced_to else "no profile: there were too few steps to trace")
-    return False
+    return False, 0
 
 
-def _fill_copies(plan: Plan, folder: StudyFolder, recording: Recording) -> None:
+def _meter(plan: Plan, folder: StudyFolder, launch: Launch) -> Meter:
+    import jax
+
+    from scaling.launching.pace import probed_pace
+
+    cores = jax.default_backend() == "cpu"
+    devices = jax.device_count()
+    return Meter(
+        plan.study,
+        folder,
+        launch,
+        devices,
+        lambda: probed_pace().flops_per_second / (1 if cores else devices),
+    )
+
+
+def _leave_out(
+    populations: Sequence[Population], folder: StudyFolder, why: str, say: Callable[[str], None]
+) -> int:
+    """Say which jobs are left out, dearest last; the number of their runs that are not finished."""
+    say(f"left out: {Task(populations[0]).name}: {why}")
+    if len(populations) > 1:
+        say(
+            "left out as well, as they cost as much or more: "
+            + ", ".join(Task(p).name for p in populations[1:])
+        )
+    return sum(folder.result(run) is None for p in populations for runs in p.budgets for run in runs)
+
+
+def fill_copies(plan: Plan, folder: StudyFolder, recording: Recording) -> None:
     """Bring the copies of all logs up to date, also of runs that were finished before a copy was asked for."""
-    from scaling.training.hosts import is_writer
-
-    if recording.copies and is_writer():
+    if recording.copies:
         logs = Logs(folder.path, recording.copies)
         for run in plan.study.runs:
             for path, trunk in ((folder.trunk(run), True), (folder.run(run), False)):
@@ -198,42 +226,26 @@ def _flops_left(plan: Plan, folder: StudyFolder) -> float:
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether SIGTERM, SIGUSR1 or Ctrl-C came; a second one ends the process at once."""
-    asked = False
+def stop_on_signals(last: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """A function that says whether SIGTERM, SIGUSR1 or Ctrl-C came; a second one ends the process at once after `last`,
+    a third one without."""
+    asked = 0
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
-            os._exit(128 + number)
-        asked = True
+        asked += 1
+        try:
+            if asked == 2:
+                last()
+        finally:
+            if asked >= 2:
+                os._exit(128 + number)
 
     previous: dict[int, Any] = {
         number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
     }
     try:
-        yield lambda: asked
+        yield lambda: asked > 0
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def keep_compiled_programs(folder: Path) -> None:
-    """Let JAX keep what it compiles in `folder`, so that a process that continues a study does not compile again."""
-    import jax
-
-    jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-def check_writable(folder: Path) -> None:
-    """Raise UserError unless files can be made in `folder`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {folder} ({error.strerror}); name another folder with --out"
-        ) from None

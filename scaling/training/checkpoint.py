@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from scaling.storage import as_path, is_local
 from scaling.training.disk import clear_disk_errors, drop_orbax_errors, raise_unless_damage
 
 Say = Callable[[str], None]
@@ -36,34 +36,35 @@ class Checkpoints:
     """The checkpoints of one trunk or branch of one model.
 
     Saves are finished when `save` returns; a process killed during one leaves a temporary folder that is never
-    read. Used as a context manager.
+    read. One that `reads_only` changes nothing, so that it may look at what another process writes: it makes no folder,
+    cleans and deletes nothing, and sets nothing aside. Used as a context manager.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Any, reads_only: bool = False) -> None:
         """Open or create `folder`; raises CheckpointError where that cannot be."""
-        self.folder = folder
-        preserved = checkpoint_managers.preservation_policy.PreserveAll()
+        self.folder = as_path(folder)
+        self.reads_only = reads_only
         drop_orbax_errors()
         with clear_disk_errors(f"opening the checkpoints at {folder}"):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._manager = ocp.CheckpointManager(
-                folder.absolute(),
-                options=ocp.CheckpointManagerOptions(
-                    preservation_policy=preserved,
-                    enable_async_checkpointing=False,
-                    cleanup_tmp_directories=True,
-                ),
-            )
+            if not reads_only:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            exists = not reads_only or self.folder.is_dir()
+            self._manager: Any = _manager(self.folder, reads_only) if exists else None
 
     def __enter__(self) -> Checkpoints:
         return self
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(Exception):  # a failed save has been reported by `save`
-            self._manager.close()
+            if self._manager is not None:
+                self._manager.close()
 
     def steps(self) -> list[int]:
-        """Steps at which there is a checkpoint, in order."""
+        """Steps at which there is a finished checkpoint, in order; one that reads only looks anew each time."""
+        if self._manager is None:
+            return []
+        if self.reads_only:
+            self._manager.reload()
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
@@ -90,7 +91,7 @@ class Checkpoints:
 
     def restore(self, step: int, like: Any, say: Say) -> tuple[Any, dict[str, Any]] | None:
         """State and notes of the checkpoint of `step`; None where it is unsound: then it is reported through `say` and
-        set aside.
+        set aside, unless this one reads only.
 
         `like` is a state of the wanted shapes and shardings.
         """
@@ -104,7 +105,8 @@ class Checkpoints:
                 "the one before is used" if step > self.steps()[0] else "there is no other: starting again"
             )
             say(f"the checkpoint of step {step} in {self.folder} is damaged ({reason}); {before}")
-            self._set_aside(step)
+            if not self.reads_only:
+                self._set_aside(step)
         return None
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
@@ -125,6 +127,19 @@ class Checkpoints:
         self._manager.reload()
 
 
+def _manager(folder: Any, reads_only: bool) -> ocp.CheckpointManager:
+    policy = checkpoint_managers.preservation_policy.PreserveAll()
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=None if reads_only else policy,
+        enable_async_checkpointing=False,
+        cleanup_tmp_directories=not reads_only,
+        create=not reads_only,
+        read_only=reads_only,
+        save_interval_steps=0 if reads_only else 1,
+    )
+    return ocp.CheckpointManager(folder.absolute() if is_local(folder) else folder, options=options)
+
+
 class PopulationCheckpoints:
     """The checkpoints of a population's trunks or branches, each member's in a folder of its own.
 
@@ -132,11 +147,11 @@ class PopulationCheckpoints:
     and only then are older ones deleted. The two latest and those at the steps of `keep` are preserved.
     """
 
-    def __init__(self, folders: Sequence[Path], keep: Collection[int] = ()) -> None:
-        """Open or create the folders, one a member; raises CheckpointError where that cannot be."""
+    def __init__(self, folders: Sequence[Any], keep: Collection[int] = (), reads_only: bool = False) -> None:
+        """Open or create the folders, one a member, or only read them; raises CheckpointError where that cannot be."""
         self.keep = set(keep)
         self._stack = contextlib.ExitStack()
-        self.members = [self._stack.enter_context(Checkpoints(folder)) for folder in folders]
+        self.members = [self._stack.enter_context(Checkpoints(folder, reads_only)) for folder in folders]
 
     def __enter__(self) -> PopulationCheckpoints:
         return self

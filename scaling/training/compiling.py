@@ -1,9 +1,10 @@
-"""Seconds that JAX spends on making programs, from its own monitoring events."""
+"""Programs that JAX compiles: where they are kept, and the seconds they take by its own monitoring events."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 import jax
@@ -53,3 +54,9 @@ class CompileClock:
             with self._lock:
                 self._seconds += duration
                 self.programs += 1
+
+
+def keep_compiled_programs(folder: Path) -> None:
+    """Let JAX keep what it compiles in `folder`, so that a process that continues a study does not compile again."""
+    jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

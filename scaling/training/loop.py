@@ -36,6 +36,8 @@ class Progress:
     step: int
     loss: float
     tokens_per_second: float
+    mfu: float | None = None
+    """Of the devices that a member has; None where no peak is known."""
 
 
 @dataclass(frozen=True)
@@ -197,10 +199,12 @@ class Trainer:
                 member.hear(step, mine, tokens, self.clock.device_seconds, speed)
         losses = [loss for loss in found[-1][1]["loss"] if math.isfinite(loss)]
         mean = float(np.mean(losses)) if losses else math.nan
-        self.watch.progress(Progress(found[-1][0], mean, pace))
+        self.watch.progress(Progress(found[-1][0], mean, pace, speed["mfu"]))
 
     def _save(self, step: int, state: State) -> None:
         notes = [member.noted(self.clock.device_seconds) for member in self.members]
+        for member in self.members:  # or a kill after the checkpoint would leave a gap in the log
+            member.log.flush()
         self.checkpoints.save(step, self.program.apart(state), notes)
         self.clock.skip()
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 
 from scaling.errors import UserError
 from scaling.spec import Run
+from scaling.storage import as_path, clear_storage_errors, is_local, put_whole, read_whole
 from scaling.training.event_files import EventFiles
 from scaling.training.weights_and_biases import WandbRun, check_login
 
@@ -37,6 +38,9 @@ class Sink(Protocol):
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Add the scalars of a step later than `last_step`."""
 
+    def flush(self) -> None:
+        """Write what a bucket does not have yet."""
+
     def close(self) -> None:
         """Write what is in flight and let go."""
 
@@ -45,27 +49,20 @@ class MetricsLog:
     """Appends records to a file, and to its copies, each step once.
 
     A resumed run repeats the steps since its last checkpoint and gets the same numbers: those already in the file are
-    not written again, and a line that was left half-written is cut off, with all after it.
+    not written again, and a line that was left half-written is cut off, with all after it. On a disk each line is
+    appended at once; an object of a bucket cannot grow, so it is put whole at each `flush`.
     """
 
-    def __init__(self, path: Path, copies: Sequence[Sink] = ()) -> None:
+    def __init__(self, path: Any, copies: Sequence[Sink] = ()) -> None:
         """Open `path`, mend its end, find the last step logged, and bring the copies up to it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.last_step = -1
-        whole = 0
-        if path.exists():
-            for line in path.read_bytes().splitlines(keepends=True):
-                record = _record(line)
-                if record is None:
-                    break
-                self.last_step = record["step"]
-                whole += len(line)
-            with path.open("r+b") as file:
-                file.truncate(whole)
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._path = path = as_path(path)
         self._copies = copies
+        records, whole = _whole(read_whole(path) or b"")
+        self.last_step = records[-1]["step"] if records else -1
+        self._file: Any = self._append_to(path, len(whole)) if is_local(path) else None
+        self._content, self._put = bytearray(whole), len(whole)
         if any(copy.last_step < self.last_step for copy in copies):
-            for record in read(path):
+            for record in records:
                 self._copy(record)
 
     def __enter__(self) -> MetricsLog:
@@ -74,9 +71,19 @@ class MetricsLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def flush(self) -> None:
+        """See to it that the file holds all that was written, whatever comes now; a checkpoint comes after it."""
+        if self._file is None and len(self._content) > self._put:
+            put_whole(self._path, bytes(self._content))
+            self._put = len(self._content)
+        for copy in self._copies:
+            copy.flush()
+
     def close(self) -> None:
         """Let go of the file and its copies."""
-        self._file.close()
+        self.flush()
+        if self._file is not None:
+            self._file.close()
         for copy in self._copies:
             copy.close()
 
@@ -84,14 +91,21 @@ class MetricsLog:
         """Append one record unless its step is in the file; a value that is None is missing, and left out."""
         record = {"step": step, **{name: value for name, value in values.items() if value is not None}}
         if step > self.last_step:
-            try:
-                self._file.write(json.dumps(record) + "\n")
-            except OSError as error:
-                raise UserError(
-                    f"cannot write {self._file.name} ({error.strerror}); mend that and run the same command again"
-                ) from None
+            line = json.dumps(record) + "\n"
+            if self._file is None:
+                self._content += line.encode()
+            else:
+                with clear_storage_errors(f"cannot write {self._path}"):
+                    self._file.write(line)
             self.last_step = step
             self._copy(record)
+
+    @staticmethod
+    def _append_to(path: Path, whole: int) -> Any:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            os.truncate(path, whole)
+        return path.open("a", encoding="utf-8", buffering=1)
 
     def _copy(self, record: dict[str, Any]) -> None:
         scalars = {name: value for name, value in record.items() if _is_scalar(value) and name != "step"}
@@ -106,6 +120,9 @@ class NoLog(MetricsLog):
     def __init__(self) -> None:
         self.last_step = -1
 
+    def flush(self) -> None:
+        """Nothing."""
+
     def close(self) -> None:
         """Nothing."""
 
@@ -117,14 +134,14 @@ class NoLog(MetricsLog):
 class Logs:
     """Opens the logs of a study's trunks and branches: metrics.jsonl always, and the copies asked for."""
 
-    study: Path
+    study: Any
     """The study's folder: event files go below `tensorboard/`, Weights & Biases' files below `wandb/`."""
     copies: tuple[Copy, ...] = ()
     writes: bool = True
     """False on the hosts that must not write what another one writes."""
 
     def open(
-        self, path: Path, name: str, group: str = "", config: Mapping[str, Any] | None = None
+        self, path: Any, name: str, group: str = "", config: Mapping[str, Any] | None = None
     ) -> MetricsLog:
         """The log at `path`, a metrics.jsonl in the folder of a run or trunk.
 
@@ -143,14 +160,20 @@ class Logs:
             copies.append(WandbRun(self.study, identity, shown, group, config or {}))
         return MetricsLog(path, copies)
 
-    def of(self, run: Run, folder: Path, trunk: bool) -> MetricsLog:
+    def of(self, run: Run, folder: Any, trunk: bool) -> MetricsLog:
         """The log of a run in its folder, or of its trunk in the trunk's."""
         name = f"{run.trunk_name} trunk" if trunk else run.name
         return self.open(folder / "metrics.jsonl", name, run.trunk_name, dataclasses.asdict(run))
 
 
-def check_copies(copies: Sequence[Copy]) -> None:
-    """Raise UserError where the library of a copy is not installed, or W&B is to upload and nobody is logged in."""
+def check_copies(copies: Sequence[Copy], place: Any = ".") -> None:
+    """Raise UserError where the library of a copy is not installed, W&B is to upload and nobody is logged in, or it is
+    to keep its files in a bucket; `place` is where the study lies."""
+    if "wandb" in copies and not is_local(as_path(place)):
+        raise UserError(
+            f"--log wandb keeps its files on a disk, and {place} is a bucket: use --log tensorboard, or a study folder "
+            "on a disk"
+        )
     for copy in copies:
         found = importlib.util.find_spec(copy)
         if (
@@ -163,12 +186,21 @@ def check_copies(copies: Sequence[Copy]) -> None:
         check_login()
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Any) -> list[dict[str, Any]]:
     """The records of a log in order; none where there is no file."""
-    if not path.exists():
-        return []
-    records = map(_record, path.read_bytes().splitlines(keepends=True))
-    return list(itertools.takewhile(lambda record: record is not None, records))  # type: ignore[arg-type]
+    return _whole(read_whole(path) or b"")[0]
+
+
+def _whole(content: bytes) -> tuple[list[dict[str, Any]], bytes]:
+    """The records of the whole lines at the beginning of a log, and these lines."""
+    records, size = [], 0
+    for line in content.splitlines(keepends=True):
+        record = _record(line)
+        if record is None:
+            break
+        records.append(record)
+        size += len(line)
+    return records, content[:size]
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

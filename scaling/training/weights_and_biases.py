@@ -70,6 +70,9 @@ class WandbRun:
             self._run.log(dict(values), step=step)
             self.last_step = step
 
+    def flush(self) -> None:
+        """Nothing: W&B writes in its own time."""
+
     def close(self) -> None:
         """Wait until W&B has what it was given on disk, or uploaded."""
         if self._run is not None:

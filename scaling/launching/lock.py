@@ -1,0 +1,78 @@
+"""The lock of a study: one process at a time trains or launches it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from scaling.errors import UserError
+from scaling.launching.claim import Claim
+from scaling.storage import is_local
+
+LOCK_PATIENCE = 30.0
+"""Seconds without a beat after which who holds a study in a bucket counts as dead."""
+
+
+@contextlib.contextmanager
+def locked(folder: Any, patience: float = LOCK_PATIENCE) -> Iterator[Callable[[], bool]]:
+    """Hold a study's folder; raises UserError that names the holder where another process has it.
+
+    On a disk the lock goes with its process, however that ends. In a bucket it is a claim: refused while another's
+    beats arrive, and taken from one that has not beaten for `patience` seconds. The function that the block gets says
+    whether the study is still held.
+    """
+    with _file_locked(folder) if is_local(folder) else _claimed(folder, patience) as held:
+        yield held
+
+
+@contextlib.contextmanager
+def _file_locked(folder: Path) -> Iterator[Callable[[], bool]]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder} ({error.strerror}); mend that, or choose another --out"
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise _refusal(folder, file.read().strip() or "another process") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield lambda: True
+
+
+@contextlib.contextmanager
+def _claimed(folder: Any, patience: float) -> Iterator[Callable[[], bool]]:
+    claim, told = Claim(folder / ".lock", secrets.token_hex(16)), False
+
+    def refused() -> bool:
+        nonlocal told
+        if not told:
+            told = True
+            who = claim.rival.who
+            print(f"{who} was at work on this study: waiting {patience:.0f} s for a sign of life", flush=True)
+        return claim.rival_lives
+
+    if not claim.take(patience, refused):
+        raise _refusal(folder, claim.rival.who)
+    with contextlib.ExitStack() as stack:
+        stack.callback(claim.release)
+        stack.enter_context(claim.beating())
+        yield claim.held
+
+
+def _refusal(folder: Any, holder: str) -> UserError:
+    return UserError(
+        f"the study {folder} is being run by {holder}; wait for it, or stop it and run this again"
+    )

@@ -1,0 +1,102 @@
+"""What training in this process costs: device-seconds of it and of all earlier calls, against the caps of `run`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+
+from scaling.accounting import training_flops
+from scaling.folder import StudyFolder
+from scaling.launching.desk import Desk
+from scaling.launching.launch import Launch
+from scaling.launching.ledger import Ledger
+from scaling.launching.standing import steps_done
+from scaling.launching.task import Task
+from scaling.population import Population
+from scaling.spec import Run, Study
+
+
+class Meter:
+    """Counts from when it is made; `driver.json` keeps the count for the calls that follow.
+
+    Used as a context manager.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        folder: StudyFolder,
+        launch: Launch,
+        devices: int,
+        guess: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`guess` is asked for FLOPs a second of one device where no finished run tells them and a cap needs them."""
+        self.folder, self.devices, self.clock = folder, devices, clock
+        self._ledger = Ledger(folder, launch)
+        self._spending = self._ledger.spending
+        self._desk = Desk(study, folder, launch, self._ledger, clock)
+        self._began, self._guess = clock(), guess
+        hours = launch.deadline_hours
+        self._deadline = self._began + hours * 3600 if hours else math.inf
+        if self._spending.capped:
+            self._learn(study.runs)
+
+    def __enter__(self) -> Meter:
+        self._desk.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._desk.beat(self.spent, "", at_once=True)
+        self._desk.__exit__(*error)  # type: ignore[arg-type]
+
+    @property
+    def spent(self) -> float:
+        """Device-seconds so far, those of earlier calls included."""
+        return self._spending.spent + (self.clock() - self._began) * self.devices
+
+    @property
+    def over(self) -> bool:
+        """Whether all that may be spent is spent."""
+        return self._spending.capped and self.spent >= self._spending.cap
+
+    def interrupted(self) -> None:
+        """Say in driver.json that the study was stopped before its end."""
+        self._desk.ending = "interrupted"
+
+    def watching(self, stop_wanted: Callable[[], bool]) -> Callable[[], bool]:
+        """`stop_wanted`, or that the cap is reached; whoever asks keeps driver.json current."""
+
+        def asked() -> bool:
+            self._desk.beat(self.spent, "")
+            return stop_wanted() or self.over
+
+        return asked
+
+    def refuses(self, population: Population) -> str:
+        """Why a population is not begun any more, in words; empty where it may be."""
+        if self.clock() >= self._deadline:
+            return "it was not begun before --deadline-hours had passed"
+        if not self._spending.capped:
+            return ""
+        task = Task(population)
+        left = max(0, task.steps - steps_done(self.folder, task)) * task.step_flops
+        if self._spending.pace(task.step_flops) is None:
+            self._spending.suppose(task.step_flops, self._guess())
+        needed = self._spending.estimate(task.step_flops, left) or 0.0
+        if not self.over and self.spent + needed <= self._spending.cap:
+            return ""
+        return (
+            f"the {needed / 3600:.3g} device-hours that it needs would pass --max-device-hours = "
+            f"{self._spending.cap / 3600:g}, of which {self.spent / 3600:.3g} are spent"
+        )
+
+    def _learn(self, runs: Iterable[Run]) -> None:
+        """The pace of runs that are done, by their size."""
+        for run in runs:
+            result = self.folder.result(run)
+            if result and result["status"] == "done" and result["measured"].get("device_seconds"):
+                flops = training_flops(run.model, run.optim.batch_tokens)
+                seconds = result["measured"]["device_seconds"]
+                self._spending.suppose(flops, flops * run.decay_steps / seconds)

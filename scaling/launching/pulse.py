@@ -1,0 +1,130 @@
+"""The pulse of a worker: what it says of itself every few seconds, and whether it may go on."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from scaling.errors import UserError
+from scaling.folder import StudyFolder
+from scaling.launching.claim import Claim
+from scaling.launching.display import PLAIN_SECONDS, outcome
+from scaling.launching.journal import Beat, write_beat
+from scaling.launching.standing import steps_done
+from scaling.launching.task import Task
+from scaling.spec import Run, count
+from scaling.training.loop import Progress
+
+BEAT_SECONDS = 5.0
+
+
+class Superseded(Exception):
+    """Another attempt has taken this task over: nothing more may be written."""
+
+
+class Pulse:
+    """Writes a beat every five seconds and when its phase changes, from a thread of its own; watches as a Display.
+
+    Its methods raise Superseded once another attempt has taken the task over. Used as a context manager.
+    """
+
+    def __init__(
+        self, folder: StudyFolder, task: Task, attempt: int, after: Callable[[], None], writes: bool = True
+    ) -> None:
+        """Nothing is written before the block begins, and nothing at all unless this host `writes`; `after` is called
+        after each beat."""
+        self._folder, self._task, self._after, self._writes = folder, task, after, writes
+        self._claims: Sequence[Claim] = ()
+        self._beat = Beat(attempt, 0, 0.0, socket.gethostname(), os.getpid(), "starting")
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep_beating, name="pulse", daemon=True)
+        self._before, self._printed = 0, 0.0
+
+    def __enter__(self) -> Pulse:
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self.tell(phase="ended")
+
+    def claimed(self, claims: Sequence[Claim]) -> None:
+        """The task is this process's: from now on it is so only while the claims are held."""
+        self._claims = claims
+
+    def check(self) -> None:
+        """Raise Superseded where another attempt has taken the task over."""
+        if not all(claim.held() for claim in self._claims):
+            raise Superseded
+
+    def tell(self, **changes: Any) -> None:
+        """Say something new now."""
+        with self._lock:
+            self._beat = dataclasses.replace(self._beat, **changes)
+        self._write()
+
+    def begin(self, name: str, start: int, stop: int, flops_a_step: float) -> None:
+        """A trunk or branch goes from step `start` to `stop`."""
+        self.check()
+        self._before = steps_done(self._folder, self._task)
+        print(f"{name}: step {start} to {stop}", flush=True)
+        self.tell(phase="training", what=name, start=start, step=start, stop=stop, steps_done=self._before)
+
+    def progress(self, progress: Progress) -> None:
+        """Steps are done."""
+        self.check()
+        over = progress.step == self._beat.stop
+        with self._lock:
+            self._beat = dataclasses.replace(
+                self._beat,
+                step=progress.step,
+                steps_done=self._before + progress.step - self._beat.start,
+                loss=progress.loss if math.isfinite(progress.loss) else None,
+                tokens_per_second=progress.tokens_per_second,
+                mfu=progress.mfu,
+                phase="measuring" if over else "training",
+            )
+        if time.monotonic() - self._printed > PLAIN_SECONDS or over:
+            self._printed = time.monotonic()
+            pace = count(progress.tokens_per_second)
+            print(
+                f"{self._beat.what}  step {progress.step}/{self._beat.stop}  loss {progress.loss:.3f}  {pace} tokens/s",
+                flush=True,
+            )
+
+    def finish(self, run: Run, result: dict[str, Any]) -> None:
+        """A run is finished."""
+        self.say(f"{run.name}  {outcome(result)}")
+
+    def say(self, message: str) -> None:
+        """A line for the log, and for whoever watches."""
+        print(message, flush=True)
+        self.tell(message=message)
+
+    def _keep_beating(self) -> None:
+        while not self._over.wait(BEAT_SECONDS):
+            self._write()
+            for claim in self._claims:
+                with contextlib.suppress(UserError, OSError):
+                    claim.beat()
+
+    def _write(self) -> None:
+        """A beat that cannot be written is left out: the disk may be full for a while, and training has its own word
+        on that."""
+        if not self._writes:
+            return
+        with self._lock:
+            self._beat = dataclasses.replace(self._beat, count=self._beat.count + 1, time=time.time())
+            with contextlib.suppress(UserError, OSError):
+                write_beat(self._folder, self._task.task_id, self._beat)
+                self._after()

@@ -1,0 +1,106 @@
+"""What a job asks of each host and whether the nodes of a cluster have it; pure, imports nothing of Ray."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.errors import UserError
+from scaling.launching.launch import Launch
+
+GIB = 2.0**30
+ACCELERATOR_TYPE = "accelerator_type:"
+"""Prefix of the resource by which Ray says what accelerators a node has."""
+
+Node = dict[str, Any]
+"""A node as ray.nodes() describes it: Resources, Labels, NodeManagerAddress."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one job asks of each of its hosts, by Ray's names: CPU, GPU, TPU, memory in bytes."""
+
+    hosts: int
+    bundle: dict[str, float]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of a task of Ray that holds them: never tried twice by Ray, in a process of its own."""
+        custom = {name: count for name, count in self.bundle.items() if name not in ("CPU", "GPU", "memory")}
+        return {
+            "num_cpus": self.bundle["CPU"],
+            "num_gpus": self.bundle.get("GPU", 0),
+            "memory": self.bundle.get("memory") or None,
+            "resources": custom or None,
+            "max_retries": 0,
+            "max_calls": 1,
+        }
+
+    def fits(self, node: Node) -> int:
+        """How many times a node holds the demand of one host."""
+        has = node["Resources"]
+        return int(min(has.get(name, 0.0) // count for name, count in self.bundle.items()))
+
+    def __str__(self) -> str:
+        each = " on each of its hosts" if self.hosts > 1 else ""
+        hosts = f"{self.hosts} hosts with " if self.hosts > 1 else ""
+        return f"{hosts}{described(self.bundle)}{each}"
+
+
+def demand_of(launch: Launch, nodes: Sequence[Node]) -> Demand:
+    """What a job of this launch asks for; accelerators are GPUs unless the type says or the nodes have only TPUs."""
+    bundle = {"CPU": launch.cpus}
+    if launch.accelerators:
+        tpu = launch.accelerator_type.upper().startswith("TPU") or (
+            not launch.accelerator_type
+            and any("TPU" in node["Resources"] for node in nodes)
+            and not any("GPU" in node["Resources"] for node in nodes)
+        )
+        bundle["TPU" if tpu else "GPU"] = float(launch.accelerators)
+    if launch.accelerator_type:
+        bundle[ACCELERATOR_TYPE + launch.accelerator_type] = 0.001
+    if launch.memory_gib:
+        bundle["memory"] = float(int(launch.memory_gib * GIB))
+    return Demand(launch.hosts, bundle)
+
+
+def places(demand: Demand, nodes: Sequence[Node]) -> int:
+    """Jobs that can be in training at once; a job's hosts are different nodes."""
+    times = [demand.fits(node) for node in nodes]
+    if demand.hosts == 1:
+        return sum(times)
+    jobs = 0
+    while sum(min(count, jobs + 1) for count in times) >= (jobs + 1) * demand.hosts:
+        jobs += 1
+    return jobs
+
+
+def refusal(demand: Demand, nodes: Sequence[Node]) -> None:
+    """Raise UserError where the nodes could not hold even one job were they all idle."""
+    if not places(demand, nodes):
+        raise UserError(
+            f"a job asks for {demand}, and the cluster can never give it that: it has {inventory(nodes)}; "
+            "ask for less, or add nodes that have it"
+        )
+
+
+def inventory(nodes: Sequence[Node]) -> str:
+    """The nodes in few words, equal ones together."""
+    kinds = Counter(described(node["Resources"]) for node in nodes)
+    said = [f"{count} node{'s' if count > 1 else ''} of {kind}" for kind, count in kinds.most_common(8)]
+    more = len(kinds) - len(said)
+    return ", ".join(said) + (f" and {more} other kinds" if more > 0 else "") if said else "no node"
+
+
+def described(resources: dict[str, float]) -> str:
+    """Resources as a person reads them: `4 CPU, 1 GPU (H100), 20.0 GiB`."""
+    said = [f"{resources[name]:g} {name}" for name in ("CPU", "GPU", "TPU") if resources.get(name)]
+    types = [name.removeprefix(ACCELERATOR_TYPE) for name in resources if name.startswith(ACCELERATOR_TYPE)]
+    if types:
+        said.append(f"accelerator {' and '.join(sorted(types))}")
+    said += sorted(name for name in resources if name.startswith("TPU-") and name.endswith("-head"))
+    if "memory" in resources:
+        said.append(f"{resources['memory'] / GIB:.1f} GiB of memory")
+    return ", ".join(said) or "nothing"

@@ -1,0 +1,83 @@
+"""How far a task is by its files alone: results and checkpoints. Imports no JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from scaling.folder import StudyFolder
+from scaling.launching.task import Task
+from scaling.spec import Run
+
+
+def is_finished(folder: StudyFolder, task: Task) -> bool:
+    """Whether nothing is left to train: all runs have results; of a trunk, each run has its result or the checkpoint
+    that it begins at."""
+    if task.part == "trunk":
+        return all(_has_results(folder, runs) or has_trunk(folder, runs) for runs in task.population.budgets)
+    return _has_results(folder, task.runs)
+
+
+def has_trunk(folder: StudyFolder, runs: Sequence[Run]) -> bool:
+    """Whether the trunks of a budget's runs have a checkpoint where these leave them."""
+    step = runs[0].decay_start
+    return step == 0 or all(step in checkpoint_steps(folder.trunk(run)) for run in runs)
+
+
+def may_begin(folder: StudyFolder, task: Task) -> bool:
+    """Whether a branch finds what it begins at; a whole population or a trunk always may."""
+    return task.part != "branch" or has_trunk(folder, task.runs)
+
+
+def claim_paths(folder: StudyFolder, task: Task) -> tuple[Any, ...]:
+    """The claims that whoever works on a task takes, its own first: one for each thing that is written.
+
+    A population that is trained whole writes what its trunk and its branches would.
+    """
+    parts = [task]
+    if task.part == "whole" and len(task.population.budgets) > 1:
+        branches = range(len(task.population.budgets))
+        parts += [Task(task.population, "trunk"), *(Task(task.population, "branch", n) for n in branches)]
+    return tuple(folder.path / "jobs" / f"{part.task_id}.claim" for part in parts)
+
+
+def steps_of(task: Task) -> int:
+    """Optimiser steps of the whole task."""
+    trunk = 0 if task.part == "branch" else task.leaves
+    return trunk + sum(runs[0].decay_steps for runs in _budgets(task))
+
+
+def steps_done(folder: StudyFolder, task: Task) -> int:
+    """Of `steps_of` those that are finished or saved, so that no attempt trains them again; read of the member that is
+    saved last."""
+    done = 0
+    if task.part != "branch":
+        last = [runs[-1] for runs in task.population.budgets]
+        left = [run.decay_start for run in last if folder.result(run) is not None]
+        done += min(max([0, *checkpoint_steps(folder.trunk(last[0])), *left]), task.leaves)
+    for runs in _budgets(task):
+        run = runs[-1]
+        if folder.result(run) is not None:
+            done += run.decay_steps
+        else:
+            done += max([run.decay_start, *checkpoint_steps(folder.run(run))]) - run.decay_start
+    return done
+
+
+def checkpoint_steps(path: Any) -> list[int]:
+    """Steps of the finished checkpoints in the folder of a run or trunk, in order."""
+    folder = path / "checkpoints"
+    if not folder.exists():
+        return []
+    return sorted(int(step.name) for step in folder.iterdir() if step.name.isdigit())
+
+
+def _budgets(task: Task) -> Sequence[Sequence[Run]]:
+    """The budgets whose runs the task writes results of."""
+    if task.part == "trunk":
+        return ()
+    return task.population.budgets if task.part == "whole" else (task.runs,)
+
+
+def _has_results(folder: StudyFolder, runs: Sequence[Run]) -> bool:
+    return all(folder.result(run) is not None for run in runs)

@@ -1,0 +1,167 @@
+"""Where files lie, a folder of this machine or a bucket, and how they are written so that no reader finds a part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from scaling.errors import UserError
+
+SCHEMES = ("gs", "s3", "az", "hf")
+"""Of URLs that etils.epath opens; each needs the fsspec package of its own."""
+PACKAGES = {"gs": "gcsfs", "s3": "s3fs", "az": "adlfs", "hf": "huggingface_hub"}
+"""What pip must install for a scheme."""
+CLIENTS = ("gcsfs", "aiohttp", "google", "requests", "s3fs", "botocore", "adlfs", "azure", "huggingface_hub")
+"""Packages whose own exceptions say that a bucket refused something or could not be reached."""
+REMEDY = "mend that and run the same command again"
+
+
+def as_path(place: str | os.PathLike[str]) -> Any:
+    """A folder or file by its name: a pathlib.Path on this machine, the etils.epath.Path of a URL, which has the same
+    methods. Raises UserError for a scheme that cannot be opened."""
+    text = os.fspath(place)
+    if "://" not in text:
+        return Path(text)
+    scheme, _, rest = text.partition("://")
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{each}://" for each in SCHEMES)
+        raise UserError(
+            f"{text} cannot be opened: {scheme}:// is none of {known}, nor a folder of this machine"
+        )
+    if not rest.strip("/"):
+        raise UserError(f"{text} names no bucket; write {scheme}://BUCKET/FOLDER")
+    from etils import epath
+
+    _prepare_client()
+    return epath.Path(text)
+
+
+def is_local(path: Any) -> bool:
+    """Whether a path lies in this machine's file system, where a disk of the network may be too."""
+    return isinstance(path, Path)
+
+
+def read_whole(path: Any) -> bytes | None:
+    """What a file holds, None where there is none.
+
+    An object of a bucket comes in one piece; opened as a file it may be put anew between two parts.
+    """
+    path = as_path(path)
+    with clear_storage_errors(f"cannot read {path}"):
+        try:
+            return path.read_bytes() if is_local(path) else _client(path).cat_file(os.fspath(path))
+        except FileNotFoundError:
+            return None
+
+
+def write_whole(path: Any, text: str) -> None:
+    """Write a text file so that a reader finds the old content or the new, never a part; a full disk is a UserError."""
+    put_whole(path, text.encode())
+
+
+def put_whole(path: Any, content: bytes) -> None:
+    """Write a file so that a reader finds the old content or the new, never a part; raises UserError.
+
+    In a bucket an object appears when all of it is there; on a disk a finished file takes the name of the old one.
+    """
+    path = as_path(path)
+    with clear_storage_errors(f"cannot write {path}"):
+        if not is_local(path):
+            _client(path).pipe_file(os.fspath(path), content)
+            return
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(temporary, content, "wb")
+            os.replace(temporary, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def create_whole(path: Any, text: str) -> bool:
+    """Write a file that is not there yet; False, and nothing done, where it is: of several writers one succeeds."""
+    path = as_path(path)
+    with clear_storage_errors(f"cannot write {path}"):
+        try:
+            if is_local(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(path, text.encode(), "xb")
+            else:
+                _client(path).pipe_file(os.fspath(path), text.encode(), mode="create")
+        except FileExistsError:
+            return False
+    return True
+
+
+def check_writable(place: Any, option: str = "--out") -> None:
+    """Raise UserError unless files can be made in a folder or bucket."""
+    folder = as_path(place)
+    remedy = f"name another folder with {option}"
+    with clear_storage_errors(f"cannot write to {folder}", remedy):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+
+
+@contextlib.contextmanager
+def clear_storage_errors(failed: str, remedy: str = REMEDY) -> Iterator[None]:
+    """Turn what a disk or bucket refuses into a UserError: what `failed`, why, and the remedy."""
+    try:
+        yield
+    except Exception as error:
+        reason = storage_reason(error)
+        if reason is None:
+            raise
+        raise UserError(f"{failed} ({reason}); {remedy}") from None
+
+
+def storage_reason(error: BaseException) -> str | None:
+    """Why a disk, bucket or network refused, in a few words; None where the error is of another kind."""
+    text = " ".join(re.sub(r"https?://\S+", "", str(error)).split())[:200]
+    if isinstance(error, ImportError) and (named := re.search("|".join(PACKAGES.values()), text)):
+        return f"the package {named[0]} is not installed: pip install {named[0]}"
+    named_by_url = isinstance(error, FileNotFoundError) and not error.errno and "://" in str(error)
+    if named_by_url or "bucket does not exist" in text or "BucketNotFound" in text:
+        return "there is no such bucket, or none that these credentials may see"
+    if isinstance(error, ConnectionError | TimeoutError) or re.search(
+        r"[Cc]onnect|getaddrinfo|UNAVAILABLE", text
+    ):
+        known = isinstance(error, OSError) or type(error).__module__.split(".")[0] in (*CLIENTS, "builtins")
+        return f"the storage cannot be reached: {text or type(error).__name__}" if known else None
+    if type(error).__module__.split(".")[0] in CLIENTS:
+        return text or type(error).__name__
+    if isinstance(error, OSError):
+        return error.strerror or text or type(error).__name__
+    return None
+
+
+def _write(path: Path, content: bytes, mode: Literal["wb", "xb"]) -> None:
+    with open(path, mode) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _client(path: Any) -> Any:
+    """The fsspec file system of a URL: the one that epath uses."""
+    from etils import epath
+
+    return epath.backend.fsspec_backend.fs(path)
+
+
+def _prepare_client() -> None:
+    """Let fsspec ask the bucket each time: it remembers listings, and others write there too."""
+    import fsspec.config
+
+    os.environ.setdefault(
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"
+    )  # asks another service for each bucket's kind
+    for scheme in ("gcs", "gs", "s3"):
+        fsspec.config.conf.setdefault(scheme, {}).setdefault("use_listings_cache", False)
