@@ -21,6 +21,7 @@ from scaling.launching.cost import Estimator
 from scaling.launching.filling import members_that_fill, on_this_machine
 from scaling.launching.launch import DEFAULT as ON_THIS_MACHINE
 from scaling.launching.launch import Launch
+from scaling.launching.lock import while_held
 from scaling.launching.meter import Meter
 from scaling.launching.pace import probed
 from scaling.launching.recording import Outcome, Recording
@@ -45,7 +46,7 @@ def run_study(
 
     keep_freed_memory()
     execution = on_this_machine(execution)
-    with folder.locked():
+    with folder.locked() as held:
         folder.write_study(plan.study, iter(plan.lines()))
         before = {run for run in plan.study.runs if folder.result(run) is not None}
         interrupted, left_out = False, 0
@@ -54,9 +55,8 @@ def run_study(
                 stop_on_signals() as stop_wanted,
                 _meter(plan, folder, launch) as meter,
             ):
-                interrupted, left_out = _train(
-                    plan, folder, data_folder, recording, execution, stop_wanted, meter
-                )
+                still = while_held(stop_wanted, held, folder.path)
+                interrupted, left_out = _train(plan, folder, data_folder, recording, execution, still, meter)
                 if interrupted or left_out:
                     meter.interrupted()
         if is_writer():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.display import duration
 from scaling.launching.engine import Ending
@@ -91,5 +93,7 @@ class News:
             yield f"left out: {len(left) - MOST} more; `python -m scaling status {self.folder.path}` lists them"
 
     def _log_tail(self, task_id: str) -> list[str]:
-        printed = read_whole(log_path(self.folder, task_id)) or b""
-        return printed.decode("utf-8", errors="replace").splitlines()[-TAIL:]
+        with contextlib.suppress(UserError):  # its job's end is told without it
+            text = (read_whole(log_path(self.folder, task_id)) or b"").decode(errors="replace")
+            return text.splitlines()[-TAIL:]
+        return []
