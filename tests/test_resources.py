@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import threading
 import time
 from itertools import product
 
@@ -150,3 +151,21 @@ def test_without_ray_the_package_to_install_is_named():
         capture_output=True, text=True, check=False,
     ).stderr  # fmt: skip
     assert "--on ray needs the package ray: pip install 'scaling[ray]'" in said
+
+
+@pytest.mark.parametrize("says", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_an_address_where_something_else_answers_is_refused_in_one_sentence(says, monkeypatch):
+    monkeypatch.setattr("scaling.launching.connecting.PROBE_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            taken, _ = server.accept()
+            taken.sendall(says)
+            time.sleep(1.0)
+            taken.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(
+            UserError, match=r"what answers at 127.0.0.1:\d+ is no Ray cluster: give HOST:PORT of its"
+        ):
+            connect(f"127.0.0.1:{server.getsockname()[1]}")
