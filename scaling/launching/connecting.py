@@ -17,6 +17,10 @@ LOOPBACK = "127.0.0.1"
 PROBE_SECONDS = 5.0
 """An address that does not take a connection in that time is said not to answer."""
 
+SETTINGS = b"\4"
+"""Type of the frame with which both sides of HTTP/2 begin (RFC 9113, 3.4), here an empty one."""
+HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0" * 5
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -74,13 +78,33 @@ def _checked(address: str) -> str:
             f"--address {address} cannot be: give HOST:PORT of the head of a Ray cluster, or auto"
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS) as probe:
+            spoken = _speaks_http2(probe)
     except OSError as error:
         said = error.strerror or str(error)
         raise UserError(
             f"no Ray cluster answers at {address} ({said}): start one there with `ray start --head`, or mend --address"
         ) from None
+    if not spoken:
+        raise UserError(
+            f"what answers at {address} is no Ray cluster: give HOST:PORT of its head, as `ray start --head` printed it"
+        )
     return address
+
+
+def _speaks_http2(probe: socket.socket) -> bool:
+    """Whether a server greets as those of Ray do; Ray itself would ask something else for minutes.
+
+    Behind TLS that cannot be asked so simply, and is taken for granted.
+    """
+    if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+        return True
+    probe.settimeout(PROBE_SECONDS)
+    probe.sendall(HTTP2_GREETING)
+    try:
+        return probe.recv(9)[3:4] == SETTINGS
+    except OSError:
+        return False
 
 
 def answers(address: str) -> bool:
