@@ -20,6 +20,7 @@ from scaling.folder import StudyFolder, check_writable, write_whole
 from scaling.launching import journal
 from scaling.launching.claim import Claim, release
 from scaling.launching.lock import locked
+from scaling.launching.standing import checkpoint_steps
 from scaling.plan import Recipe, make_plan, product
 from scaling.results import collect, done
 from scaling.spec import Data, Model, Optim, SpecError, Study
@@ -362,9 +363,12 @@ def test_a_checkpoint_that_was_cut_off_is_never_read(bucket, tmp_path):
                 saved.save(7, state, {})
         finally:
             bucket.fail = lambda method, path: None
+    assert bucket.names(f"bucket/{tmp_path.name}/run/checkpoints/7/state")
+    assert checkpoint_steps(folder.parent) == [3]
     with Checkpoints(folder) as saved:
         assert saved.steps() == [3]
         saved.save(7, state, {"at": 7})
+        assert checkpoint_steps(folder.parent) == [3, 7]
         assert saved.restore(7, state, print)[1] == {"at": 7}
 
 
