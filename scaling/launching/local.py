@@ -115,17 +115,9 @@ def _train(
 def _meter(plan: Plan, folder: StudyFolder, launch: Launch) -> Meter:
     import jax
 
-    from scaling.launching.pace import probed_pace
+    from scaling.launching.pace import probed
 
-    cores = jax.default_backend() == "cpu"
-    devices = jax.device_count()
-    return Meter(
-        plan.study,
-        folder,
-        launch,
-        devices,
-        lambda: probed_pace().flops_per_second / (1 if cores else devices),
-    )
+    return Meter(plan.study, folder, launch, jax.device_count(), lambda: probed().flops_per_second)
 
 
 def _leave_out(
