@@ -23,6 +23,7 @@ from scaling.launching.journal import (
     read_job,
 )
 from scaling.plan import make_plan
+from scaling.storage import read_whole
 
 LOG_LINES = 15
 """Of a failed job's log, from its end."""
@@ -156,11 +157,12 @@ class StudyReader:
 
     def _result(self, run_id: str) -> dict[str, Any] | None:
         path = self.folder.path / run_id / "result.json"
-        try:
-            found = json.loads(path.read_bytes())
-            return {name: found[name] for name in ("status", "diverged", "measured")}
-        except (FileNotFoundError, NotADirectoryError):
+        content = read_whole(path)
+        if content is None:
             return None
+        try:
+            found = json.loads(content)
+            return {name: found[name] for name in ("status", "diverged", "measured")}
         except (ValueError, KeyError, TypeError):
             raise UserError(
                 f"{path} is damaged; delete it, and `run` measures this run again from its last checkpoint"

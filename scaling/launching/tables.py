@@ -14,6 +14,7 @@ from scaling.folder import StudyFolder
 from scaling.launching.display import outcome
 from scaling.plan import Job, Plan
 from scaling.spec import Model, Run, Study, count
+from scaling.storage import is_local
 from scaling.training.metrics import read
 
 MANY = 200
@@ -84,6 +85,16 @@ def print_status(study: Study, folder: StudyFolder) -> None:
     Console().print(table)
     finished = sum(folder.result(run) is not None for run in study.runs)
     print(f"{finished} of {len(study.runs)} runs are finished; spec {study.spec_sha256[:12]}")
+
+
+def fetching(folder: StudyFolder) -> tuple[str, str]:
+    """A line that says how to fetch the table from a bucket, empty where it lies on a disk; and what to analyse."""
+    if is_local(folder.path):
+        return "", str(folder.path)
+    table, name = str(folder.table_csv), f"{folder.path.name}.csv"
+    scheme = table.split("://")[0]
+    command = {"gs": "gcloud storage cp", "s3": "aws s3 cp"}.get(scheme)
+    return f"fetch: {command} {table} {name}\n" if command else f"fetch: copy {table} to {name}\n", name
 
 
 def _state(run: Run, folder: StudyFolder) -> str:
