@@ -62,7 +62,6 @@ def _show_here(asked: Planning, results: Mapping[Run, Any], prices: tuple[Price,
     from scaling.launching.filling import on_this_machine
     from scaling.launching.local import layout, packing, pending_populations
     from scaling.launching.preparing import shown
-    from scaling.launching.probing import calibrate
     from scaling.launching.tables import print_plan
     from scaling.training.compiling import keep_compiled_programs
     from scaling.training.memory import check_memory, gibibytes
@@ -71,14 +70,10 @@ def _show_here(asked: Planning, results: Mapping[Run, Any], prices: tuple[Price,
     here = jax.devices()[0].device_kind
     device = _known_device(asked.costing.device, here) or here
     pending = pending_populations(asked.plan, asked.folder, execution)
-    keep_compiled_programs(asked.data_folder / "compiled")
     with shown() as progress:
+        measured = _measured(asked, pending, execution, progress) if asked.costing.calibrate else None
+        keep_compiled_programs(asked.data_folder / "compiled")
         memory, left = _memory(pending, execution, progress, asked.costing.all)
-        if asked.costing.calibrate:
-            check_memory(memory)
-            probed = pending or tuple(Population((job,)) for job in asked.plan.jobs)
-            measured = calibrate(probed, asked.data_folder, execution, progress)
-            calibration.write(asked.folder, measured)
     held = {run: gibibytes(of.needed) for run, of in memory.items()}
     print_plan(asked.plan, results, asked.folder, held, asked.costing.all)
     if left:
@@ -86,16 +81,33 @@ def _show_here(asked: Planning, results: Mapping[Run, Any], prices: tuple[Price,
             f"memory: of {len({run.model for run in memory})} shapes, the largest; {left} smaller ones were not "
             "compiled (--all compiles every shape)"
         )
-    if asked.costing.calibrate:
+    if measured is not None:
         _print_calibration(measured, asked.folder)
     estimator = _estimator_here(asked, results, device, here)
-    ours = (pending, execution, frozenset(run.model for run in memory)) if device == here else None
+    compiled = frozenset(run.model for run in memory) - frozenset(measured.knots() if measured else ())
+    ours = (pending, execution, compiled) if device == here else None
     print_cost(asked, results, estimator, device, prices, ours)
     _print_warnings(asked.warnings)
     for said in (packing(pending), layout(execution, max((p.members for p in pending), default=1))):
         if said:
             print(said)
     check_memory(memory)
+
+
+def _measured(
+    asked: Planning,
+    pending: Sequence[Population],
+    execution: Execution,
+    progress: Callable[[str, int, int], None],
+) -> calibration.Calibration:
+    """The calibration, written into the study's folder. It is made before compiled programs are kept, so that it tells
+    what compiling takes rather than reading what an earlier plan compiled."""
+    from scaling.launching.probing import calibrate
+
+    probed = pending or tuple(Population((job,)) for job in asked.plan.jobs)
+    made = calibrate(probed, asked.data_folder, execution, progress)
+    calibration.write(asked.folder, made)
+    return made
 
 
 def _estimator_here(asked: Planning, results: Mapping[Run, Any], device: str, here: str) -> Estimator:
