@@ -121,6 +121,7 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     from scaling.data.languages import is_language
     from scaling.launching.places import in_this_process, train_study
     from scaling.launching.recording import Recording
+    from scaling.launching.tables import fetching
 
     study, options = load(spec, knobs, Options, "run")
     in_this_process(options.launch)
@@ -147,9 +148,9 @@ def run(spec: str, knobs: Sequence[str]) -> int:
         return outcome.exit_code
     sweeps = len({(run.model, run.optim.lr) for run in study.runs}) > len({run.model for run in study.runs})
     known = not sweeps and all(is_language(run.data.corpus) for run in study.runs)
-    print(
-        f"table: {folder.table_csv}\nnext:  python -m analysis {'known' if known else 'report'} {folder.path}"
-    )
+    print(f"table: {folder.table_csv}")
+    fetch, here = fetching(folder)
+    print(f"{fetch}next:  python -m analysis {'known' if known else 'report'} {here}")
     return 0
 
 
@@ -162,6 +163,7 @@ def status(spec: str, knobs: Sequence[str]) -> int:
 
 def collect(spec: str, knobs: Sequence[str]) -> int:
     """Write the table of a study folder."""
+    from scaling.launching.tables import fetching
     from scaling.results import collect as write_table
 
     _no_more(knobs)
@@ -169,7 +171,7 @@ def collect(spec: str, knobs: Sequence[str]) -> int:
     rows = write_table(folder.study(), folder)
     if not rows:
         raise UserError(f"no run of {folder.path} is finished, so there is no table; train with `run` first")
-    print(f"{rows} rows: {folder.table_csv}")
+    print(f"{rows} rows: {folder.table_csv}\n{fetching(folder)[0]}", end="")
     return 0
 
 

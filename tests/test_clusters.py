@@ -317,6 +317,29 @@ def with_launch(options):
     )
 
 
+def nodes_of(guide):
+    """The nodes that a guide's cluster file makes, as ray.nodes() would tell them."""
+    if guide == "gpu_cluster.md":
+        gpu = node_types_of_kuberay()["gpu"]
+        return [{"Resources": gpu["resources"] | {"accelerator_type:H100": 1}}] * gpu["min_workers"]
+    nodes = []
+    for node in tpu_vm()["available_node_types"].values():
+        if kind := node["node_config"].get("acceleratorType"):
+            has = node["resources"] | {f"accelerator_type:TPU-{kind.split('-')[0].upper()}": 1}
+            hosts = [{"Resources": has} for _ in range(hosts_and_chips(kind)[0])]
+            hosts[0] = {"Resources": has | {f"TPU-{kind}-head": 1}}
+            nodes += hosts * node["min_workers"]
+    return nodes
+
+
+@pytest.mark.parametrize(("guide", "verb", "spec", "words"), [call for call in CALLS if "ray" in call[3]])
+def test_the_nodes_of_the_cluster_files_have_what_the_guides_ask_for(guide, verb, spec, words):
+    resources = pytest.importorskip("scaling.launching.resources")
+    _, options = load(str(REPOSITORY / spec), words, with_launch(program.Options), verb)
+    nodes = nodes_of(guide)
+    assert resources.places(resources.demand_of(options.launch, nodes), nodes) >= 1
+
+
 def test_the_guides_cover_every_way_to_launch():
     assert {guide.name for guide in GUIDES} >= {"tpu_vm.md", "gpu_cluster.md"}
     for name in ("tpu_vm.md", "gpu_cluster.md"):

@@ -14,6 +14,7 @@ from scaling.launching.display import duration, outcome
 from scaling.launching.pace import Pace
 from scaling.plan import Plan
 from scaling.spec import Run, count
+from scaling.storage import is_local
 from scaling.training.metrics import read
 
 
@@ -49,6 +50,16 @@ def print_plan(
     print(f"time on this machine: {known or unknown}")
     for warning in warnings:
         print(f"warning: {warning}")
+
+
+def fetching(folder: StudyFolder) -> tuple[str, str]:
+    """A line that says how to fetch the table from a bucket, empty where it lies on a disk; and what to analyse."""
+    if is_local(folder.path):
+        return "", str(folder.path)
+    table, name = str(folder.table_csv), f"{folder.path.name}.csv"
+    scheme = table.split("://")[0]
+    command = {"gs": "gcloud storage cp", "s3": "aws s3 cp"}.get(scheme)
+    return f"fetch: {command} {table} {name}\n" if command else f"fetch: copy {table} to {name}\n", name
 
 
 def _state(run: Run, folder: StudyFolder) -> str:
