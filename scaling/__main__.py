@@ -23,7 +23,7 @@ Train the runs of a study and put them in a table.
 
   plan SPEC      what would be trained, what it costs, and what is doubtful; prepares the corpus, trains nothing
   run SPEC       train what is not done yet, then write table.csv; killed or stopped, the same command continues
-  status STUDY   how far a study is
+  status STUDY   how far a study is: runs, jobs, failures, time, an early fit (--watch, --html, --prices, --all)
   collect STUDY  write table.csv from the runs that are done
 
 SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a study folder, runs/<name>.
@@ -121,6 +121,7 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     from scaling.data.languages import is_language
     from scaling.launching.places import in_this_process, train_study
     from scaling.launching.recording import Recording
+    from scaling.launching.tables import fetching
 
     study, options = load(spec, knobs, Options, "run")
     in_this_process(options.launch)
@@ -147,24 +148,22 @@ def run(spec: str, knobs: Sequence[str]) -> int:
         return outcome.exit_code
     sweeps = len({(run.model, run.optim.lr) for run in study.runs}) > len({run.model for run in study.runs})
     known = not sweeps and all(is_language(run.data.corpus) for run in study.runs)
-    print(
-        f"table: {folder.table_csv}\nnext:  python -m analysis {'known' if known else 'report'} {folder.path}"
-    )
+    print(f"table: {folder.table_csv}")
+    fetch, here = fetching(folder)
+    print(f"{fetch}next:  python -m analysis {'known' if known else 'report'} {here}")
     return 0
 
 
 def status(spec: str, knobs: Sequence[str]) -> int:
-    """Print a line a run of a study folder: done, diverged, in training, or waiting."""
-    from scaling.launching.tables import print_status
+    """Print how a study stands, once or until its driver has ended."""
+    from scaling.launching.status_watch import show, wanted
 
-    _no_more(knobs)
-    folder = StudyFolder(spec)
-    print_status(folder.study(), folder)
-    return 0
+    return show(StudyFolder(spec), wanted(knobs))
 
 
 def collect(spec: str, knobs: Sequence[str]) -> int:
     """Write the table of a study folder."""
+    from scaling.launching.tables import fetching
     from scaling.results import collect as write_table
 
     _no_more(knobs)
@@ -172,7 +171,7 @@ def collect(spec: str, knobs: Sequence[str]) -> int:
     rows = write_table(folder.study(), folder)
     if not rows:
         raise UserError(f"no run of {folder.path} is finished, so there is no table; train with `run` first")
-    print(f"{rows} rows: {folder.table_csv}")
+    print(f"{rows} rows: {folder.table_csv}\n{fetching(folder)[0]}", end="")
     return 0
 
 

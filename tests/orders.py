@@ -14,8 +14,20 @@ from scaling.launching.launch import Launch
 from scaling.launching.recording import Recording
 from scaling.launching.task import Task, tasks_of
 from scaling.launching.versions import versions
-from scaling.plan import make_plan
+from scaling.plan import Recipe, make_plan, product
 from scaling.population import populations
+from scaling.spec import Study
+
+
+def variant(study: Study, widths=(8,), budgets=(10240, 30720), rates=(1e-2,)) -> Study:
+    """A tiny study with other knobs, on the corpus of one whose corpus is prepared."""
+    first = study.runs[0]
+    models = [dataclasses.replace(first.model, width=width) for width in widths]
+    runs = []
+    for rate in rates:
+        recipe = Recipe(data=first.data, optim=dataclasses.replace(first.optim, lr=rate))
+        runs += product(models, budgets, recipe)
+    return Study(name="tiny", question="", runs=tuple(runs))
 
 
 class Planned:

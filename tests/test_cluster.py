@@ -14,12 +14,21 @@ from scaling.launching.launch import Launch
 
 def stub(order, peers):
     """Work that does what the order's `recording` says."""
-    import json
     import os
     import signal
     import time
 
     says = json.loads(order)["recording"]
+    if peers:
+        peers = json.loads(peers)
+        says |= says.get("ranks", {}).get(str(peers["rank"]), {})
+        if "join" in says:
+            from scaling.launching.peers import join
+
+            join(json.dumps(peers))
+            import jax
+
+            assert (jax.process_count(), jax.process_index()) == (peers["processes"], peers["rank"])
     if "pid_file" in says:
         with open(says["pid_file"], "w") as file:
             file.write(str(os.getpid()))
@@ -103,3 +112,35 @@ def test_a_queued_order_that_is_stopped_never_begins(engine, tmp_path):
     engine.stop("q4")
     found = endings(engine, 5)
     assert found["q4"].kind == "interrupted" and not (tmp_path / "q4").exists()
+
+
+@pytest.fixture
+def pairs(cluster, tmp_path):
+    made = RayEngine(Launch(on="ray", address=cluster.address, hosts=2), tmp_path, stub, grace=1.0)
+    yield made
+    made.close()
+
+
+def test_two_hosts_meet_and_end_together(pairs, tmp_path):
+    assert pairs.places() == 1
+    files = {str(rank): {"pid_file": str(tmp_path / str(rank))} for rank in range(2)}
+    pairs.submit(order("pair", join=True, ranks=files))
+    assert endings(pairs, 1, 60)["pair"].kind == "finished"
+    assert (tmp_path / "0").read_text() != (tmp_path / "1").read_text()
+
+
+@pytest.mark.parametrize(
+    ("rank_0", "rank_1", "kind"),
+    [
+        ({"seconds": 60}, {"exit": 9}, "lost"),
+        ({"raise": "a peer closed the connection"}, {"exit": 9}, "lost"),
+        ({"seconds": 60, "deaf": True}, {"raise": "bad"}, "failed"),
+        ({"exit": 9}, {"seconds": 60, "deaf": True}, "lost"),
+    ],
+)
+def test_hosts_whose_peer_goes_away_are_ended_and_their_nodes_given_back(pairs, rank_0, rank_1, kind):
+    pairs.submit(order("pair", ranks={"0": rank_0, "1": rank_1}))
+    found = endings(pairs, 1)
+    assert found["pair"].kind == kind and "it did not end when asked to" not in found["pair"].reason
+    pairs.submit(order("again"))
+    assert endings(pairs, 1)["again"].kind == "finished"

@@ -84,6 +84,16 @@ def _checked(address: str) -> str:
     return address
 
 
+def answers(address: str) -> bool:
+    """Whether HOST:PORT takes a connection."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
 def _is_loopback(target: str) -> bool:
     return not target or target.rpartition(":")[0] in (LOOPBACK, "localhost", "[::1]")
 

@@ -19,6 +19,8 @@ from scaling.spec import Model, Run
 
 COMPILE_SECONDS = 8.0
 """For one shape of model, where nothing was measured: its initialisation, step and evaluation."""
+CACHED_SECONDS = 2.0
+"""To trace a shape's programs and to read them from the cache of compiled ones."""
 SAVE_SECONDS = 0.3
 """To write a checkpoint of a small model, where nothing was measured."""
 START_SECONDS = 6.0
@@ -56,6 +58,8 @@ class Overheads:
     """Of one member's checkpoint."""
     start: float = START_SECONDS
     """Of a worker."""
+    compiled: frozenset[Model] = frozenset()
+    """Shapes whose programs are in the cache that the tasks will read."""
     checkpoint_seconds: float = 60.0
     """A checkpoint is written that often."""
 
@@ -136,12 +140,14 @@ class Estimator:
         beside = other.start + self._compile(first.model) + (saves + often) * members * other.save
         return Estimate(
             training + beside,
-            (training + beside) / rate.factor,
+            training / rate.factor + beside / 2,
             training * rate.factor + beside * 2,
             rate.source,
         )
 
     def _compile(self, model: Model) -> float:
+        if model in self.overheads.compiled:
+            return CACHED_SECONDS
         knot = self._measured().get(model)
         took = knot.compile_seconds if knot else None
         return self.overheads.compile if took is None else took

@@ -21,6 +21,7 @@ from scaling.launching.engine import Ending, Engine, Order
 from scaling.launching.journal import new_token
 from scaling.launching.launch import Launch
 from scaling.launching.ledger import Ledger
+from scaling.launching.lock import while_held
 from scaling.launching.news import News
 from scaling.launching.pending import Results, pending_tasks
 from scaling.launching.recording import EXIT_INTERRUPTED, Outcome, Recording
@@ -56,13 +57,14 @@ def launch_study(
     """
     from scaling.launching.local import fill_copies, stop_on_signals
 
-    with contextlib.closing(engine), folder.locked():
+    with contextlib.closing(engine), folder.locked() as held:
         folder.write_study(plan.study, iter(plan.lines()))
         results = Results(folder, plan.study.runs)
         tasks = pending_tasks(plan, results, execution, launch, engine.places())
         engine.check(tasks)
         orders = Orders(folder, plan.study.spec_sha256, data_folder, recording, execution, launch)
         ledger = Ledger(folder, launch)
+        ledger.suppose(tasks, results.outcomes)
         with (
             stop_on_signals(engine.close) as stop_wanted,
             ticker(clock) as shown,
@@ -70,7 +72,9 @@ def launch_study(
         ):
             news = News(folder, results, shown)
             driving = Driving(tasks, orders, engine, clock, ledger, results, news)
-            driving.drive(stop_wanted, lambda: _keep_current(driving, desk, shown))
+            driving.drive(
+                while_held(stop_wanted, held, folder.path), lambda: _keep_current(driving, desk, shown)
+            )
             outcome = driving.outcome()
             code = outcome.exit_code
             desk.ending = "interrupted" if code == EXIT_INTERRUPTED else "failed" if code else "finished"

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from scaling.folder import StudyFolder, write_whole
+from scaling.storage import read_whole
 
 State = Literal["waiting", "queued", "running", "done", "failed", "left_out"]
 """left_out: not begun, because of --max-device-hours or --deadline-hours."""
@@ -172,7 +173,7 @@ def new_token() -> str:
 
 def _read(path: Any) -> dict[str, Any] | None:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = json.loads(read_whole(path) or b"null")
+    except ValueError:
         return None
     return values if isinstance(values, dict) else None

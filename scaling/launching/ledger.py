@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 
 from scaling.folder import StudyFolder
+from scaling.launching.calibration import estimator_of
 from scaling.launching.engine import Ending
 from scaling.launching.journal import Attempt, Beat, Job, read_beat, read_driver, read_jobs, write_job
 from scaling.launching.launch import Launch
@@ -15,6 +16,7 @@ from scaling.launching.scheduler import Entry
 from scaling.launching.spending import Spending
 from scaling.launching.standing import steps_done
 from scaling.launching.task import Task
+from scaling.spec import Run
 
 BEAT_SECONDS = 5.0
 """About the time between two beats of a worker."""
@@ -48,6 +50,17 @@ class Ledger:
         """Steps of each task that earlier attempts saved, as its files say."""
         named = {task.task_id: task for task in tasks}
         return {name: steps_done(self.folder, task) for name, task in named.items() if name in self.attempts}
+
+    def suppose(self, tasks: Iterable[Task], runs: Iterable[Run]) -> None:
+        """Under a cap, believe what finished runs and a calibration tell of the pace, until attempts tell it."""
+        if not self.spending.capped:
+            return
+        found = {run: result for run in runs if (result := self.folder.result(run)) is not None}
+        estimator = estimator_of(self.folder, found, None, self.devices)
+        for task in tasks:
+            if task.step_flops not in self.spending.supposed and estimator.known(task):
+                device_seconds = estimator.seconds(task) * self.devices
+                self.spending.suppose(task.step_flops, task.flops / device_seconds)
 
     def begin(self, entry: Entry) -> Attempt:
         """A new attempt, written before its worker can begin."""

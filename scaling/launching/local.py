@@ -16,10 +16,14 @@ from scaling.accounting import training_flops
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
+from scaling.launching.calibration import estimator_of
+from scaling.launching.cost import Estimator
 from scaling.launching.filling import members_that_fill, on_this_machine
 from scaling.launching.launch import DEFAULT as ON_THIS_MACHINE
 from scaling.launching.launch import Launch
+from scaling.launching.lock import while_held
 from scaling.launching.meter import Meter
+from scaling.launching.pace import probed
 from scaling.launching.recording import Outcome, Recording
 from scaling.launching.task import Task
 from scaling.plan import Plan
@@ -42,7 +46,7 @@ def run_study(
 
     keep_freed_memory()
     execution = on_this_machine(execution)
-    with folder.locked():
+    with folder.locked() as held:
         folder.write_study(plan.study, iter(plan.lines()))
         before = {run for run in plan.study.runs if folder.result(run) is not None}
         interrupted, left_out = False, 0
@@ -51,9 +55,8 @@ def run_study(
                 stop_on_signals() as stop_wanted,
                 _meter(plan, folder, launch) as meter,
             ):
-                interrupted, left_out = _train(
-                    plan, folder, data_folder, recording, execution, stop_wanted, meter
-                )
+                still = while_held(stop_wanted, held, folder.path)
+                interrupted, left_out = _train(plan, folder, data_folder, recording, execution, still, meter)
                 if interrupted or left_out:
                     meter.interrupted()
         if is_writer():
@@ -113,19 +116,18 @@ def _train(
 
 
 def _meter(plan: Plan, folder: StudyFolder, launch: Launch) -> Meter:
+    """The meter of this process's devices; what tasks cost is found out when a cap asks for it."""
     import jax
 
-    from scaling.launching.pace import probed_pace
+    @functools.cache
+    def estimator() -> Estimator:
+        found = {run: result for run in plan.study.runs if (result := folder.result(run)) is not None}
+        return estimator_of(folder, found, jax.devices()[0].device_kind, jax.device_count(), probed())
 
-    cores = jax.default_backend() == "cpu"
-    devices = jax.device_count()
-    return Meter(
-        plan.study,
-        folder,
-        launch,
-        devices,
-        lambda: probed_pace().flops_per_second / (1 if cores else devices),
-    )
+    def seconds(task: Task) -> float:
+        return estimator().seconds(task, lambda run: folder.result(run) is not None)
+
+    return Meter(plan.study, folder, launch, jax.device_count(), seconds)
 
 
 def _leave_out(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from scaling.accounting import training_flops
 from scaling.folder import StudyFolder
 from scaling.launching.desk import Desk
 from scaling.launching.launch import Launch
 from scaling.launching.ledger import Ledger
-from scaling.launching.standing import steps_done
 from scaling.launching.task import Task
 from scaling.population import Population
-from scaling.spec import Run, Study
+from scaling.spec import Study
 
 
 class Meter:
@@ -29,19 +27,17 @@ class Meter:
         folder: StudyFolder,
         launch: Launch,
         devices: int,
-        guess: Callable[[], float],
+        seconds: Callable[[Task], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`guess` is asked for FLOPs a second of one device where no finished run tells them and a cap needs them."""
+        """`seconds` says how long a task will take on all devices, without finished runs; asked only under a cap."""
         self.folder, self.devices, self.clock = folder, devices, clock
         self._ledger = Ledger(folder, launch)
         self._spending = self._ledger.spending
         self._desk = Desk(study, folder, launch, self._ledger, clock)
-        self._began, self._guess = clock(), guess
+        self._began, self._seconds = clock(), seconds
         hours = launch.deadline_hours
         self._deadline = self._began + hours * 3600 if hours else math.inf
-        if self._spending.capped:
-            self._learn(study.runs)
 
     def __enter__(self) -> Meter:
         self._desk.__enter__()
@@ -80,23 +76,10 @@ class Meter:
             return "it was not begun before --deadline-hours had passed"
         if not self._spending.capped:
             return ""
-        task = Task(population)
-        left = max(0, task.steps - steps_done(self.folder, task)) * task.step_flops
-        if self._spending.pace(task.step_flops) is None:
-            self._spending.suppose(task.step_flops, self._guess())
-        needed = self._spending.estimate(task.step_flops, left) or 0.0
+        needed = self._seconds(Task(population)) * self.devices
         if not self.over and self.spent + needed <= self._spending.cap:
             return ""
         return (
             f"the {needed / 3600:.3g} device-hours that it needs would pass --max-device-hours = "
             f"{self._spending.cap / 3600:g}, of which {self.spent / 3600:.3g} are spent"
         )
-
-    def _learn(self, runs: Iterable[Run]) -> None:
-        """The pace of runs that are done, by their size."""
-        for run in runs:
-            result = self.folder.result(run)
-            if result and result["status"] == "done" and result["measured"].get("device_seconds"):
-                flops = training_flops(run.model, run.optim.batch_tokens)
-                seconds = result["measured"]["device_seconds"]
-                self._spending.suppose(flops, flops * run.decay_steps / seconds)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.display import duration
 from scaling.launching.engine import Ending
@@ -13,6 +15,7 @@ from scaling.launching.journal import log_path
 from scaling.launching.pending import Results
 from scaling.launching.scheduler import Entry
 from scaling.launching.task import Task
+from scaling.storage import read_whole
 
 TAIL = 15
 """Lines of a failed job's log that are shown."""
@@ -90,8 +93,7 @@ class News:
             yield f"left out: {len(left) - MOST} more; `python -m scaling status {self.folder.path}` lists them"
 
     def _log_tail(self, task_id: str) -> list[str]:
-        try:
-            text = log_path(self.folder, task_id).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return []
-        return text.splitlines()[-TAIL:]
+        with contextlib.suppress(UserError):  # its job's end is told without it
+            text = (read_whole(log_path(self.folder, task_id)) or b"").decode(errors="replace")
+            return text.splitlines()[-TAIL:]
+        return []

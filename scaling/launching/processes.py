@@ -25,7 +25,7 @@ from scaling.launching.launch import Launch
 from scaling.launching.machine import Accelerators, accelerators, cores
 from scaling.launching.task import Task
 from scaling.launching.worker import CORES, PARENT
-from scaling.storage import as_path
+from scaling.storage import as_path, read_whole
 
 LOOK_SECONDS = 0.05
 
@@ -136,6 +136,8 @@ class ProcessEngine:
         seconds, host = time.monotonic() - worker.began, socket.gethostname()
         if code < 0 or code > 128:
             number = -code if code < 0 else code - 128
+            if worker.asked and number == signal.SIGTERM:
+                return Ending("interrupted", "asked to stop before it began", seconds, host=host)
             return Ending("lost", f"its process was ended by {_signal_name(number)}", seconds, host=host)
         reason = self._last_words(worker) or f"its process ended with exit code {code} and said nothing"
         return Ending("failed", reason, seconds, host=host)
@@ -143,8 +145,8 @@ class ProcessEngine:
     def _last_words(self, worker: Worker) -> str:
         log = log_path(StudyFolder(as_path(worker.order.study)), worker.order.task_id)
         for path in (worker.files / "printed", log):
-            with contextlib.suppress(OSError):
-                lines = path.read_text(errors="replace").strip().splitlines()
+            with contextlib.suppress(UserError):
+                lines = (read_whole(path) or b"").decode(errors="replace").strip().splitlines()
                 if lines:
                     return str(lines[-1])[:500]
         return ""
@@ -164,7 +166,7 @@ def place_of(place: int, launch: Launch, found: Accelerators) -> Mapping[str, st
     values = {PARENT: str(os.getpid())}
     if launch.accelerators:
         start = place * launch.accelerators
-        return values | found.visible(found.ids[start : start + launch.accelerators])
+        return {**values, **found.visible(found.ids[start : start + launch.accelerators])}
     there, each = cores(), max(1, math.ceil(launch.cpus))
     if each > len(there):
         return values

@@ -9,6 +9,7 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.launching.launch import Launch
+from scaling.launching.slices import Slice
 
 GIB = 2.0**30
 ACCELERATOR_TYPE = "accelerator_type:"
@@ -22,31 +23,35 @@ Node = dict[str, Any]
 class Demand:
     """What one job asks of each of its hosts, by Ray's names: CPU, GPU, TPU, memory in bytes."""
 
-    hosts: int
-    bundle: dict[str, float]
+    bundles: tuple[dict[str, float], ...]
+    """Of each host, rank 0 first; the hosts are different nodes."""
+    selectors: tuple[dict[str, str], ...] = ()
+    """Labels that the node of each host must have; empty for any."""
 
     @property
-    def options(self) -> dict[str, Any]:
-        """Of a task of Ray that holds them: never tried twice by Ray, in a process of its own."""
-        custom = {name: count for name, count in self.bundle.items() if name not in ("CPU", "GPU", "memory")}
+    def hosts(self) -> int:
+        """Nodes that train the job together."""
+        return len(self.bundles)
+
+    def options(self, rank: int) -> dict[str, Any]:
+        """Of a task of Ray that holds what the host of that rank is asked for."""
+        bundle = self.bundles[rank]
+        custom = {name: count for name, count in bundle.items() if name not in ("CPU", "GPU", "memory")}
         return {
-            "num_cpus": self.bundle["CPU"],
-            "num_gpus": self.bundle.get("GPU", 0),
-            "memory": self.bundle.get("memory") or None,
+            "num_cpus": bundle["CPU"],
+            "num_gpus": bundle.get("GPU", 0),
+            "memory": bundle.get("memory") or None,
             "resources": custom or None,
-            "max_retries": 0,
-            "max_calls": 1,
         }
 
     def fits(self, node: Node) -> int:
         """How many times a node holds the demand of one host."""
         has = node["Resources"]
-        return int(min(has.get(name, 0.0) // count for name, count in self.bundle.items()))
+        return int(min((has.get(name, 0.0) + 1e-9) // count for name, count in self.bundles[0].items()))
 
     def __str__(self) -> str:
-        each = " on each of its hosts" if self.hosts > 1 else ""
-        hosts = f"{self.hosts} hosts with " if self.hosts > 1 else ""
-        return f"{hosts}{described(self.bundle)}{each}"
+        one = described(self.bundles[0])
+        return f"{self.hosts} different nodes with {one} each" if self.hosts > 1 else f"one node with {one}"
 
 
 def demand_of(launch: Launch, nodes: Sequence[Node]) -> Demand:
@@ -63,7 +68,18 @@ def demand_of(launch: Launch, nodes: Sequence[Node]) -> Demand:
         bundle[ACCELERATOR_TYPE + launch.accelerator_type] = 0.001
     if launch.memory_gib:
         bundle["memory"] = float(int(launch.memory_gib * GIB))
-    return Demand(launch.hosts, bundle)
+    return Demand((bundle,) * launch.hosts)
+
+
+def demand_of_slice(launch: Launch, chosen: Slice) -> Demand:
+    """What a job asks for that has a slice to itself: every chip of every host.
+
+    Host 0 has a resource by which Ray says that a slice is taken.
+    """
+    memory = {"memory": float(int(launch.memory_gib * GIB))} if launch.memory_gib else {}
+    bundles = [{"CPU": launch.cpus, "TPU": chips, **memory} for chips in chosen.chips]
+    bundles[0][f"TPU-{launch.slice}-head"] = 1.0
+    return Demand(tuple(bundles), chosen.selectors)
 
 
 def places(demand: Demand, nodes: Sequence[Node]) -> int:
@@ -77,13 +93,12 @@ def places(demand: Demand, nodes: Sequence[Node]) -> int:
     return jobs
 
 
-def refusal(demand: Demand, nodes: Sequence[Node]) -> None:
-    """Raise UserError where the nodes could not hold even one job were they all idle."""
-    if not places(demand, nodes):
-        raise UserError(
-            f"a job asks for {demand}, and the cluster can never give it that: it has {inventory(nodes)}; "
-            "ask for less, or add nodes that have it"
-        )
+def refusal(asked: str, nodes: Sequence[Node]) -> UserError:
+    """That the nodes could not hold even one job were they all idle."""
+    return UserError(
+        f"a job asks for {asked}, and the cluster can never give it that: it has {inventory(nodes)}; "
+        "ask for less, or add nodes that have it"
+    )
 
 
 def inventory(nodes: Sequence[Node]) -> str:

@@ -19,7 +19,8 @@ class Spending:
     spent: float = 0.0
     _kept: dict[float, float] = field(default_factory=lambda: defaultdict(float))
     _took: dict[float, float] = field(default_factory=lambda: defaultdict(float))
-    _supposed: dict[float, float] = field(default_factory=dict)
+    supposed: dict[float, float] = field(default_factory=dict)
+    """FLOPs a device-second by size, until an attempt tells."""
 
     @property
     def capped(self) -> bool:
@@ -36,17 +37,17 @@ class Spending:
     def suppose(self, size: float, flops_a_device_second: float) -> None:
         """A pace that is believed until an attempt at that size has ended."""
         if flops_a_device_second > 0:
-            self._supposed[size] = flops_a_device_second
+            self.supposed[size] = flops_a_device_second
 
     def pace(self, size: float) -> float | None:
         """FLOPs a device-second of steps of that size; None where nothing is known of any."""
-        known = self._kept.keys() or self._supposed.keys()
-        if size in self._supposed and size not in self._kept:
-            return self._supposed[size]
+        known = self._kept.keys() or self.supposed.keys()
+        if size in self.supposed and size not in self._kept:
+            return self.supposed[size]
         if not known:
             return None
         near = min(known, key=lambda other: (abs(math.log(other / size)), other))
-        return self._kept[near] / self._took[near] if near in self._kept else self._supposed[near]
+        return self._kept[near] / self._took[near] if near in self._kept else self.supposed[near]
 
     def estimate(self, size: float, flops: float) -> float | None:
         """Device-seconds of so many FLOPs in steps of `size` FLOPs; None where nothing is known."""

@@ -50,9 +50,8 @@ def work(order_json: str, peers_json: str = "") -> str:
     began = time.monotonic()
     with stop_on_signals() as stop_wanted:
         try:
-            order, leads = Order.from_json(order_json), not peers_json or json.loads(peers_json)["rank"] == 0
-            shift = Shift(order, peers_json, leads, stop_wanted)
-            ending = shift.work()
+            leads = not peers_json or json.loads(peers_json)["rank"] == 0
+            ending = Shift(_read(order_json), peers_json, leads, stop_wanted).work()
         except Exception as error:
             ending = _ending_of(error)
     return json.dumps(asdict(replace(ending, seconds=time.monotonic() - began, host=socket.gethostname())))
@@ -153,7 +152,7 @@ class Shift:
             keep_freed_memory()
             jax.config.update("jax_platforms", "cpu")
         if self.peers_json:
-            from scaling.launching.peers import join  # type: ignore[import-not-found,unused-ignore]
+            from scaling.launching.peers import join  # type: ignore[import,unused-ignore]
 
             join(self.peers_json)
         execution = on_this_machine(Execution(**self.order.execution), max(1, int(launch.cpus)))
@@ -169,6 +168,14 @@ class Shift:
 
         values = self.order.recording
         return Recording(**values | {"copies": tuple(values.get("copies", ()))})
+
+
+def _read(order_json: str) -> Order:
+    """The order in a JSON text; raises UserError where there is none."""
+    try:
+        return Order.from_json(order_json)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"what the worker was given is no order ({error}); start the study again") from None
 
 
 def ordered_task(order: Order, folder: StudyFolder) -> Task:
