@@ -67,7 +67,7 @@ def calls(guide):
     return found
 
 
-COMING = {"--calibrate", "--device", "--prices", "--watch", "--html", "gcs"}
+COMING = {"--calibrate", "--device", "gcs"}
 """Options and extras of parts that are not here yet."""
 CALLS = [(guide.name, *call) for guide in GUIDES for call in calls(guide)]
 
