@@ -65,6 +65,7 @@ def launch_study(
         engine.check(tasks)
         orders = Orders(folder, plan.study.spec_sha256, data_folder, recording, execution, launch)
         ledger = Ledger(folder, launch)
+        ledger.settle(tasks, results.outcomes)
         ledger.suppose(tasks, results.outcomes)
         with (
             stop_on_signals(engine.close) as stop_wanted,
