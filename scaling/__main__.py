@@ -12,6 +12,7 @@ from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.experiment import load
 from scaling.folder import StudyFolder, check_writable
+from scaling.launching.launch import Launch
 from scaling.plan import Plan, make_plan, repetition_warnings
 from scaling.spec import SpecError, Study
 from scaling.storage import as_path
@@ -22,7 +23,7 @@ Train the runs of a study and put them in a table.
 
   plan SPEC      what would be trained, what it costs, and what is doubtful; prepares the corpus, trains nothing
   run SPEC       train what is not done yet, then write table.csv; killed or stopped, the same command continues
-  status STUDY   how far a study is
+  status STUDY   how far a study is: runs, jobs, failures, time, an early fit (--watch, --html, --prices, --all)
   collect STUDY  write table.csv from the runs that are done
 
 SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a study folder, runs/<name>.
@@ -34,6 +35,7 @@ SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a stud
   --log tensorboard wandb       logs beside each run's metrics.jsonl
   --profile STEPS               a profiler trace of so many steps
   --microbatches, --fsdp, ...   how the runs are laid out on devices
+  --on local|ray, ...           where jobs are trained, and what they may cost (--max-device-hours)
 """
 
 
@@ -53,6 +55,8 @@ class Options:
     """Steps of which a profiler trace is taken, into the study's folder profile/; 0 takes none."""
     execution: Execution = field(default_factory=Execution)
     """How the runs are laid out on devices; no part of what a run is."""
+    launch: Launch = field(default_factory=Launch)
+    """Where jobs are trained, and what they may cost."""
 
     def __post_init__(self) -> None:
         if not self.checkpoint_seconds > 0:
@@ -115,10 +119,12 @@ def plan(spec: str, knobs: Sequence[str]) -> int:
 def run(spec: str, knobs: Sequence[str]) -> int:
     """Train what is not done and write table.csv."""
     from scaling.data.languages import is_language
-    from scaling.launching.local import run_study
-    from scaling.launching.recording import EXIT_INTERRUPTED, Recording
+    from scaling.launching.places import in_this_process, train_study
+    from scaling.launching.recording import Recording
+    from scaling.launching.tables import fetching
 
     study, options = load(spec, knobs, Options, "run")
+    in_this_process(options.launch)
     place = spec if _is_study(spec) else options.out
     check_copies(options.log, place)
     check_writable(place)
@@ -131,34 +137,33 @@ def run(spec: str, knobs: Sequence[str]) -> int:
     for warning in warnings:
         print(f"warning: {warning}")
     recording = Recording(options.checkpoint_seconds, options.log, options.profile)
-    outcome = run_study(made, folder, options.data_folder, recording, options.execution)
+    outcome = train_study(made, folder, options.data_folder, recording, options.execution, options.launch)
     lost = f", {outcome.diverged} of them diverged" if outcome.diverged else ""
     print(
         f"{outcome.finished} of {len(study.runs)} runs are finished{lost}; {outcome.trained} were trained now"
     )
-    if outcome.interrupted:
-        print("stopped as asked, after a checkpoint; the same command continues from there")
-        return EXIT_INTERRUPTED
+    for said in outcome.sentences():
+        print(said)
+    if outcome.exit_code:
+        return outcome.exit_code
     sweeps = len({(run.model, run.optim.lr) for run in study.runs}) > len({run.model for run in study.runs})
     known = not sweeps and all(is_language(run.data.corpus) for run in study.runs)
-    print(
-        f"table: {folder.table_csv}\nnext:  python -m analysis {'known' if known else 'report'} {folder.path}"
-    )
+    print(f"table: {folder.table_csv}")
+    fetch, here = fetching(folder)
+    print(f"{fetch}next:  python -m analysis {'known' if known else 'report'} {here}")
     return 0
 
 
 def status(spec: str, knobs: Sequence[str]) -> int:
-    """Print a line a run of a study folder: done, diverged, in training, or waiting."""
-    from scaling.launching.tables import print_status
+    """Print how a study stands, once or until its driver has ended."""
+    from scaling.launching.status_watch import show, wanted
 
-    _no_more(knobs)
-    folder = StudyFolder(spec)
-    print_status(folder.study(), folder)
-    return 0
+    return show(StudyFolder(spec), wanted(knobs))
 
 
 def collect(spec: str, knobs: Sequence[str]) -> int:
     """Write the table of a study folder."""
+    from scaling.launching.tables import fetching
     from scaling.results import collect as write_table
 
     _no_more(knobs)
@@ -166,7 +171,7 @@ def collect(spec: str, knobs: Sequence[str]) -> int:
     rows = write_table(folder.study(), folder)
     if not rows:
         raise UserError(f"no run of {folder.path} is finished, so there is no table; train with `run` first")
-    print(f"{rows} rows: {folder.table_csv}")
+    print(f"{rows} rows: {folder.table_csv}\n{fetching(folder)[0]}", end="")
     return 0
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +14,9 @@ from scaling.record import canonical, plain, short_hash
 from scaling.spec import Run, Study
 from scaling.table import write
 from scaling.tuning import rate_ranges
+
+READERS = 32
+"""Results of a bucket that are read at a time."""
 
 MEASURED = (
     *("D_unique", "L", "L_se", "bpb", "tokens_per_byte", "entropy", "excess", "excess_se"),
@@ -31,10 +35,22 @@ def diverged(run: Run, population_id: str | None, step: int, part: str) -> dict[
     return _result(run, population_id, "diverged", {"step": step, "part": part}, {})
 
 
+def results(runs: Sequence[Run], folder: StudyFolder) -> dict[Run, dict[str, Any]]:
+    """What the finished ones of the runs say of themselves, in the order of `runs`; each file is read once, and many at
+    a time where the folder is a bucket, whose answers take their time."""
+    if "://" not in str(folder.path):
+        found: Iterable[dict[str, Any] | None] = map(folder.result, runs)
+        return {run: result for run, result in zip(runs, found, strict=True) if result is not None}
+    with ThreadPoolExecutor(READERS) as readers:
+        found = readers.map(folder.result, runs)
+        return {run: result for run, result in zip(runs, found, strict=True) if result is not None}
+
+
 def collect(study: Study, folder: StudyFolder) -> int:
     """Write table.csv with a row for each finished run of the study; the number of rows."""
-    results = {run: result for run in study.runs if (result := folder.result(run)) is not None}
-    rows = [row(run, results[run], _previous(run, results)) for run in study.runs if run in results]
+    found = results(study.runs, folder)
+    before = _previous(found)
+    rows = [row(run, result, before[run]) for run, result in found.items()]
     if rows:
         write(_with_rate_range(rows), folder.table_csv)
     else:
@@ -131,10 +147,13 @@ def _result(
     }
 
 
-def _previous(run: Run, finished: Iterable[Run]) -> Run | None:
-    """The finished run of the same trunk that was trained before this one, in the order of a Job."""
-    trunk = sorted(
-        (r for r in finished if r.trunk_id == run.trunk_id), key=lambda r: (r.decay_start, r.steps)
-    )
-    place = trunk.index(run)
-    return trunk[place - 1] if place else None
+def _previous(finished: Iterable[Run]) -> dict[Run, Run | None]:
+    """For each finished run the one of its trunk that was trained before it, in the order of a Job."""
+    trunks: dict[str, list[Run]] = {}
+    for run in finished:
+        trunks.setdefault(run.trunk_id, []).append(run)
+    before: dict[Run, Run | None] = {}
+    for runs in trunks.values():
+        runs.sort(key=lambda run: (run.decay_start, run.steps))
+        before |= zip(runs, [None, *runs], strict=False)
+    return before

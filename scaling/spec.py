@@ -11,6 +11,7 @@ import hashlib
 import math
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from scaling.record import (
@@ -314,12 +315,12 @@ class Run:
         """Seed of the order of the data."""
         return self.seed if self.data_seed < 0 else self.data_seed
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Hash of the run's canonical JSON."""
         return short_hash(to_json(self))
 
-    @property
+    @cached_property
     def trunk_id(self) -> str:
         """Hash of what the runs of one trunk share."""
         branch = ("steps", "decay_steps", "decay_shape", "decay_to")
@@ -374,7 +375,7 @@ class Study:
             require(run.run_id not in seen, "Study.runs", run.name, "it is there twice: name each run once")
             seen.add(run.run_id)
 
-    @property
+    @cached_property
     def spec_sha256(self) -> str:
         """Hash of the study's canonical JSON."""
         return hashlib.sha256(to_json(self).encode()).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ def read_whole(path: Any) -> bytes | None:
     with clear_storage_errors(f"cannot read {path}"):
         try:
             return path.read_bytes() if is_local(path) else _client(path).cat_file(os.fspath(path))
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
 
 
@@ -160,6 +161,7 @@ def _prepare_client() -> None:
     """Let fsspec ask the bucket each time: it remembers listings, and others write there too."""
     import fsspec.config
 
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # what it could not do is told here
     os.environ.setdefault(
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"
     )  # asks another service for each bucket's kind

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 FORBIDDEN = "forbidden"
 OBJECT = re.compile(r"(?:/download)?/storage/v1/b/([^/]+)/o/([^/]+)")
 REWRITE = re.compile(r"/storage/v1/b/([^/]+)/o/([^/]+)/(?:rewriteTo|copyTo)/b/([^/]+)/o/([^/]+)")
+MOVE = re.compile(r"/storage/v1/b/([^/]+)/o/([^/]+)/moveTo/o/([^/]+)")
 COMPOSE = re.compile(r"/storage/v1/b/([^/]+)/o/([^/]+)/compose")
 
 
@@ -144,6 +145,11 @@ class Handler(BaseHTTPRequestHandler):
             source, target = (unquote(found[1]), unquote(found[2])), (unquote(found[3]), unquote(found[4]))
             made = self.bucket.put(target, self.bucket.get(source)[0], query)
             self.answer(200, {"kind": "storage#rewriteResponse", "done": True, "resource": made} | made)
+        elif found := MOVE.fullmatch(path):
+            source, target = ((unquote(found[1]), unquote(found[each])) for each in (2, 3))
+            made = self.bucket.put(target, self.bucket.get(source)[0], query)
+            self.bucket.delete(source, {})
+            self.answer(200, made)
         elif found := COMPOSE.fullmatch(path):
             parts = [
                 self.bucket.get((found[1], each["name"]))[0] for each in json.loads(body)["sourceObjects"]
@@ -243,3 +249,12 @@ def served(bucket):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def fetch(bucket, prefix, folder):
+    """Copy the objects whose names begin with `prefix/` into a folder."""
+    for key in [key for key in bucket.objects if f"{key[0]}/{key[1]}".startswith(prefix + "/")]:
+        path = folder / f"{key[0]}/{key[1]}".removeprefix(prefix + "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bucket.objects[key][0])
+    return folder

@@ -1,6 +1,7 @@
 """The benchmarks run, and count what they say they count."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,3 +110,29 @@ def test_bootstrap_speed_prints_ratios_and_excess(tmp_path):
 def test_rows_scaling_prints_time_a_row_and_memory():
     out = benchmark("rows_scaling", "--rows", "5000", "--laws", "hoffmann", "--replicates", "2")
     assert "ns a row;" in out and "MiB at the peak" in out
+
+
+def test_scheduling_keeps_nine_tenths_of_the_time_of_preempted_devices():
+    out = benchmark("scheduling", "--runs", "200")
+    shares = dict(re.findall(r"^(.+?)  +([0-9.]+)% of device time", out, re.MULTILINE))
+    assert len(shares) == 6
+    assert float(shares["a checkpoint every 60 s"]) >= 90
+    assert (
+        float(shares["every 600 s"])
+        < float(shares["a checkpoint every 60 s"])
+        < float(shares["never preempted"])
+    )
+
+
+def test_scheduling_of_devices_that_nothing_disturbs_takes_what_arithmetic_says():
+    """One device, one task after another: starts, checkpoints and measuring are all that is added to the work."""
+    from benchmarks import scheduling
+
+    world = scheduling.World(devices=1, preempted_hours=1e12)
+    tasks = scheduling.tasks_of_driver(scheduling.study(1), world, "together")
+    found = scheduling.Simulation(tasks, world).run()
+    runs = sum(len(task.population.budgets) for task in tasks)
+    saving = sum(task.flops * len(task.population.jobs) for task in tasks) / world.flops_per_second / 60
+    assert found.began == len(tasks)
+    assert found.makespan == pytest.approx(found.kept + 60 * len(tasks) + saving + 10 * runs, rel=1e-6)
+    assert found.there == pytest.approx(found.makespan)

@@ -48,13 +48,25 @@ def members_that_fill(job: Job, execution: Execution) -> int:
     """
     import jax
 
-    if execution.pack != AUTO:
-        return execution.pack
-    if execution.model_devices > 1 or execution.data_devices > 1 or execution.fsdp or execution.mapped:
-        return 1
+    if (asked := members_asked(execution)) is not None:
+        return asked
     devices = jax.device_count()
     if jax.default_backend() == "cpu":
         return devices if execution.data_devices == 1 else 1
+    return devices * members_of_accelerators(job, 1)
+
+
+def members_of_accelerators(job: Job, accelerators: int) -> int:
+    """How many jobs like this one fill so many accelerators; one where each is large enough. Needs no device."""
     run = job.runs[0]
     alone = training_flops(run.model, run.optim.batch_tokens)
-    return devices * max(1, min(MOST, math.floor(STEP_FLOPS / alone)))
+    return max(1, min(MOST * accelerators, math.floor(accelerators * STEP_FLOPS / alone)))
+
+
+def members_asked(execution: Execution) -> int | None:
+    """How many jobs `execution` asks to train together, one where a model is split on purpose; None where it says
+    nothing."""
+    if execution.pack != AUTO:
+        return execution.pack
+    split = execution.model_devices > 1 or execution.data_devices > 1 or execution.fsdp or execution.mapped
+    return 1 if split else None

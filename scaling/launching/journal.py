@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from scaling.folder import StudyFolder, write_whole
+from scaling.storage import read_whole
 
 State = Literal["waiting", "queued", "running", "done", "failed", "left_out"]
 """left_out: not begun, because of --max-device-hours or --deadline-hours."""
@@ -117,27 +118,47 @@ def write_driver(folder: StudyFolder, driver: Driver) -> None:
     write_whole(folder.path / "driver.json", json.dumps(asdict(driver)) + "\n")
 
 
+def job_ids(folder: StudyFolder) -> list[str]:
+    """The ids of the jobs that a driver has written, damaged or not: beats and claims have a dot before `.json`."""
+    names = (path.name.removesuffix(".json") for path in (folder.path / "jobs").glob("*.json"))
+    return sorted(name for name in names if "." not in name)
+
+
 def read_jobs(folder: StudyFolder) -> dict[str, Job]:
     """The jobs that a driver has written, by their id; what is damaged is left out."""
-    found = {}
-    for path in sorted((folder.path / "jobs").glob("*.json")):
-        if not path.name.endswith(".beat.json") and (values := _read(path)) is not None:
-            values["attempts"] = tuple(Attempt(**attempt) for attempt in values["attempts"])
-            values |= {name: tuple(values[name]) for name in ("trunk_ids", "run_ids")}
-            found[values["task_id"]] = Job(**values)
-    return found
+    read = {task_id: read_job(folder, task_id) for task_id in job_ids(folder)}
+    return {task_id: job for task_id, job in read.items() if job is not None}
+
+
+def read_job(folder: StudyFolder, task_id: str) -> Job | None:
+    """What a driver wrote of a job, None where that is damaged or not there."""
+    values = _read(folder.path / "jobs" / f"{task_id}.json")
+    try:
+        if values is None or values["task_id"] != task_id:
+            return None
+        attempts = tuple(Attempt(**attempt) for attempt in values["attempts"])
+        ids = {name: tuple(values[name]) for name in ("trunk_ids", "run_ids")}
+        return Job(**values | ids | {"attempts": attempts})
+    except (KeyError, TypeError):
+        return None
 
 
 def read_beat(folder: StudyFolder, task_id: str) -> Beat | None:
     """What a task's worker last said, None where it said nothing yet."""
     values = _read(folder.path / "jobs" / f"{task_id}.beat.json")
-    return None if values is None else Beat(**values)
+    try:
+        return None if values is None else Beat(**values)
+    except TypeError:  # written by another version of this package
+        return None
 
 
 def read_driver(folder: StudyFolder) -> Driver | None:
     """Who launched the study last, None where no driver did."""
     values = _read(folder.path / "driver.json")
-    return None if values is None else Driver(**values)
+    try:
+        return None if values is None else Driver(**values)
+    except TypeError:
+        return None
 
 
 def log_path(folder: StudyFolder, task_id: str) -> Any:
@@ -152,7 +173,7 @@ def new_token() -> str:
 
 def _read(path: Any) -> dict[str, Any] | None:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = json.loads(read_whole(path) or b"null")
+    except ValueError:
         return None
     return values if isinstance(values, dict) else None

@@ -39,8 +39,7 @@ class Launch:
     jobs_at_once: int = AUTO
     """Jobs that are trained or queued at the same time; 0 as many as there are places for."""
     crashes: int = 3
-    """Times that a job may fail by an error of its own before it is given up; lost workers and preemptions are retried
-    without limit."""
+    """Times that a job is tried again after errors of its own; after lost workers and preemptions without limit."""
     deadline_hours: float = 0.0
     """Hours after which no job is begun or tried again; 0 for none."""
     max_device_hours: float = 0.0

@@ -16,8 +16,16 @@ from scaling.accounting import training_flops
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
+from scaling.launching.calibration import estimator_of
+from scaling.launching.cost import Estimator
 from scaling.launching.filling import members_that_fill, on_this_machine
+from scaling.launching.launch import DEFAULT as ON_THIS_MACHINE
+from scaling.launching.launch import Launch
+from scaling.launching.lock import while_held
+from scaling.launching.meter import Meter
+from scaling.launching.pace import probed
 from scaling.launching.recording import Outcome, Recording
+from scaling.launching.task import Task
 from scaling.plan import Plan
 from scaling.population import Population, populations
 from scaling.results import collect
@@ -26,24 +34,38 @@ from scaling.training.metrics import Logs
 
 
 def run_study(
-    plan: Plan, folder: StudyFolder, data_folder: Path, recording: Recording, execution: Execution = DEFAULT
+    plan: Plan,
+    folder: StudyFolder,
+    data_folder: Path,
+    recording: Recording,
+    execution: Execution = DEFAULT,
+    launch: Launch = ON_THIS_MACHINE,
 ) -> Outcome:
-    """Train what is not done, keep table.csv current, and stop cleanly when asked to."""
+    """Train what is not done, keep table.csv current, and stop cleanly when asked to or when a cap is reached."""
+    from scaling.training.hosts import is_writer
+
     keep_freed_memory()
     execution = on_this_machine(execution)
-    with folder.locked():
+    with folder.locked() as held:
         folder.write_study(plan.study, iter(plan.lines()))
         before = {run for run in plan.study.runs if folder.result(run) is not None}
-        interrupted = False
+        interrupted, left_out = False, 0
         if len(before) < len(plan.study.runs):
-            with stop_on_signals() as stop_wanted:
-                interrupted = _train(plan, folder, data_folder, recording, execution, stop_wanted)
-        _fill_copies(plan, folder, recording)
+            with (
+                stop_on_signals() as stop_wanted,
+                _meter(plan, folder, launch) as meter,
+            ):
+                still = while_held(stop_wanted, held, folder.path)
+                interrupted, left_out = _train(plan, folder, data_folder, recording, execution, still, meter)
+                if interrupted or left_out:
+                    meter.interrupted()
+        if is_writer():
+            fill_copies(plan, folder, recording)
         collect(plan.study, folder)
         _mention_others(plan, folder)
         results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
         lost = sum(result["status"] == "diverged" for result in results)
-        return Outcome(len(results), len(results) - len(before), lost, interrupted)
+        return Outcome(len(results), len(results) - len(before), lost, interrupted, left_out=left_out)
 
 
 def _train(
@@ -53,8 +75,10 @@ def _train(
     recording: Recording,
     execution: Execution,
     stop_wanted: Callable[[], bool],
-) -> bool:
-    """Train every unfinished job, in populations where that pays; whether it was interrupted."""
+    meter: Meter,
+) -> tuple[bool, int]:
+    """Train every unfinished job, in populations where that pays; whether it was stopped as asked, and runs that were
+    left out because of a cap."""
     from scaling.launching.bench import prepare, tracing
     from scaling.launching.display import display
     from scaling.launching.preparing import shown
@@ -65,30 +89,63 @@ def _train(
     with shown() as progress:
         bench = prepare(pending, folder, data_folder, recording, execution, progress, stop_wanted)
     if bench is None:
-        return True
+        return True, 0
     finished = sum(folder.result(run) is not None for run in plan.study.runs)
     with tracing(folder, recording) as trace, display(plan, finished, _flops_left(plan, folder)) as watcher:
         for said in (packing(pending), layout(execution, max(population.members for population in pending))):
             if said:
                 watcher.say(said)
-        for population in pending:
+        for number, population in enumerate(pending):
+            if why := meter.refuses(population):
+                return False, _leave_out(pending[number:], folder, why, watcher.say)
             folder.begin_population(population.population_id, population.trunk_ids)
             try:
-                train_population(population, bench.setting(population, watcher, stop_wanted, trace))
+                train_population(
+                    population, bench.setting(population, watcher, meter.watching(stop_wanted), trace)
+                )
             except Interrupted:
-                return True
+                if stop_wanted():
+                    return True, 0
+                why = "it was stopped at a checkpoint, as --max-device-hours were spent"
+                return False, _leave_out(pending[number:], folder, why, watcher.say)
             collect(plan.study, folder)
     if trace is not None:
         traced_to = trace.files
         print(f"profile: {traced_to[-1]}" if traced_to else "no profile: there were too few steps to trace")
-    return False
+    return False, 0
 
 
-def _fill_copies(plan: Plan, folder: StudyFolder, recording: Recording) -> None:
+def _meter(plan: Plan, folder: StudyFolder, launch: Launch) -> Meter:
+    """The meter of this process's devices; what tasks cost is found out when a cap asks for it."""
+    import jax
+
+    @functools.cache
+    def estimator() -> Estimator:
+        found = {run: result for run in plan.study.runs if (result := folder.result(run)) is not None}
+        return estimator_of(folder, found, jax.devices()[0].device_kind, jax.device_count(), probed())
+
+    def seconds(task: Task) -> float:
+        return estimator().seconds(task, lambda run: folder.result(run) is not None)
+
+    return Meter(plan.study, folder, launch, jax.device_count(), seconds)
+
+
+def _leave_out(
+    populations: Sequence[Population], folder: StudyFolder, why: str, say: Callable[[str], None]
+) -> int:
+    """Say which jobs are left out, dearest last; the number of their runs that are not finished."""
+    say(f"left out: {Task(populations[0]).name}: {why}")
+    if len(populations) > 1:
+        say(
+            "left out as well, as they cost as much or more: "
+            + ", ".join(Task(p).name for p in populations[1:])
+        )
+    return sum(folder.result(run) is None for p in populations for runs in p.budgets for run in runs)
+
+
+def fill_copies(plan: Plan, folder: StudyFolder, recording: Recording) -> None:
     """Bring the copies of all logs up to date, also of runs that were finished before a copy was asked for."""
-    from scaling.training.hosts import is_writer
-
-    if recording.copies and is_writer():
+    if recording.copies:
         logs = Logs(folder.path, recording.copies)
         for run in plan.study.runs:
             for path, trunk in ((folder.trunk(run), True), (folder.run(run), False)):
@@ -171,21 +228,26 @@ def _flops_left(plan: Plan, folder: StudyFolder) -> float:
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether SIGTERM, SIGUSR1 or Ctrl-C came; a second one ends the process at once."""
-    asked = False
+def stop_on_signals(last: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """A function that says whether SIGTERM, SIGUSR1 or Ctrl-C came; a second one ends the process at once after `last`,
+    a third one without."""
+    asked = 0
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
-            os._exit(128 + number)
-        asked = True
+        asked += 1
+        try:
+            if asked == 2:
+                last()
+        finally:
+            if asked >= 2:
+                os._exit(128 + number)
 
     previous: dict[int, Any] = {
         number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
     }
     try:
-        yield lambda: asked
+        yield lambda: asked > 0
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

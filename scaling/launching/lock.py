@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
-from scaling.launching.claim import Claim
+from scaling.launching.claim import BEAT_SECONDS, Claim
 from scaling.storage import is_local
 
 LOCK_PATIENCE = 30.0
@@ -20,15 +20,31 @@ LOCK_PATIENCE = 30.0
 
 
 @contextlib.contextmanager
-def locked(folder: Any, patience: float = LOCK_PATIENCE) -> Iterator[Callable[[], bool]]:
+def locked(
+    folder: Any, patience: float = LOCK_PATIENCE, beat_seconds: float = BEAT_SECONDS
+) -> Iterator[Callable[[], bool]]:
     """Hold a study's folder; raises UserError that names the holder where another process has it.
 
     On a disk the lock goes with its process, however that ends. In a bucket it is a claim: refused while another's
     beats arrive, and taken from one that has not beaten for `patience` seconds. The function that the block gets says
     whether the study is still held.
     """
-    with _file_locked(folder) if is_local(folder) else _claimed(folder, patience) as held:
+    with _file_locked(folder) if is_local(folder) else _claimed(folder, patience, beat_seconds) as held:
         yield held
+
+
+def while_held(stop_wanted: Callable[[], bool], held: Callable[[], bool], folder: Any) -> Callable[[], bool]:
+    """`stop_wanted`, which raises UserError once another process has taken the study over: nothing is saved then."""
+
+    def wanted() -> bool:
+        if not held():
+            raise UserError(
+                f"another process took over the study {folder}, as this one gave no sign of life for a while: "
+                "it goes on there, and nothing more is written here"
+            )
+        return stop_wanted()
+
+    return wanted
 
 
 @contextlib.contextmanager
@@ -53,7 +69,7 @@ def _file_locked(folder: Path) -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
-def _claimed(folder: Any, patience: float) -> Iterator[Callable[[], bool]]:
+def _claimed(folder: Any, patience: float, beat_seconds: float) -> Iterator[Callable[[], bool]]:
     claim, told = Claim(folder / ".lock", secrets.token_hex(16)), False
 
     def refused() -> bool:
@@ -68,7 +84,7 @@ def _claimed(folder: Any, patience: float) -> Iterator[Callable[[], bool]]:
         raise _refusal(folder, claim.rival.who)
     with contextlib.ExitStack() as stack:
         stack.callback(claim.release)
-        stack.enter_context(claim.beating())
+        stack.enter_context(claim.beating(beat_seconds))
         yield claim.held
 
 

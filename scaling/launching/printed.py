@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
+from scaling.storage import put_whole, read_whole
+
 KEPT_BYTES = 2**18
 """Of the log of a job on a bucket, where a file cannot be added to and is written anew each time."""
 
@@ -25,12 +27,12 @@ def printed_to(log: Any) -> Iterator[Callable[[], None]]:
         with open(log, "ab", buffering=0) as file, _outputs(file):
             yield lambda: None
         return
-    before = log.read_bytes() if log.exists() else b""
+    before = read_whole(log) or b""
     with tempfile.TemporaryFile() as spool:
 
         def copy() -> None:
             size = os.fstat(spool.fileno()).st_size
-            log.write_bytes((before + os.pread(spool.fileno(), size, 0))[-KEPT_BYTES:])
+            put_whole(log, (before + os.pread(spool.fileno(), size, 0))[-KEPT_BYTES:])
 
         with _outputs(spool):
             yield copy

@@ -27,7 +27,7 @@ from scaling.launching.machine import Accelerators, accelerators, cores
 from scaling.launching.standing import claim_paths
 from scaling.launching.task import Task
 from scaling.launching.worker import CORES, PARENT, ordered_task
-from scaling.storage import as_path
+from scaling.storage import as_path, read_whole
 
 LOOK_SECONDS = 0.05
 
@@ -149,8 +149,8 @@ class ProcessEngine:
     def _last_words(self, worker: Worker) -> str:
         log = log_path(StudyFolder(as_path(worker.order.study)), worker.order.task_id)
         for path in (worker.files / "printed", log):
-            with contextlib.suppress(OSError):
-                lines = path.read_text(errors="replace").strip().splitlines()
+            with contextlib.suppress(UserError):
+                lines = (read_whole(path) or b"").decode(errors="replace").strip().splitlines()
                 if lines:
                     return str(lines[-1])[:500]
         return ""

@@ -13,7 +13,8 @@ from scaling.folder import StudyFolder
 from scaling.launching.display import duration, outcome
 from scaling.launching.pace import Pace
 from scaling.plan import Plan
-from scaling.spec import Run, Study, count
+from scaling.spec import Run, count
+from scaling.storage import is_local
 from scaling.training.metrics import read
 
 
@@ -51,14 +52,14 @@ def print_plan(
         print(f"warning: {warning}")
 
 
-def print_status(study: Study, folder: StudyFolder) -> None:
-    """A line a run: what came of it, or how far it is."""
-    table = _table("run", "D", "state")
-    for run in study.runs:
-        table.add_row(run.name, count(run.tokens), _state(run, folder))
-    Console().print(table)
-    finished = sum(folder.result(run) is not None for run in study.runs)
-    print(f"{finished} of {len(study.runs)} runs are finished; spec {study.spec_sha256[:12]}")
+def fetching(folder: StudyFolder) -> tuple[str, str]:
+    """A line that says how to fetch the table from a bucket, empty where it lies on a disk; and what to analyse."""
+    if is_local(folder.path):
+        return "", str(folder.path)
+    table, name = str(folder.table_csv), f"{folder.path.name}.csv"
+    scheme = table.split("://")[0]
+    command = {"gs": "gcloud storage cp", "s3": "aws s3 cp"}.get(scheme)
+    return f"fetch: {command} {table} {name}\n" if command else f"fetch: copy {table} to {name}\n", name
 
 
 def _state(run: Run, folder: StudyFolder) -> str:

@@ -55,13 +55,22 @@ class Task:
         return tuple(run for members in budgets for run in members)
 
     @property
+    def steps(self) -> int:
+        """Optimiser steps from its start, of all members at once."""
+        if self.part == "whole":
+            return self.population.jobs[0].steps
+        return self.population.budgets[self.budget][0].decay_steps if self.part == "branch" else self.leaves
+
+    @property
+    def step_flops(self) -> float:
+        """Training FLOPs of a step, all members."""
+        first = self.population.jobs[0].runs[0]
+        return self.population.members * training_flops(first.model, first.optim.batch_tokens)
+
+    @property
     def flops(self) -> float:
         """Training FLOPs from its start, all members."""
-        if self.part == "whole":
-            return self.population.flops
-        first = self.population.budgets[self.budget][0]
-        steps = first.decay_steps if self.part == "branch" else self.leaves
-        return self.population.members * training_flops(first.model, steps * first.optim.batch_tokens)
+        return self.steps * self.step_flops
 
     @property
     def name(self) -> str:

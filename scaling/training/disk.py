@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
+from scaling.storage import storage_reason
 
 
 class CheckpointError(UserError):
@@ -48,8 +49,10 @@ def clear_disk_errors(doing: str) -> Iterator[None]:
             raise CheckpointError(
                 f"the disk is full: {doing} failed; free some space and run the same command again to continue"
             ) from None
-        if isinstance(error, OSError) or "PERMISSION_DENIED" in str(error):
-            reason = str(error).strip().splitlines()[0][:200]
+        reason = storage_reason(error)
+        if reason is not None or "PERMISSION_DENIED" in str(error):
+            if reason is None or isinstance(error, OSError):
+                reason = str(error).strip().splitlines()[0][:200]
             raise CheckpointError(
                 f"{doing} failed ({reason}); mend it and run the same command again"
             ) from None

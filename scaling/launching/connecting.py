@@ -1,0 +1,126 @@
+"""How a driver reaches Ray: a running cluster by its address, or Ray started on this machine alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.errors import UserError
+
+LOOPBACK = "127.0.0.1"
+PROBE_SECONDS = 5.0
+"""An address that does not take a connection in that time is said not to answer."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A connected Ray: what was said about it, and whether this process started it."""
+
+    address: str
+    started_here: bool
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told."""
+        if self.started_here:
+            return f"started Ray on this machine alone, bound to {LOOPBACK}, without dashboard and usage statistics"
+        return f"joined the Ray cluster at {self.address}"
+
+
+def connect(address: str) -> Connection:
+    """Join the cluster at `address`, at RAY_ADDRESS where that is empty, or start Ray on this machine.
+
+    Ray trusts whoever reaches its ports: they must lie in a trusted network. What Ray starts here listens on loopback
+    alone. Raises UserError where Ray is not installed, the address does not answer or another Ray answers.
+    """
+    address = address or os.environ.get("RAY_ADDRESS", "")
+    target = "" if address in ("", "local") else _checked(address)
+    _keep_to_loopback(target)
+    try:
+        import ray
+    except ImportError:
+        raise UserError("--on ray needs the package ray: pip install 'scaling[ray]'") from None
+    where: dict[str, Any] = {"address": target or "local"}
+    if _is_loopback(target):
+        where |= {"_node_ip_address": LOOPBACK}
+    if not target:
+        where |= {"include_dashboard": False, "dashboard_host": LOOPBACK}
+    with _own_signals():
+        try:
+            ray.init(**where, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        except Exception as error:
+            raise UserError(_refusal(target, error)) from None
+    return Connection(ray.get_runtime_context().gcs_address, not target)
+
+
+def _checked(address: str) -> str:
+    """The address of a cluster that takes connections; `auto` as it is."""
+    if address == "auto":
+        return address
+    if "://" in address:
+        raise UserError(
+            f"--address {address} is an address of Ray's client, by which a driver cannot be told of lost workers: "
+            "give HOST:PORT of the cluster's head, as `ray start` printed it, and run on one of its nodes"
+        )
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UserError(
+            f"--address {address} cannot be: give HOST:PORT of the head of a Ray cluster, or auto"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise UserError(
+            f"no Ray cluster answers at {address} ({said}): start one there with `ray start --head`, or mend --address"
+        ) from None
+    return address
+
+
+def answers(address: str) -> bool:
+    """Whether HOST:PORT takes a connection."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _is_loopback(target: str) -> bool:
+    return target in ("", "auto") or target.rpartition(":")[0] in (LOOPBACK, "localhost", "[::1]")
+
+
+def _keep_to_loopback(target: str) -> None:
+    """Ray reads these when it is imported: without the first it replaces 127.0.0.1 by the machine's address."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if _is_loopback(target):
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray takes SIGTERM for itself when it starts: the driver's own handlers are put back."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _refusal(target: str, error: Exception) -> str:
+    """One sentence about why Ray did not start or let this driver in."""
+    said = " ".join(str(error).split())[:300] or type(error).__name__
+    if "ersion mismatch" in said:
+        return (
+            f"the cluster at {target} runs other versions than this driver: {said}; install the same on both"
+        )
+    if not target:
+        return f"Ray did not start on this machine: {said}"
+    return f"what answers at {target} is no Ray cluster that this driver can join: {said}"

@@ -1,0 +1,127 @@
+"""An engine in virtual time: its workers write the files of real ones, and end as the test says."""
+
+import json
+import os
+from dataclasses import replace
+
+from scaling.folder import StudyFolder
+from scaling.launching.engine import Ending
+from scaling.launching.journal import Beat, write_beat
+from scaling.launching.task import Task
+from scaling.plan import make_plan
+from scaling.population import Population
+from scaling.results import diverged, done
+
+
+class VirtualTime:
+    """Seconds that pass when the engine is polled."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class FakeEngine:
+    """Trains `speed` steps a second, or `flops` a second. `script` maps a word in a task's name to the kinds of its first endings, the
+    others finish; an attempt that does not finish lasts ten seconds and saves `gained` steps."""
+
+    def __init__(
+        self, clock, places=2, speed=10.0, script=None, gained=0, diverging=(), at_poll=None, flops=None
+    ):
+        self.clock, self._places, self.speed, self.gained = clock, places, speed, gained
+        self.script = {word: list(kinds) for word, kinds in (script or {}).items()}
+        self.diverging, self.at_poll = diverging, at_poll
+        self.flops = flops
+        self.at_work, self.orders, self.stopped, self.polls = {}, [], [], 0
+        self.checked, self.closed, self.most = None, False, 0
+
+    def check(self, tasks):
+        self.checked = tasks
+
+    def places(self):
+        return self._places
+
+    def room(self):
+        return self._places - len(self.at_work)
+
+    def submit(self, order):
+        task = self.task_of(order)
+        kind = next(
+            (kinds.pop(0) for word, kinds in self.script.items() if word in task.name and kinds), "finished"
+        )
+        seconds = task.steps / self._pace(task) if kind == "finished" else 10.0
+        self.orders.append((self.clock.now, task, order))
+        self.at_work[order.task_id] = (order, task, kind, self.clock.now, self.clock.now + seconds)
+        self.most = max(self.most, len(self.at_work))
+
+    def poll(self, seconds):
+        self.polls += 1
+        if self.at_poll is not None:
+            self.at_poll(self)
+        ends = [end for *_, end in self.at_work.values()]
+        self.clock.now = min([self.clock.now + max(seconds, 0.01), *ends])
+        for order, task, *_, began, _ in self.at_work.values():
+            self._beat(order, task, int((self.clock.now - began) * self._pace(task)))
+        over = [work for work in self.at_work.values() if work[-1] <= self.clock.now]
+        return [self._end(*work) for work in over]
+
+    def stop(self, task_id):
+        self.stopped.append(task_id)
+        order, task, _, began, _ = self.at_work[task_id]
+        self.at_work[task_id] = (order, task, "interrupted", began, self.clock.now + 1)
+
+    def close(self):
+        self.closed = True
+
+    def task_of(self, order):
+        jobs = {job.trunk_id: job for job in make_plan(StudyFolder(self.folder_of(order)).study()).jobs}
+        return Task(Population(tuple(jobs[trunk] for trunk in order.trunk_ids)), order.part, order.budget)
+
+    def folder_of(self, order):
+        from scaling.storage import as_path
+
+        return as_path(order.study)
+
+    def _end(self, order, task, kind, began, end):
+        del self.at_work[order.task_id]
+        ending = Ending(
+            kind, "" if kind == "finished" else f"told to end as {kind}", end - began, 1, "virtual"
+        )
+        if kind != "finished":
+            return order.task_id, replace(ending, steps=self.gained)
+        folder = StudyFolder(self.folder_of(order))
+        for run in task.runs:
+            lost = any(word in run.name for word in self.diverging)
+            result = (
+                diverged(run, None, 1, "trunk")
+                if lost
+                else done(run, None, L=2.0, bpb=None, device_seconds=1.0)
+            )
+            folder.run(run).mkdir(parents=True, exist_ok=True)
+            (folder.run(run) / "result.json").write_text(json.dumps(result))
+        self._checkpoints(folder, task, task.leaves)
+        return order.task_id, replace(ending, steps=task.steps)
+
+    def _pace(self, task):
+        return self.flops / task.step_flops if self.flops else self.speed
+
+    def _beat(self, order, task, step):
+        folder = StudyFolder(self.folder_of(order))
+        beat = Beat(
+            order.attempt, 1, 0.0, "virtual", os.getpid(), "training", "fake", 1, task.name, step=step
+        )
+        write_beat(
+            folder, order.task_id, replace(beat, steps_done=step, tokens_per_second=self._pace(task) * 256)
+        )
+        self._checkpoints(folder, task, step)
+
+    def _checkpoints(self, folder, task, step):
+        if task.part == "trunk":
+            for runs in task.population.budgets:
+                for run in runs:
+                    if run.decay_start <= step:
+                        (folder.trunk(run) / "checkpoints" / str(run.decay_start)).mkdir(
+                            parents=True, exist_ok=True
+                        )

@@ -1,0 +1,146 @@
+"""Orders on a real Ray cluster on loopback: how each attempt ends, whatever befalls its process, node or driver."""
+
+import json
+import os
+import time
+
+import pytest
+from ray_cluster import loopback_cluster, wait_until
+
+from scaling.launching.cluster import RayEngine
+from scaling.launching.engine import Order
+from scaling.launching.launch import Launch
+
+
+def stub(order, peers):
+    """Work that does what the order's `recording` says."""
+    import os
+    import signal
+    import time
+
+    says = json.loads(order)["recording"]
+    if peers:
+        peers = json.loads(peers)
+        says |= says.get("ranks", {}).get(str(peers["rank"]), {})
+        if "join" in says:
+            from scaling.launching.peers import join
+
+            join(json.dumps(peers))
+            import jax
+
+            assert (jax.process_count(), jax.process_index()) == (peers["processes"], peers["rank"])
+    if "pid_file" in says:
+        with open(says["pid_file"], "w") as file:
+            file.write(str(os.getpid()))
+    if "raise" in says:
+        raise ValueError(says["raise"])
+    if "exit" in says:
+        os._exit(says["exit"])
+    stopped = []
+    signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
+    end = time.monotonic() + says.get("seconds", 0)
+    while time.monotonic() < end and not (stopped and not says.get("deaf")):
+        time.sleep(0.02)
+    return json.dumps({"kind": "interrupted" if stopped else "finished", "steps": os.getpid()})
+
+
+def order(task_id, **says):
+    return Order(
+        study="/nowhere", spec_sha256="", task_id=task_id, trunk_ids=(), part="whole", budget=-1, attempt=1,
+        token="", data_folder="", execution={}, recording=says, launch={},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with loopback_cluster((2, 1)) as made:
+        yield made
+
+
+@pytest.fixture
+def engine(cluster, tmp_path):
+    made = RayEngine(Launch(on="ray", address=cluster.address), tmp_path, stub, grace=1.0)
+    yield made
+    made.close()
+
+
+def endings(engine, count, seconds=30):
+    found, end = {}, time.monotonic() + seconds
+    while len(found) < count:
+        assert time.monotonic() < end, found
+        found |= dict(engine.poll(0.5))
+    return found
+
+
+def test_each_order_ends_as_its_worker_says_in_a_process_of_its_own(engine):
+    assert (engine.places(), engine.room()) == (3, 3)
+    for number in range(4):
+        engine.submit(order(f"t{number}"))
+    found = endings(engine, 4)
+    assert {ending.kind for ending in found.values()} == {"finished"}
+    assert len({ending.steps for ending in found.values()} | {os.getpid()}) == 5
+    assert engine.room() == 3
+
+
+def test_an_exception_is_a_failure_and_a_process_that_dies_is_lost(engine, tmp_path):
+    engine.submit(order("raises", **{"raise": "bad\nlayout"}))
+    engine.submit(order("exits", exit=3))
+    engine.submit(order("killed", seconds=60, pid_file=str(tmp_path / "pid")))
+    wait_until((tmp_path / "pid").exists, 20)
+    time.sleep(0.1)
+    os.kill(int((tmp_path / "pid").read_text()), 9)
+    found = endings(engine, 3)
+    assert (found["raises"].kind, found["raises"].reason) == ("failed", "ValueError: bad")
+    assert {found[name].kind for name in ("exits", "killed")} == {"lost"}
+    assert "died without a word" in found["killed"].reason
+
+
+def test_an_attempt_that_is_asked_to_stop_says_how_it_ended_and_a_deaf_one_is_killed(engine, tmp_path):
+    for name in ("hears", "deaf"):
+        engine.submit(order(name, seconds=60, deaf=name == "deaf", pid_file=str(tmp_path / name)))
+        wait_until((tmp_path / name).exists, 20)
+    time.sleep(0.3)
+    engine.stop("hears"), engine.stop("deaf")
+    found = endings(engine, 2)
+    assert found["hears"].kind == "interrupted" and found["hears"].steps > 0
+    assert found["deaf"].kind == "lost" and "killed" in found["deaf"].reason
+
+
+def test_a_queued_order_that_is_stopped_never_begins(engine, tmp_path):
+    for number in range(5):
+        engine.submit(order(f"q{number}", seconds=2, pid_file=str(tmp_path / f"q{number}")))
+    engine.stop("q4")
+    found = endings(engine, 5)
+    assert found["q4"].kind == "interrupted" and not (tmp_path / "q4").exists()
+
+
+@pytest.fixture
+def pairs(cluster, tmp_path):
+    made = RayEngine(Launch(on="ray", address=cluster.address, hosts=2), tmp_path, stub, grace=1.0)
+    yield made
+    made.close()
+
+
+def test_two_hosts_meet_and_end_together(pairs, tmp_path):
+    assert pairs.places() == 1
+    files = {str(rank): {"pid_file": str(tmp_path / str(rank))} for rank in range(2)}
+    pairs.submit(order("pair", join=True, ranks=files))
+    assert endings(pairs, 1, 60)["pair"].kind == "finished"
+    assert (tmp_path / "0").read_text() != (tmp_path / "1").read_text()
+
+
+@pytest.mark.parametrize(
+    ("rank_0", "rank_1", "kind"),
+    [
+        ({"seconds": 60}, {"exit": 9}, "lost"),
+        ({"raise": "a peer closed the connection"}, {"exit": 9}, "lost"),
+        ({"seconds": 60, "deaf": True}, {"raise": "bad"}, "failed"),
+        ({"exit": 9}, {"seconds": 60, "deaf": True}, "lost"),
+    ],
+)
+def test_hosts_whose_peer_goes_away_are_ended_and_their_nodes_given_back(pairs, rank_0, rank_1, kind):
+    pairs.submit(order("pair", ranks={"0": rank_0, "1": rank_1}))
+    found = endings(pairs, 1)
+    assert found["pair"].kind == kind and "it did not end when asked to" not in found["pair"].reason
+    pairs.submit(order("again"))
+    assert endings(pairs, 1)["again"].kind == "finished"

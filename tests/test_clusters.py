@@ -1,0 +1,390 @@
+"""The cluster files go through the installed Ray's own code, the Slurm script runs, and the guides' commands parse."""
+
+import dataclasses
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+import scaling.__main__ as program
+from scaling.experiment import load
+from scaling.launching.launch import Launch
+
+REPOSITORY = Path(__file__).parents[1]
+LAUNCHING = REPOSITORY / "scaling" / "launching"
+CLUSTERS = LAUNCHING / "clusters"
+GUIDES = sorted(LAUNCHING.glob("*.md"))
+WITHOUT_CLOUD = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def tpu_vm():
+    return yaml.safe_load((CLUSTERS / "tpu_vm.yaml").read_text())
+
+
+def kuberay():
+    return yaml.safe_load((CLUSTERS / "kuberay.yaml").read_text())
+
+
+def hosts_and_chips(slice_name):
+    """Hosts of a TPU slice, and chips of each, as the installed Ray counts them."""
+    from ray._private.accelerators import tpu
+
+    chips = tpu.get_total_chips_from_accelerator_type(slice_name)
+    each = tpu.get_num_tpu_visible_chips_per_host(slice_name)
+    return chips // each, each
+
+
+def node_types_of_kuberay():
+    from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
+
+    return _derive_autoscaling_config_from_ray_cr(kuberay())["available_node_types"]
+
+
+def commands(guide):
+    """The command lines of a guide's code blocks, continued lines joined."""
+    blocks = re.findall(r"```bash\n(.*?)```", guide.read_text(), re.DOTALL)
+    return [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+
+
+def calls(guide):
+    """(verb, spec, words) of what a guide gives to `python -m scaling`, itself or by the Slurm script."""
+    found = []
+    for line in commands(guide):
+        match = re.search(r"(?:python -m scaling|slurm\.sh) ((?:plan|run|status|collect) .*)$", line)
+        if match:
+            words = shlex.split(match[1].rstrip("'").split(" #")[0])
+            found.append((words[0], words[1], words[2:]))
+    return found
+
+
+COMING = {"--calibrate", "--device", "--prices", "--watch", "--html", "gcs"}
+"""Options and extras of parts that are not here yet."""
+CALLS = [(guide.name, *call) for guide in GUIDES for call in calls(guide)]
+
+
+@WITHOUT_CLOUD
+def test_the_file_of_tpu_vms_is_what_ray_up_takes():
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    prepared = prepare_config(tpu_vm())
+    validate_config(prepared)
+    assert prepared["available_node_types"]["head"]["max_workers"] == 0
+
+
+@WITHOUT_CLOUD
+def test_ray_refuses_the_file_of_tpu_vms_with_a_misspelt_word():
+    import jsonschema
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    wrong = tpu_vm() | {"head_node_typ": "head"}
+    with pytest.raises(jsonschema.ValidationError, match="head_node_typ"):
+        validate_config(prepare_config(wrong))
+
+
+def test_each_host_of_a_tpu_slice_is_said_to_have_the_chips_that_ray_counts():
+    from ray._private.accelerators import TPUAcceleratorManager
+
+    slices = {name: node for name, node in tpu_vm()["available_node_types"].items() if name != "head"}
+    counted = {}
+    for name, node in slices.items():
+        kind = node["node_config"]["acceleratorType"]
+        assert TPUAcceleratorManager.is_valid_tpu_accelerator_type(kind)
+        counted[name] = hosts_and_chips(kind)
+        assert node["resources"]["TPU"] == counted[name][1]
+        assert set(node["node_config"]) >= {"runtimeVersion", "schedulingConfig", "serviceAccounts"}
+    assert min(counted.values())[0] == 1 and max(counted.values())[0] > 1  # single-host and multi-host
+
+
+def test_no_slice_waits_to_be_scaled_up_and_none_exceeds_the_whole():
+    types = tpu_vm()["available_node_types"].values()
+    assert all(node["min_workers"] == node["max_workers"] for node in types)
+    assert sum(node["max_workers"] for node in types) == tpu_vm()["max_workers"]
+
+
+def test_no_job_is_trained_on_a_head():
+    assert tpu_vm()["available_node_types"]["head"]["resources"] == {"CPU": 0}
+    assert node_types_of_kuberay()["headgroup"]["resources"]["CPU"] == 0
+
+
+@pytest.mark.parametrize("name", ["tpu_vm.yaml", "slurm.sh", "kuberay.yaml", "Dockerfile"])
+def test_every_dashboard_is_bound_to_loopback_or_left_out_and_nothing_is_told_to_ray_s_makers(name):
+    text = (CLUSTERS / name).read_text()
+    assert "0.0.0.0" not in text
+    if "ray start --head" in text or "dashboard-host" in text:
+        assert re.search(r"dashboard-host(=|: \")127\.0\.0\.1|include-dashboard=false", text)
+        assert re.search(r"RAY_USAGE_STATS_ENABLED(=|, value: \")0", text)
+
+
+def test_ray_derives_the_nodes_of_the_kubernetes_file_with_their_accelerators():
+    types = node_types_of_kuberay()
+    assert types["gpu"]["resources"] == {"CPU": 32, "GPU": 8, "memory": 256 * 2**30}
+    assert types["v6e-16"]["resources"]["TPU-v6e-16-head"] == 1
+    assert types["gpu"]["min_workers"] == types["gpu"]["max_workers"] == 2
+
+
+def test_the_kubernetes_file_has_as_many_hosts_a_slice_as_the_slice_has():
+    (group,) = (g for g in kuberay()["spec"]["workerGroupSpecs"] if "numOfHosts" in g)
+    asked = group["template"]["spec"]["containers"][0]["resources"]["limits"]["google.com/tpu"]
+    assert (group["numOfHosts"], int(asked)) == hosts_and_chips(group["groupName"])
+
+
+def test_the_kubernetes_file_has_what_kuberay_requires_and_the_ray_of_the_constraints():
+    spec = kuberay()["spec"]
+    assert (kuberay()["apiVersion"], kuberay()["kind"]) == ("ray.io/v1", "RayCluster")
+    pinned = re.search(r"^ray==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned and spec["rayVersion"] == pinned[1]
+    assert spec["authOptions"] == {"mode": "token"}
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    containers = [container for group in groups for container in group["template"]["spec"]["containers"]]
+    assert all({"name", "image", "resources"} <= set(container) for container in containers)
+    assert {container["image"] for container in containers} == {"IMAGE"}
+    assert all(c["resources"]["requests"] == c["resources"]["limits"] for c in containers)
+    for group in spec["workerGroupSpecs"]:
+        assert group["minReplicas"] == group["replicas"] == group["maxReplicas"]
+
+
+@pytest.mark.parametrize("name", ["tpu_vm.yaml", "kuberay.yaml"])
+def test_every_word_in_capitals_is_explained_at_the_head_of_its_file(name):
+    text = (CLUSTERS / name).read_text()
+    words = {"PROJECT", "REGION", "ZONE", "REPOSITORY", "COMMIT", "SERVICE_ACCOUNT", "IMAGE", "CLAIM"}
+    head = "\n".join(line for line in text.splitlines()[:15] if line.startswith("#"))
+    for word in words:
+        assert (word in head) == bool(re.search(rf"^[^#]*\b{word}\b", text, re.MULTILINE)), word
+
+
+def test_the_slurm_script_is_bash():
+    assert subprocess.run(["bash", "-n", CLUSTERS / "slurm.sh"], check=False).returncode == 0
+    assert os.access(CLUSTERS / "slurm.sh", os.X_OK)
+
+
+STANDINS = {
+    "srun": """
+        count=1 node=0
+        while [[ $1 == --* ]]; do
+          [[ $1 == --ntasks=* ]] && count=${1#*=}
+          [[ $1 == --exclude=* ]] && node=1
+          shift
+        done
+        export STANDIN_NODE=$node
+        tasks=()
+        trap 'kill "${tasks[@]}" 2>/dev/null; wait' TERM
+        for ((i = 0; i < count; i++)); do "$@" & tasks+=($!); done
+        wait
+        """,
+    "scontrol": """
+        if [[ $1 == show ]]; then printf 'first\\nsecond\\n'; else echo "$@" >> "$STANDIN_RECORD"; fi
+        """,
+    "hostname": 'echo "127.0.0.$((STANDIN_NODE + 2))"',  # Ray rewrites 127.0.0.1, and no other of 127.0.0.0/8
+}
+"""Slurm's programs for one machine: two nodes, each on a loopback address of its own."""
+
+DRIVER = """
+import json, os, signal, sys, time
+import ray
+
+ray.init(log_to_driver=False, logging_level="ERROR")
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))  # after ray.init, which has a handler of its own
+where = ray.remote(lambda: ray.util.get_node_ip_address())
+strategy = [ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(n["NodeID"], False) for n in ray.nodes()]
+found = {
+    "arguments": sys.argv[1:],
+    "ran_on": sorted(ray.get([where.options(scheduling_strategy=s).remote() for s in strategy])),
+    "cpus": ray.cluster_resources()["CPU"],
+    "secret": os.stat(os.environ["RAY_AUTH_TOKEN_PATH"]).st_mode & 0o777,
+}
+print("found", json.dumps(found), flush=True)
+time.sleep(100)
+"""
+"""Stands in for a study: uses both nodes, waits until it is told to stop, and returns as an interrupted driver."""
+
+
+@pytest.fixture
+def slurm(tmp_path):
+    """The Slurm script as a process, in an allocation of two nodes that are this machine."""
+    for name, text in STANDINS.items():
+        (tmp_path / name).write_text("#!/usr/bin/env bash\n" + textwrap.dedent(text))
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "driver.py").write_text(DRIVER)
+    job = str(os.getpid())
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "SLURM_JOB_ID": job,
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_JOB_NODELIST": "n[1-2]",
+        "SLURM_CPUS_PER_TASK": "3",
+        "STANDIN_RECORD": str(tmp_path / "record"),
+        "SCALING_PRIVATE": str(tmp_path),
+        "SCALING_OBJECT_STORE": str(80 * 2**20),
+        "SCALING_COMMAND": f"python -W ignore {tmp_path}/driver.py",
+    }
+    environment.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
+    environment.pop("RAY_ADDRESS", None)
+    with (tmp_path / "printed").open("w") as printed:
+        process = subprocess.Popen(
+            ["bash", CLUSTERS / "slurm.sh", "run", "a spec", "--on", "ray"],
+            env=environment,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process, tmp_path
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_the_slurm_script_starts_ray_on_two_nodes_and_asks_for_another_turn_when_it_is_warned(slurm):
+    process, folder = slurm
+    printed = folder / "printed"
+    waited_until = time.monotonic() + 120
+    while "found" not in printed.read_text():
+        assert process.poll() is None and time.monotonic() < waited_until, printed.read_text()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(60) == 75, printed.read_text()
+    found = json.loads(re.search(r"^found (.*)$", printed.read_text(), re.MULTILINE)[1])
+    assert found == {
+        "arguments": ["run", "a spec", "--on", "ray"],
+        "ran_on": ["127.0.0.2", "127.0.0.3"],
+        "cpus": 6,
+        "secret": 0o600,
+    }
+    assert (folder / "record").read_text() == f"requeue {os.getpid()}\n"
+    assert not list(folder.glob(".scaling-*")), "the token is gone"
+    assert not Path(f"/tmp/ray-{os.getpid()}").exists()
+    left = subprocess.run(
+        ["pgrep", "-f", f"/tmp/ray-{os.getpid()}/"], capture_output=True, text=True, check=False
+    )
+    assert left.stdout == "", "no process of Ray is left"
+
+
+def test_the_slurm_script_refuses_to_run_outside_an_allocation():
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
+    ended = subprocess.run(
+        ["bash", CLUSTERS / "slurm.sh"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode != 0 and "this script is for sbatch" in ended.stderr
+
+
+class Parsed(Exception):
+    """The command line was understood."""
+
+
+@pytest.mark.parametrize(("guide", "verb", "spec", "words"), CALLS)
+def test_every_command_of_the_guides_is_understood_by_the_program(
+    guide, verb, spec, words, tmp_path, monkeypatch, capsys
+):
+    if COMING & set(words):
+        pytest.skip("an option of a part that is not here yet")
+
+    def understood(spec, knobs, options, verb):
+        load(spec, knobs, with_launch(options), verb)
+        raise Parsed
+
+    monkeypatch.setattr(program, "load", understood)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiments").symlink_to(REPOSITORY / "experiments")
+    here = [re.sub(r"gs://BUCKET|SHARED|^/shared", str(tmp_path), word) for word in (spec, *words)]
+    try:
+        assert program.main([verb, *here]) == 2  # there is no such study, which is not about the options
+        assert "not understood" not in capsys.readouterr().err
+    except Parsed:
+        assert verb in ("plan", "run")
+
+
+def with_launch(options):
+    """The options of a verb, with those of Launch where the verb does not have them itself."""
+    if any(field.type in ("Launch", Launch) for field in dataclasses.fields(options)):
+        return options
+    return dataclasses.make_dataclass(
+        "WithLaunch",
+        [("launch", Launch, dataclasses.field(default_factory=Launch))],
+        bases=(options,),
+        frozen=True,
+    )
+
+
+def nodes_of(guide):
+    """The nodes that a guide's cluster file makes, as ray.nodes() would tell them."""
+    if guide == "gpu_cluster.md":
+        gpu = node_types_of_kuberay()["gpu"]
+        return [{"Resources": gpu["resources"] | {"accelerator_type:H100": 1}}] * gpu["min_workers"]
+    nodes = []
+    for node in tpu_vm()["available_node_types"].values():
+        if kind := node["node_config"].get("acceleratorType"):
+            has = node["resources"] | {f"accelerator_type:TPU-{kind.split('-')[0].upper()}": 1}
+            hosts = [{"Resources": has} for _ in range(hosts_and_chips(kind)[0])]
+            hosts[0] = {"Resources": has | {f"TPU-{kind}-head": 1}}
+            nodes += hosts * node["min_workers"]
+    return nodes
+
+
+@pytest.mark.parametrize(("guide", "verb", "spec", "words"), [call for call in CALLS if "ray" in call[3]])
+def test_the_nodes_of_the_cluster_files_have_what_the_guides_ask_for(guide, verb, spec, words):
+    resources = pytest.importorskip("scaling.launching.resources")
+    _, options = load(str(REPOSITORY / spec), words, with_launch(program.Options), verb)
+    nodes = nodes_of(guide)
+    assert resources.places(resources.demand_of(options.launch, nodes), nodes) >= 1
+
+
+def test_the_guides_cover_every_way_to_launch():
+    assert {guide.name for guide in GUIDES} >= {"tpu_vm.md", "gpu_cluster.md"}
+    for name in ("tpu_vm.md", "gpu_cluster.md"):
+        verbs = [call[1] for call in CALLS if call[0] == name]
+        assert {"plan", "run", "status", "collect"} == set(verbs)
+
+
+def test_every_slice_in_the_guides_is_asked_for_with_the_chips_that_its_hosts_have():
+    asked = [dict(pairwise(words)) for _, _, _, words in CALLS if "--slice" in words]
+    assert asked
+    for options in asked:
+        assert int(options["--accelerators"]) == hosts_and_chips(options["--slice"])[1]
+
+
+def test_every_type_of_accelerator_in_the_guides_is_one_of_ray_s_names():
+    from ray.util import accelerators
+
+    names = {getattr(accelerators, name) for name in dir(accelerators) if name.isupper()}
+    text = " ".join(guide.read_text() for guide in GUIDES)
+    asked = set(re.findall(r"--accelerator-type ([\w-]+)", text))
+    assert asked and asked <= names
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
+def test_every_link_and_every_named_file_of_the_guides_is_there(guide):
+    text = guide.read_text()
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        linked = guide if not path else (guide.parent / path)
+        assert linked.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, (
+                target
+            )
+    for named in re.findall(
+        r"(?:scaling|tests|experiments)/[\w/.]+\.(?:py|md|yaml|sh)\b|\bconstraints\.txt", text
+    ):
+        assert (REPOSITORY / named).exists(), named
+
+
+@pytest.mark.parametrize("path", [*GUIDES, *sorted(CLUSTERS.iterdir())], ids=lambda path: path.name)
+def test_guides_and_cluster_files_name_only_extras_that_exist_and_no_registry_nor_machine(path):
+    text = path.read_text()
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for listed in re.findall(r"-e ['\"]\.\[([\w,]+)", text):
+        assert set(listed.strip(",").split(",")) <= set(extras) | COMING, listed
+    assert not re.search(r"pypi|index-url|/home/|/work/|/Users/", text)
