@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scaling.launching.display import duration
 from scaling.launching.early_fit import EarlyFit
+from scaling.launching.pace import same_kind
+from scaling.launching.prices import Price
 from scaling.launching.status import Active, Status
 from scaling.spec import count
 
@@ -21,6 +24,21 @@ class Bill:
     left: float | None
     currency: str
     note: str = ""
+
+
+def bill_of(status: Status, prices: Sequence[Price], table: str) -> Bill:
+    """What the study has cost and will, all its device-hours at the price of the kind of device that trains it."""
+    if not status.device:
+        return Bill(None, None, "", "not known before a device is")
+    price = next((price for price in prices if same_kind(price.device, status.device)), None)
+    if price is None:
+        there = ", ".join(price.device for price in prices)
+        return Bill(None, None, "", f"{table} has no price of {status.device}, only of {there}: add a row")
+    an_hour, totals = price.an_hour, status.totals
+    left = totals.device_seconds_left
+    note = f"at {an_hour:g} {price.currency} an hour of {price.device}"
+    spent = an_hour * totals.device_seconds / 3600
+    return Bill(spent, None if left is None else an_hour * left / 3600, price.currency, note)
 
 
 @dataclass(frozen=True)
