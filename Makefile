@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart known test test-all check format clean
+.PHONY: help install quickstart known test faults test-all check format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -28,6 +28,9 @@ known: $(STAMP) ## train the ladders of known entropy and score every way to ext
 
 test: $(STAMP) ## the tests, about a quarter of an hour on two cores
 	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
+
+faults: $(STAMP) ## kill workers, nodes and drivers for real, on clusters of this machine: about ten minutes
+	$(BIN)/python -m pytest -m faults
 
 test-all: $(STAMP) ## the slow tests too
 	$(BIN)/python -m pytest

@@ -24,7 +24,7 @@ Train the runs of a study and put them in a table.
 
   plan SPEC      what would be trained, what it costs, and what is doubtful; prepares the corpus, trains nothing
   run SPEC       train what is not done yet, then write table.csv; killed or stopped, the same command continues
-  status STUDY   how far a study is
+  status STUDY   how far a study is: runs, jobs, failures, time, an early fit (--watch, --html, --prices, --all)
   collect STUDY  write table.csv from the runs that are done
 
 SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a study folder, runs/<name>.
@@ -148,13 +148,10 @@ def run(spec: str, knobs: Sequence[str]) -> int:
 
 
 def status(spec: str, knobs: Sequence[str]) -> int:
-    """Print a line a run of a study folder: done, diverged, in training, or waiting."""
-    from scaling.launching.tables import print_status
+    """Print how a study stands, once or until its driver has ended."""
+    from scaling.launching.status_watch import show, wanted
 
-    _no_more(knobs)
-    folder = StudyFolder(spec)
-    print_status(folder.study(), folder)
-    return 0
+    return show(StudyFolder(spec), wanted(knobs))
 
 
 def collect(spec: str, knobs: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """The early fit: the law of the runs that are finished so far, by `python -m analysis fit` in a process of its own.
 
-It is kept in the study's folder `early/`, apart from a fit.json that a person asked for, with the hash of the table that
-it is of: while no run comes in, nothing is fitted again.
+It is kept in the study's folder `early/`, apart from a fit.json that a person asked for, with the hash of the table
+that it is of: while no run comes in, nothing is fitted again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 from scaling.errors import UserError
 from scaling.folder import StudyFolder, write_whole
 from scaling.launching.study_files import CONTROL
+from scaling.storage import read_whole
 
 PARAMETERS = 5
 """Of the law L(N, D) = E + A/N^alpha + B/D^beta."""
@@ -103,7 +104,7 @@ class EarlyFitter:
         self._of = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._table, self._place = Table(b""), contextlib.ExitStack()
-        self._began = -REFIT_SECONDS
+        self._began, self._out = -REFIT_SECONDS, Path()
 
     def __enter__(self) -> EarlyFitter:
         return self
@@ -127,14 +128,15 @@ class EarlyFitter:
         return self._last
 
     def wait(self) -> EarlyFit | None:
-        """The fit of the present table, waited for at most LIMIT_SECONDS."""
-        found = self.look()
+        """The fit that is being made, or else that of the present table, waited for at most LIMIT_SECONDS."""
+        if self._process is None:
+            self._began = -REFIT_SECONDS
+            self._begin()
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(LIMIT_SECONDS)
             self._finish(self._process.poll())
-            found = self._last
-        return found
+        return self._last
 
     def _begin(self) -> None:
         table = _read_table(self.folder)
@@ -195,10 +197,8 @@ def early_fit_of(told: Mapping[str, Any], rows: int) -> EarlyFit:
 
 
 def _read_table(folder: StudyFolder) -> Table | None:
-    try:
-        return Table(folder.table_csv.read_bytes())
-    except FileNotFoundError:
-        return None
+    content = read_whole(folder.table_csv)
+    return None if content is None else Table(content)
 
 
 def _kept(folder: StudyFolder, table: Table) -> EarlyFit | None:
@@ -206,10 +206,10 @@ def _kept(folder: StudyFolder, table: Table) -> EarlyFit | None:
     rows, _ = table.missing()
     for name in ("fit.json", "refused.json"):
         try:
-            told = json.loads((folder.path / "early" / name).read_bytes())
+            told = json.loads(read_whole(folder.path / "early" / name) or b"{}")
             if told["table_sha256"] == table.sha256:
                 return early_fit_of(told, rows)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             continue
     return None
 

@@ -23,7 +23,7 @@ from scaling.launching.journal import (
     read_job,
 )
 from scaling.plan import make_plan
-from scaling.storage import read_whole
+from scaling.storage import clear_storage_errors, is_local, read_whole
 
 LOG_LINES = 15
 """Of a failed job's log, from its end."""
@@ -91,12 +91,9 @@ class StudyReader:
 
     def read(self) -> StudyFiles:
         """The study as it is now; raises UserError where it is no study, or may not be read."""
-        try:
+        remedy = "name a study folder that you may read"
+        with clear_storage_errors(f"cannot read {self.folder.path}", remedy):
             return self._read()
-        except OSError as error:
-            raise UserError(
-                f"cannot read {self.folder.path} ({error.strerror or error}); ask its owner to let you read it"
-            ) from None
 
     def _read(self) -> StudyFiles:
         sha256, name, question, runs = self._read_spec()
@@ -125,8 +122,7 @@ class StudyReader:
 
     def _read_spec(self) -> tuple[str, str, str, tuple[Planned, ...]]:
         """Hash, name, question and runs: those of plan.jsonl, which need not be computed, if it is of this spec."""
-        path = self.folder.study_json
-        text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+        text = (read_whole(self.folder.study_json) or b"").decode(errors="replace")
         sha256 = hashlib.sha256(text.removesuffix("\n").encode()).hexdigest()
         if self._spec[0] != sha256 or not text:
             runs = self._planned(sha256) if text else None
@@ -142,11 +138,11 @@ class StudyReader:
     def _planned(self, sha256: str) -> tuple[Planned, ...] | None:
         """The runs of plan.jsonl, None where it is not there, damaged, or of another spec."""
         try:
-            lines = self.folder.plan_jsonl.read_text(encoding="utf-8").splitlines()
+            lines = (read_whole(self.folder.plan_jsonl) or b"").decode().splitlines()
             if not lines or json.loads(lines[0])["spec_sha256"] != sha256:
                 return None
             return tuple(map(_planned, lines))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             return None
 
     def _read_results(self, runs: Iterable[Planned], there: set[str]) -> None:
@@ -157,12 +153,10 @@ class StudyReader:
 
     def _result(self, run_id: str) -> dict[str, Any] | None:
         path = self.folder.path / run_id / "result.json"
-        content = read_whole(path)
-        if content is None:
-            return None
+        content = _content(path)
         try:
-            found = json.loads(content)
-            return {name: found[name] for name in ("status", "diverged", "measured")}
+            found = None if content is None else json.loads(content)
+            return found and {name: found[name] for name in ("status", "diverged", "measured")}
         except (ValueError, KeyError, TypeError):
             raise UserError(
                 f"{path} is damaged; delete it, and `run` measures this run again from its last checkpoint"
@@ -194,7 +188,7 @@ class StudyReader:
 
     def _each(self, read: Any, names: list[str]) -> list[tuple[str, Any]]:
         """What `read` gives for each name; from a bucket many at once."""
-        if "://" not in str(self.folder.path):
+        if is_local(self.folder.path):
             return [(name, read(name)) for name in names]
         with ThreadPoolExecutor(READERS) as pool:
             return list(zip(names, pool.map(read, names), strict=True))
@@ -218,13 +212,23 @@ def last_record(path: Any) -> dict[str, Any] | None:
     return None
 
 
+def _content(path: Any) -> bytes | None:
+    """What a file of a disk or bucket holds, None where there is none; for thousands of small ones."""
+    try:
+        return path.read_bytes() if is_local(path) else read_whole(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def _end(path: Any) -> bytes:
+    """The last bytes of a file; an object of a bucket is read whole, since it may be put anew meanwhile."""
+    if not is_local(path):
+        return (read_whole(path) or b"")[-TAIL_BYTES:]
     try:
         with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL_BYTES))
+            file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
             return bytes(file.read())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return b""
 
 

@@ -13,7 +13,7 @@ from scaling.accounting import parameters, training_flops
 from scaling.folder import StudyFolder
 from scaling.launching.display import outcome
 from scaling.plan import Job, Plan
-from scaling.spec import Model, Run, Study, count
+from scaling.spec import Model, Run, count
 from scaling.storage import is_local
 from scaling.training.metrics import read
 
@@ -75,16 +75,6 @@ def _shapes(plan: Plan, results: Mapping[Run, dict[str, Any]], memory: Mapping[R
         words = f"linear n{model.order}" if model.kind == "linear" else f"w{model.width}-d{model.depth}"
         table.add_row(words, *numbers, cost, held, f"{finished} done" if finished else "waiting")
     return table
-
-
-def print_status(study: Study, folder: StudyFolder) -> None:
-    """A line a run: what came of it, or how far it is."""
-    table = _table("run", "D", "state")
-    for run in study.runs:
-        table.add_row(run.name, count(run.tokens), _state(run, folder))
-    Console().print(table)
-    finished = sum(folder.result(run) is not None for run in study.runs)
-    print(f"{finished} of {len(study.runs)} runs are finished; spec {study.spec_sha256[:12]}")
 
 
 def fetching(folder: StudyFolder) -> tuple[str, str]:

@@ -2,10 +2,11 @@
 # Starts Ray on the nodes of a Slurm allocation, trains a study there, and asks for another turn when time is up.
 #
 #   sbatch --nodes=2 --gpus-per-node=8 --cpus-per-task=32 --time=04:00:00 slurm.sh \
-#       run SPEC --out SHARED/studies --data-folder SHARED/data --on ray --address auto --accelerators 1
+#       run SPEC --out SHARED/studies --data-folder SHARED/data --on ray --accelerators 1
 #
-# What follows the script's name is given to `python -m scaling` as it is. The script must be submitted from the
-# checkout of this repository, with its environment active; both must lie on a disk that all nodes see.
+# What follows the script's name is given to `python -m scaling` as it is, which finds this Ray by RAY_ADDRESS. The
+# script must be submitted from the checkout of this repository, with its environment active; both must lie on a disk
+# that all nodes see.
 #
 #SBATCH --job-name=scaling
 #SBATCH --nodes=2
@@ -88,13 +89,19 @@ echo "Ray on $nodes nodes at $RAY_ADDRESS"
 # Slurm's warning goes to the driver, which has every worker save and end; it then returns 75: not done, but resumable.
 ${SCALING_COMMAND:-python -m scaling} "$@" &
 driver=$!
-trap 'if kill -TERM "$driver" 2>/dev/null; then signalled=1; fi' USR1 TERM
+warned=""
+# shellcheck disable=SC2329  # called by the traps
+stop() { if kill -TERM "$driver" 2>/dev/null; then signalled=1; fi; }
+trap 'warned=1; stop' USR1
+trap stop TERM # scancel, or preemption: the job is not queued again, unless Slurm does so itself
 while :; do
     signalled="" code=0
     wait "$driver" || code=$?
     [[ $signalled ]] || break # a signal ends `wait` before the driver has ended
 done
-if ((code == 75)); then
+cleanup
+trap - EXIT
+if [[ $warned ]] && ((code == 75)); then
     echo "time is up: the rest is trained when Slurm gives the next turn"
     scontrol requeue "$job"
 fi
