@@ -59,6 +59,19 @@ def read_whole(path: Any) -> bytes | None:
             return None
 
 
+def children(folder: Any) -> list[str]:
+    """The names of the files and folders in a folder, in order; none where there is no folder.
+
+    Of a bucket this lists one level, where a pattern would list everything below.
+    """
+    folder = as_path(folder)
+    with clear_storage_errors(f"cannot read {folder}"):
+        try:
+            return sorted(path.name for path in folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
 def write_whole(path: Any, text: str) -> None:
     """Write a text file so that a reader finds the old content or the new, never a part; a full disk is a UserError."""
     put_whole(path, text.encode())

@@ -14,6 +14,7 @@ from scaling.folder import StudyFolder
 from scaling.launching.driver import launch_study
 from scaling.launching.journal import read_driver, read_jobs
 from scaling.launching.launch import Launch
+from scaling.launching.places import in_this_process
 from scaling.launching.recording import Recording
 from scaling.plan import Recipe, make_plan, product
 from scaling.spec import Data, Model, Optim, Study
@@ -236,3 +237,21 @@ def test_orders_are_json_without_loss(launched):
         assert Order.from_json(order.to_json()) == order
         assert order.task_id == task.task_id
         assert json.loads(order.to_json())["spec_sha256"] == launched.plan.study.spec_sha256
+
+
+@pytest.mark.parametrize(
+    "launch",
+    [Launch(cpus=2), Launch(crashes=1), Launch(branches="apart"), Launch(jobs_at_once=1, accelerators=1)],
+    ids=["cpus", "crashes", "branches", "accelerators"],
+)
+def test_options_that_do_nothing_in_this_process_are_refused(launch):
+    with pytest.raises(
+        UserError, match="does nothing where jobs are trained one after another in this process"
+    ):
+        in_this_process(launch)
+
+
+def test_jobs_are_trained_in_this_process_unless_several_accelerators_of_their_own_or_ray_are_asked_for():
+    assert in_this_process(Launch(max_device_hours=1, deadline_hours=1))
+    elsewhere = (Launch(jobs_at_once=2, cpus=2), Launch(accelerators=1), Launch(on="ray", branches="apart"))
+    assert not any(in_this_process(launch) for launch in elsewhere)

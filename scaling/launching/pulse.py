@@ -36,12 +36,18 @@ class Pulse:
     """
 
     def __init__(
-        self, folder: StudyFolder, task: Task, attempt: int, after: Callable[[], None], writes: bool = True
+        self,
+        folder: StudyFolder,
+        task: Task,
+        attempt: int,
+        claims: Sequence[Claim],
+        after: Callable[[], None],
+        writes: bool,
     ) -> None:
         """Nothing is written before the block begins, and nothing at all unless this host `writes`; `after` is called
         after each beat."""
         self._folder, self._task, self._after, self._writes = folder, task, after, writes
-        self._claims: Sequence[Claim] = ()
+        self._claims = claims
         self._beat = Beat(attempt, 0, 0.0, socket.gethostname(), os.getpid(), "starting")
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -57,10 +63,6 @@ class Pulse:
         self._over.set()
         self._thread.join()
         self.tell(phase="ended")
-
-    def claimed(self, claims: Sequence[Claim]) -> None:
-        """The task is this process's: from now on it is so only while the claims are held."""
-        self._claims = claims
 
     def check(self) -> None:
         """Raise Superseded where another attempt has taken the task over."""
@@ -114,9 +116,6 @@ class Pulse:
     def _keep_beating(self) -> None:
         while not self._over.wait(BEAT_SECONDS):
             self._write()
-            for claim in self._claims:
-                with contextlib.suppress(UserError, OSError):
-                    claim.beat()
 
     def _write(self) -> None:
         """A beat that cannot be written is left out: the disk may be full for a while, and training has its own word

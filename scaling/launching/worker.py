@@ -20,7 +20,7 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
-from scaling.launching.claim import Claim
+from scaling.launching.claim import Claim, release
 from scaling.launching.engine import Ending, Order
 from scaling.launching.journal import log_path
 from scaling.launching.launch import Launch
@@ -72,14 +72,12 @@ class Shift:
         check_versions(self.order.versions)
         folder = StudyFolder(as_path(self.order.study))
         task = ordered_task(self.order, folder)
-        before = steps_done(folder, task)
         with self._printing(folder) as copy:
             print(f"--- attempt {self.order.attempt} on {socket.gethostname()}", flush=True)
             try:
                 ending = self._attended(folder, task, copy)
             except Exception as error:
                 ending = _ending_of(error)
-            ending = replace(ending, steps=max(0, steps_done(folder, task) - before))
             print(f"--- {ending.kind}{': ' if ending.reason else ''}{ending.reason}", flush=True)
         return ending
 
@@ -89,22 +87,41 @@ class Shift:
         return contextlib.nullcontext(lambda: None)
 
     def _attended(self, folder: StudyFolder, task: Task, copy: Callable[[], None]) -> Ending:
-        """Train the task while beats are written and its claims are held."""
+        """Train the task while its claims are held and beats are written."""
         from scaling.launching.pulse import Pulse, Superseded
 
-        pulse = Pulse(folder, task, self.order.attempt, copy, writes=self.leads)
-        with pulse, contextlib.ExitStack() as stack:
-            if self.leads:
-                claims = [Claim(path, self.order.token) for path in claim_paths(folder, task)]
-                for claim in claims:
-                    if not claim.take(stop_wanted=self.stop_wanted):
-                        return Ending("interrupted", "asked to stop before it began")
-                    stack.callback(_let_go, claim)
-                pulse.claimed(claims)
+        with contextlib.ExitStack() as stack:
+            claims = self._claims(folder, task, stack) if self.leads else ()
+            if claims is None:
+                return Ending("interrupted", "asked to stop before it began")
+            pulse = stack.enter_context(
+                Pulse(folder, task, self.order.attempt, claims, copy, writes=self.leads)
+            )
+            before = steps_done(folder, task)
             try:
-                return self._trained(folder, task, pulse)
+                ending = self._trained(folder, task, pulse)
             except Superseded:
                 return Ending("lost", "another attempt at the same task has taken it over")
+            except Exception as error:
+                ending = _ending_of(error)
+            return replace(ending, steps=max(0, steps_done(folder, task) - before))
+
+    def _claims(
+        self, folder: StudyFolder, task: Task, stack: contextlib.ExitStack
+    ) -> tuple[Claim, ...] | None:
+        """What the task writes, claimed until the stack ends; None where it was asked to stop while it waited."""
+        own, *parts = claim_paths(folder, task)
+        taken: list[Claim] = []
+        for path in (own, *parts):
+            if taken and (dead := taken[0].rival.token):
+                release(path, dead)  # who let go of the task, or died, has let go of its parts
+            claim = Claim(path, self.order.token)
+            if not claim.take(stop_wanted=self.stop_wanted):
+                return None
+            stack.callback(_let_go, claim)
+            stack.enter_context(claim.beating())
+            taken.append(claim)
+        return tuple(taken)
 
     def _trained(self, folder: StudyFolder, task: Task, pulse: Any) -> Ending:
         """Train the task on this process's devices."""
