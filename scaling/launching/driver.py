@@ -73,6 +73,8 @@ def launch_study(
             Desk(plan.study, folder, launch, ledger, clock) as desk,
         ):
             news = News(folder, results, shown)
+            if tasks:
+                news.say(f"jobs to train: {len(tasks)}; places for them: {engine.places()}")
             driving = Driving(tasks, orders, engine, clock, ledger, results, news)
             driving.drive(
                 while_held(stop_wanted, held, folder.path), lambda: _keep_current(driving, desk, shown)
