@@ -147,7 +147,7 @@ class Shift:
         if bench is None:
             return Ending("interrupted", "asked to stop before it began", devices=devices)
         with tracing(folder, recording) as trace:
-            setting = bench.setting(task.population, pulse, self.stop_wanted, trace, pulse.check)
+            setting = bench.setting(task.population, pulse, self.stop_wanted, trace, pulse.check_now)
             try:
                 train_part(task.population, task.part, task.budget, setting)
             except Interrupted:
