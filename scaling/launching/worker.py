@@ -215,6 +215,14 @@ def ordered_task(order: Order, folder: StudyFolder) -> Task:
     return task
 
 
+def release_claims(order: Order) -> None:
+    """Let go of the claims of a worker whose process is known to be dead, so that the next one need not wait."""
+    with contextlib.suppress(UserError, OSError):
+        folder = StudyFolder(as_path(order.study))
+        for path in claim_paths(folder, ordered_task(order, folder)):
+            release(path, order.token)
+
+
 def _let_go(claim: Claim) -> None:
     with contextlib.suppress(UserError, OSError):  # it will be found dead
         claim.release()
