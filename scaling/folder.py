@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from scaling.errors import UserError
 from scaling.launching.lock import locked
 from scaling.spec import Run, SpecError, Study, from_json, to_json
-from scaling.storage import as_path, read_whole
+from scaling.storage import as_path, children, read_whole
 from scaling.storage import check_writable as check_writable
 from scaling.storage import write_whole as write_whole
 
@@ -65,7 +66,8 @@ class StudyFolder:
 
     def begun_populations(self) -> list[list[str]]:
         """The trunk ids of each population that training was begun with, in the order of their names."""
-        return [json.loads(read_whole(path) or b"[]") for path in sorted(self.path.glob("population-*.json"))]
+        names = [name for name in children(self.path) if re.fullmatch(r"population-.*\.json", name)]
+        return [json.loads(read_whole(self.path / name) or b"[]") for name in names]
 
     def begin_population(self, population_id: str | None, trunk_ids: Sequence[str]) -> None:
         """Remember that these trunks are trained together; a trunk on its own needs no memory."""

@@ -20,6 +20,7 @@ from scaling.folder import StudyFolder, check_writable, write_whole
 from scaling.launching import journal
 from scaling.launching.claim import Claim, release
 from scaling.launching.lock import locked
+from scaling.launching.standing import checkpoint_steps
 from scaling.plan import Recipe, make_plan, product
 from scaling.results import collect, done
 from scaling.spec import Data, Model, Optim, SpecError, Study
@@ -252,6 +253,56 @@ def test_a_log_holds_what_came_before_the_last_checkpoint_when_its_writer_is_kil
     log.close()
 
 
+@pytest.mark.parametrize("place", ["memory", "bucket"], indirect=True)
+def test_a_writer_that_fails_does_not_put_its_log_over_that_of_its_successor(place):
+    """As one that was frozen, was taken for dead, wakes, and finds that another has gone on."""
+    path = place / "trunk-0123" / "metrics.jsonl"
+    logs = Logs(place, ("tensorboard",))
+    with pytest.raises(UserError), logs.open(path, "t") as old:
+        write_steps(old, (10, 20))
+        with logs.open(path, "t") as new:
+            write_steps(new, (10, 20, 30))
+        raise UserError("another process took over")
+    assert [record["step"] for record in read(path)] == [10, 20, 30]
+    assert last_step(place / "tensorboard" / "t.0123") == 30
+
+
+HOLDER = """
+import sys, time
+from scaling.launching.lock import locked, while_held
+from scaling.storage import as_path
+place = as_path(sys.argv[1])
+with locked(place, beat_seconds=0.1) as held:
+    print("held", flush=True)
+    stop_wanted = while_held(lambda: False, held, place)
+    while not stop_wanted():
+        time.sleep(0.05)
+"""
+
+
+def test_a_frozen_driver_of_a_bucket_is_superseded_and_stops_when_it_wakes(bucket, tmp_path):
+    place = f"gs://bucket/{tmp_path.name}/rates"
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, place], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert first.stdout.readline() == "held\n"
+        with (
+            pytest.raises(UserError, match=f"is being run by process {first.pid} on "),
+            locked(as_path(place)),
+        ):
+            raise AssertionError("two hold it")
+        first.send_signal(signal.SIGSTOP)
+        with locked(as_path(place), patience=1.0) as held:
+            first.send_signal(signal.SIGCONT)
+            _, errors = first.communicate(timeout=30)
+            assert f"another process took over the study {place}" in errors
+            assert held()
+    finally:
+        first.kill()
+        first.wait()
+
+
 def test_the_damaged_end_of_a_log_is_cut_off(place):
     path = place / "trunk-0123" / "metrics.jsonl"
     put_whole(path, b'{"step": 10}\n{"step": 20}\n{"st')
@@ -362,9 +413,12 @@ def test_a_checkpoint_that_was_cut_off_is_never_read(bucket, tmp_path):
                 saved.save(7, state, {})
         finally:
             bucket.fail = lambda method, path: None
+    assert bucket.names(f"bucket/{tmp_path.name}/run/checkpoints/7/state")
+    assert checkpoint_steps(folder.parent) == [3]
     with Checkpoints(folder) as saved:
         assert saved.steps() == [3]
         saved.save(7, state, {"at": 7})
+        assert checkpoint_steps(folder.parent) == [3, 7]
         assert saved.restore(7, state, print)[1] == {"at": 7}
 
 
@@ -389,6 +443,8 @@ def test_a_folder_that_can_be_written_is_no_error(place):
         ("gs://missing/runs", r"cannot write to gs://missing/runs \(there is no such bucket.*--out"),
         ("gss://bucket/runs", r"gss://bucket/runs cannot be opened: gss:// is none of gs://"),
         ("gs://", r"names no bucket; write gs://BUCKET/FOLDER"),
+        ("gs:///runs", r"names no bucket; write gs://BUCKET/FOLDER"),
+        ("gs:/bucket/runs", r"gs:/bucket/runs has one slash too few: write gs://BUCKET/FOLDER"),
         ("/proc/none/runs", r"cannot write to /proc/none/runs"),
     ],
 )

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from scaling.errors import UserError
-from scaling.storage import as_path, clear_storage_errors, create_whole, write_whole
+from scaling.storage import as_path, children, create_whole, write_whole
 
 PATIENCE = 60.0
 """Seconds without a beat after which a holder counts as dead."""
@@ -179,9 +179,4 @@ def _highest(path: Any) -> tuple[int, Holder]:
 
 def _numbers(path: Any) -> list[int]:
     """The numbers of the claim's files, in order."""
-    with clear_storage_errors(f"cannot read {path}"):
-        try:
-            names = [file.name for file in path.iterdir()]
-        except FileNotFoundError:
-            return []
-    return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"(\d+)\.json", name)))
+    return sorted(int(found[1]) for name in children(path) if (found := re.fullmatch(r"(\d+)\.json", name)))

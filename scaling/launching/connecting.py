@@ -17,6 +17,10 @@ LOOPBACK = "127.0.0.1"
 PROBE_SECONDS = 5.0
 """An address that does not take a connection in that time is said not to answer."""
 
+SETTINGS = b"\4"
+"""Type of the frame with which both sides of HTTP/2 begin (RFC 9113, 3.4), here an empty one."""
+HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0" * 5
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -34,12 +38,13 @@ class Connection:
 
 
 def connect(address: str) -> Connection:
-    """Join the cluster at `address`, at RAY_ADDRESS where that is empty, or start Ray on this machine.
+    """Join the cluster at `address`, at RAY_ADDRESS where that is empty or `auto`, or start Ray on this machine.
 
     Ray trusts whoever reaches its ports: they must lie in a trusted network. What Ray starts here listens on loopback
     alone. Raises UserError where Ray is not installed, the address does not answer or another Ray answers.
     """
-    address = address or os.environ.get("RAY_ADDRESS", "")
+    if address in ("", "auto"):
+        address = os.environ.get("RAY_ADDRESS", "") or address
     target = "" if address in ("", "local") else _checked(address)
     _keep_to_loopback(target)
     try:
@@ -74,13 +79,33 @@ def _checked(address: str) -> str:
             f"--address {address} cannot be: give HOST:PORT of the head of a Ray cluster, or auto"
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS) as probe:
+            spoken = _speaks_http2(probe)
     except OSError as error:
         said = error.strerror or str(error)
         raise UserError(
             f"no Ray cluster answers at {address} ({said}): start one there with `ray start --head`, or mend --address"
         ) from None
+    if not spoken:
+        raise UserError(
+            f"what answers at {address} is no Ray cluster: give HOST:PORT of its head, as `ray start --head` printed it"
+        )
     return address
+
+
+def _speaks_http2(probe: socket.socket) -> bool:
+    """Whether a server greets as those of Ray do; Ray itself would ask something else for minutes.
+
+    Behind TLS that cannot be asked so simply, and is taken for granted.
+    """
+    if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+        return True
+    probe.settimeout(PROBE_SECONDS)
+    probe.sendall(HTTP2_GREETING)
+    try:
+        return probe.recv(9)[3:4] == SETTINGS
+    except OSError:
+        return False
 
 
 def answers(address: str) -> bool:
@@ -94,7 +119,7 @@ def answers(address: str) -> bool:
 
 
 def _is_loopback(target: str) -> bool:
-    return target in ("", "auto") or target.rpartition(":")[0] in (LOOPBACK, "localhost", "[::1]")
+    return not target or target.rpartition(":")[0] in (LOOPBACK, "localhost", "[::1]")
 
 
 def _keep_to_loopback(target: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import math
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from scaling.plan import Plan
 from scaling.population import Population, populations
 from scaling.results import collect
 from scaling.spec import Run
+from scaling.storage import children
 from scaling.training.metrics import Logs
 
 
@@ -209,7 +211,8 @@ def layout(execution: Execution, members: int) -> str:
 def _mention_others(plan: Plan, folder: StudyFolder) -> None:
     """Say that finished runs of an earlier spec lie in the folder: they are kept, and are no rows of this table."""
     ours = {run.run_id for run in plan.study.runs}
-    others = [path for path in folder.path.glob("*/result.json") if path.parent.name not in ours]
+    names = [name for name in children(folder.path) if re.fullmatch("[0-9a-f]{12}", name)]
+    others = [name for name in names if name not in ours and (folder.path / name / "result.json").exists()]
     if others:
         print(
             f"{len(others)} finished runs in {folder.path} are not in this spec: kept, but not in its table"

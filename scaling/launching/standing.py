@@ -8,6 +8,7 @@ from typing import Any
 from scaling.folder import StudyFolder
 from scaling.launching.task import Task
 from scaling.spec import Run
+from scaling.storage import children, clear_storage_errors, is_local
 
 
 def is_finished(folder: StudyFolder, task: Task) -> bool:
@@ -67,9 +68,12 @@ def steps_done(folder: StudyFolder, task: Task) -> int:
 def checkpoint_steps(path: Any) -> list[int]:
     """Steps of the finished checkpoints in the folder of a run or trunk, in order."""
     folder = path / "checkpoints"
-    if not folder.exists():
-        return []
-    return sorted(int(step.name) for step in folder.iterdir() if step.name.isdigit())
+    if is_local(folder):
+        return sorted(int(name) for name in children(folder) if name.isdigit())
+    with clear_storage_errors(
+        f"cannot read {folder}"
+    ):  # in a bucket a step has its name before it is finished
+        return sorted(int(done.parent.name) for done in folder.glob("*/commit_success.txt"))
 
 
 def _budgets(task: Task) -> Sequence[Sequence[Run]]:

@@ -63,7 +63,6 @@ class EventFiles:
     def close(self) -> None:
         """Close the file, if one was opened."""
         if self._file is not None:
-            self.flush()
             self._file.close()
 
     def _open(self, step: int) -> None:

@@ -68,8 +68,11 @@ class MetricsLog:
     def __enter__(self) -> MetricsLog:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:  # what came since the last checkpoint is trained again, perhaps by a process that puts more by now
+            self._let_go()
 
     def flush(self) -> None:
         """See to it that the file holds all that was written, whatever comes now; a checkpoint comes after it."""
@@ -80,8 +83,11 @@ class MetricsLog:
             copy.flush()
 
     def close(self) -> None:
-        """Let go of the file and its copies."""
+        """Flush, and let go of the file and its copies."""
         self.flush()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._file is not None:
             self._file.close()
         for copy in self._copies:
@@ -123,7 +129,7 @@ class NoLog(MetricsLog):
     def flush(self) -> None:
         """Nothing."""
 
-    def close(self) -> None:
+    def _let_go(self) -> None:
         """Nothing."""
 
     def write(self, step: int, **values: Any) -> None:

@@ -1,0 +1,112 @@
+"""One study on two nodes of a real cluster: JAX on two hosts, and what happens when one of them goes away."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Tiny
+from ray_cluster import QUIET, command_of, kill, loopback_cluster, wait_until
+
+from scaling.launching.peers import Peers, join, part
+
+SECONDS = 170
+"""A command takes no longer, on a machine that others use too."""
+
+
+def test_a_job_of_one_host_meets_nobody():
+    join("")
+    part("")
+
+
+def test_peers_travel_as_json():
+    peers = Peers("10.0.0.1:4000", 4, 3)
+    assert Peers(**json.loads(peers.to_json())) == peers
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with loopback_cluster((1, 1)) as made:
+        yield made
+
+
+@pytest.fixture
+def on_hosts(cluster, tmp_path, data_folder, monkeypatch):
+    """The command that trains one size of the tiny study on both nodes together, and its tiny study."""
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+    tiny = Tiny(tmp_path, data_folder)
+    return tiny, ["--widths", "8", "--on", "ray", "--address", cluster.address, "--hosts", "2"]
+
+
+def losses(study):
+    found = {
+        path.parent.name: json.loads(path.read_text())["measured"]["L"]
+        for path in sorted(Path(study).glob("*/result.json"))
+    }
+    assert found
+    return found
+
+
+def attempts(study):
+    (job,) = [p for p in (study / "jobs").glob("*-whole.json")]
+    return [(attempt["ending"], attempt["devices"]) for attempt in json.loads(job.read_text())["attempts"]]
+
+
+@pytest.mark.slow
+def test_two_nodes_train_a_study_as_one_process_does(on_hosts, undisturbed):
+    """Up to float32 sums in another order over a hundred steps."""
+    tiny, knobs = on_hosts
+    done = tiny.run(*knobs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert attempts(tiny.study) == [("finished", 2)]
+    found, alone = losses(tiny.study), losses(undisturbed.study)
+    np.testing.assert_allclose([found[run] for run in found], [alone[run] for run in found], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_host_that_is_killed_takes_its_peer_with_it_and_the_next_try_goes_on(
+    on_hosts, cluster, undisturbed
+):
+    tiny, knobs = on_hosts
+    knobs += ["--budgets", "10240", "400000"]
+    driver = subprocess.Popen(
+        tiny.command(*knobs), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    first = None
+    try:
+        # the first run has its result, so a checkpoint of the trunk lies behind it
+        wait_until(lambda: list(tiny.study.glob("*/result.json")), SECONDS)
+        before = hosts_of(cluster)
+        assert set(before) == {0, 1}
+        kill(before[1], signal.SIGKILL)
+        wait_until(lambda: not set(before.values()) & set(cluster.worker_pids()), 30)
+        first = time.monotonic()
+        printed, _ = driver.communicate(timeout=SECONDS)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert driver.returncode == 0, printed
+    assert [kind for kind, _ in attempts(tiny.study)] == ["lost", "finished"], (printed, first)
+    alone = losses(undisturbed.study)
+    (shared,) = set(alone) & set(losses(tiny.study))
+    np.testing.assert_allclose(losses(tiny.study)[shared], alone[shared], rtol=1e-4)
+    (log,) = (tiny.study / "jobs").glob("*-whole.log")
+    second = log.read_text().partition("--- attempt 2")[2]
+    assert "trunk: step 0 to" not in second and "trunk: step " in second, log.read_text()
+    wait_until(lambda: not hosts_of(cluster), 30)
+
+
+def hosts_of(cluster):
+    """The workers at work, by rank."""
+    found = {}
+    for pid in cluster.worker_pids():
+        name = command_of(pid).split("::")[1]
+        for rank in range(2):
+            if f"host {rank}" in name or name.startswith("train_rank"):
+                found[len(found) if name.startswith("train_rank") else rank] = pid
+                break
+    return found
