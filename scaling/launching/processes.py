@@ -23,8 +23,9 @@ from scaling.launching.engine import Ending, Order
 from scaling.launching.journal import log_path
 from scaling.launching.launch import Launch
 from scaling.launching.machine import Accelerators, accelerators, cores
+from scaling.launching.orders import release_claims
 from scaling.launching.task import Task
-from scaling.launching.worker import CORES, PARENT, release_claims
+from scaling.launching.worker import CORES, PARENT
 from scaling.storage import as_path, read_whole
 
 LOOK_SECONDS = 0.05
