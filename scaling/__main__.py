@@ -12,10 +12,11 @@ from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.experiment import load
 from scaling.folder import StudyFolder, check_writable
+from scaling.launching.costing import Costing
 from scaling.launching.launch import Launch
 from scaling.plan import Plan, make_plan, repetition_warnings
 from scaling.spec import SpecError, Study
-from scaling.storage import as_path
+from scaling.storage import as_path, read_whole
 from scaling.training.metrics import Copy, check_copies
 
 DESCRIPTION = """\
@@ -67,6 +68,14 @@ class Options:
             raise SpecError(f"--profile = {self.profile} cannot be: give a number of steps, or 0 for none")
 
 
+@dataclass(frozen=True)
+class PlanOptions(Options):
+    """Plan a study."""
+
+    costing: Costing = field(default_factory=Costing)
+    """What its cost is told of."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; 0 when it did what it says, 2 for an error of the user, 75 when interrupted and resumable."""
     parser = argparse.ArgumentParser(
@@ -90,29 +99,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def plan(spec: str, knobs: Sequence[str]) -> int:
     """Print the runs, their cost and what is doubtful about them; train nothing. Refuses what no device can hold."""
-    from scaling.launching.filling import on_this_machine
-    from scaling.launching.local import layout, packing, pending_populations
-    from scaling.launching.pace import measured_pace, probed_pace
-    from scaling.launching.preparing import shown
-    from scaling.launching.tables import print_plan
-    from scaling.training.compiling import keep_compiled_programs
-    from scaling.training.memory import check_memory, gibibytes, memory_of_runs
+    from scaling.launching.planning import Planning, show
 
-    study, options = load(spec, knobs, Options, "plan")
+    study, options = load(spec, knobs, PlanOptions, "plan")
     made, warnings = _prepare(study, options)
     folder = _folder(spec, options, made.study)
-    execution = on_this_machine(options.execution)
-    pending = pending_populations(made, folder, execution)
-    products = all(run.model.kind != "linear" for run in made.study.runs)
-    pace = measured_pace(folder, made.study.runs) or (probed_pace() if products else None)
-    keep_compiled_programs(options.data_folder / "compiled")
-    with shown() as progress:
-        memory = memory_of_runs(pending, execution, progress)
-    print_plan(made, warnings, folder, pace, {run: gibibytes(of.needed) for run, of in memory.items()})
-    for said in (packing(pending), layout(execution, max((p.members for p in pending), default=1))):
-        if said:
-            print(said)
-    check_memory(memory)
+    recording = (options.data_folder, options.checkpoint_seconds)
+    show(Planning(made, warnings, folder, *recording, options.execution, options.launch, options.costing))
     return 0
 
 
@@ -205,7 +198,7 @@ def _folder(spec: str, options: Options, study: Study) -> StudyFolder:
 
 
 def _is_study(spec: str) -> bool:
-    return (as_path(spec) / "study.json").is_file()
+    return read_whole(as_path(spec) / "study.json") is not None
 
 
 def _no_more(words: Sequence[str]) -> None:

@@ -56,7 +56,7 @@ def plain(value: Any) -> Any:
     if not dataclasses.is_dataclass(value):
         return value
     kept = {}
-    for name, came_later, default in _entries(type(value)):
+    for name, came_later, default in _entries(type(value)):  # type: ignore[arg-type]  # a class is hashable
         content = getattr(value, name)
         if not (came_later and content == default):
             kept[name] = content if type(content) in PLAIN else plain(content)
@@ -113,7 +113,7 @@ def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
 
 def check_types(spec: Any) -> None:
     """Hold every plain field to its declared type, so that equal specs have equal hashes; a float may be given as 1."""
-    hints = _hints(type(spec))
+    hints = _hints(type(spec))  # type: ignore[arg-type]  # a class is hashable
     for entry in dataclasses.fields(spec):
         kind, value = hints[entry.name], getattr(spec, entry.name)
         where = f"{type(spec).__name__}.{entry.name}"

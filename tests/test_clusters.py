@@ -1,7 +1,5 @@
 """The cluster files go through the installed Ray's own code, the Slurm script runs, and the guides' commands parse."""
 
-import dataclasses
-import json
 import os
 import re
 import shlex
@@ -11,6 +9,7 @@ import sys
 import textwrap
 import time
 import tomllib
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import yaml
 
 import scaling.__main__ as program
 from scaling.experiment import load
-from scaling.launching.launch import Launch
+from scaling.launching.resources import demand_of, places
 
 REPOSITORY = Path(__file__).parents[1]
 LAUNCHING = REPOSITORY / "scaling" / "launching"
@@ -68,8 +67,8 @@ def calls(guide):
     return found
 
 
-COMING = {"--calibrate", "--device", "--prices", "--watch", "--html", "gcs"}
-"""Options and extras of parts that are not here yet."""
+COMING = {"gcs"}
+"""Extras that pyproject.toml does not have yet."""
 CALLS = [(guide.name, *call) for guide in GUIDES for call in calls(guide)]
 
 
@@ -189,86 +188,84 @@ STANDINS = {
 }
 """Slurm's programs for one machine: two nodes, each on a loopback address of its own."""
 
-DRIVER = """
-import json, os, signal, sys, time
-import ray
-
-ray.init(log_to_driver=False, logging_level="ERROR")
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))  # after ray.init, which has a handler of its own
-where = ray.remote(lambda: ray.util.get_node_ip_address())
-strategy = [ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(n["NodeID"], False) for n in ray.nodes()]
-found = {
-    "arguments": sys.argv[1:],
-    "ran_on": sorted(ray.get([where.options(scheduling_strategy=s).remote() for s in strategy])),
-    "cpus": ray.cluster_resources()["CPU"],
-    "secret": os.stat(os.environ["RAY_AUTH_TOKEN_PATH"]).st_mode & 0o777,
-}
-print("found", json.dumps(found), flush=True)
-time.sleep(100)
-"""
-"""Stands in for a study: uses both nodes, waits until it is told to stop, and returns as an interrupted driver."""
+BUDGETS = ("--budgets", "30720", "200000")
+"""Long enough that the warning finds the tiny study in training."""
 
 
-@pytest.fixture
-def slurm(tmp_path):
-    """The Slurm script as a process, in an allocation of two nodes that are this machine."""
-    for name, text in STANDINS.items():
-        (tmp_path / name).write_text("#!/usr/bin/env bash\n" + textwrap.dedent(text))
-        (tmp_path / name).chmod(0o755)
-    (tmp_path / "driver.py").write_text(DRIVER)
-    job = str(os.getpid())
-    environment = os.environ | {
-        "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "SLURM_JOB_ID": job,
-        "SLURM_JOB_NUM_NODES": "2",
-        "SLURM_JOB_NODELIST": "n[1-2]",
-        "SLURM_CPUS_PER_TASK": "3",
-        "STANDIN_RECORD": str(tmp_path / "record"),
-        "SCALING_PRIVATE": str(tmp_path),
-        "SCALING_OBJECT_STORE": str(80 * 2**20),
-        "SCALING_COMMAND": f"python -W ignore {tmp_path}/driver.py",
-    }
-    environment.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
-    environment.pop("RAY_ADDRESS", None)
-    with (tmp_path / "printed").open("w") as printed:
-        process = subprocess.Popen(
-            ["bash", CLUSTERS / "slurm.sh", "run", "a spec", "--on", "ray"],
-            env=environment,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+class Slurm:
+    """Turns of one Slurm job on two nodes that are this machine."""
+
+    def __init__(self, folder: Path, tiny) -> None:
+        self.folder, self.tiny, self.job = folder, tiny, str(os.getpid())
+        (folder / "bin").mkdir()
+        for name, text in STANDINS.items():
+            (folder / "bin" / name).write_text("#!/usr/bin/env bash\n" + textwrap.dedent(text))
+            (folder / "bin" / name).chmod(0o755)
+
+    @contextmanager
+    def turn(self):
+        """The Slurm script as a process, and what it prints into."""
+        environment = os.environ | {
+            "PATH": f"{self.folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "SLURM_JOB_ID": self.job,
+            "SLURM_JOB_NUM_NODES": "2",
+            "SLURM_JOB_NODELIST": "n[1-2]",
+            "SLURM_CPUS_PER_TASK": "1",
+            "STANDIN_RECORD": str(self.folder / "record"),
+            "SCALING_PRIVATE": str(self.folder),
+            "SCALING_OBJECT_STORE": str(80 * 2**20),
+        }
+        for name in ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_ADDRESS"):
+            environment.pop(name, None)
+        words = [*self.tiny.command(*BUDGETS)[3:], "--on", "ray", "--address", "auto"]
+        printed = self.folder / "printed"
+        with printed.open("w") as output:
+            process = subprocess.Popen(
+                ["bash", CLUSTERS / "slurm.sh", *words],
+                env=environment,
+                cwd=REPOSITORY,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            yield process, printed
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def left(self) -> list[str]:
+        """What the job left behind: processes of Ray, its temporary folder, its token."""
+        named = subprocess.run(
+            ["pgrep", "-f", f"/tmp/ray-{self.job}/"], capture_output=True, text=True, check=False
         )
-    try:
-        yield process, tmp_path
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        folders = [Path(f"/tmp/ray-{self.job}"), *self.folder.glob(".scaling-*")]
+        return named.stdout.split() + [str(path) for path in folders if path.exists()]
 
 
 @pytest.mark.slow
-def test_the_slurm_script_starts_ray_on_two_nodes_and_asks_for_another_turn_when_it_is_warned(slurm):
-    process, folder = slurm
-    printed = folder / "printed"
-    waited_until = time.monotonic() + 120
-    while "found" not in printed.read_text():
-        assert process.poll() is None and time.monotonic() < waited_until, printed.read_text()
-        time.sleep(0.2)
-    process.send_signal(signal.SIGUSR1)
-    assert process.wait(60) == 75, printed.read_text()
-    found = json.loads(re.search(r"^found (.*)$", printed.read_text(), re.MULTILINE)[1])
-    assert found == {
-        "arguments": ["run", "a spec", "--on", "ray"],
-        "ran_on": ["127.0.0.2", "127.0.0.3"],
-        "cpus": 6,
-        "secret": 0o600,
-    }
-    assert (folder / "record").read_text() == f"requeue {os.getpid()}\n"
-    assert not list(folder.glob(".scaling-*")), "the token is gone"
-    assert not Path(f"/tmp/ray-{os.getpid()}").exists()
-    left = subprocess.run(
-        ["pgrep", "-f", f"/tmp/ray-{os.getpid()}/"], capture_output=True, text=True, check=False
-    )
-    assert left.stdout == "", "no process of Ray is left"
+def test_a_study_in_the_slurm_script_is_warned_and_saves_and_ends_in_the_next_turn_as_if_undisturbed(
+    tmp_path, tiny
+):
+    job, results = Slurm(tmp_path, tiny), tiny.study.glob("*/result.json")
+    with job.turn() as (process, printed):
+        until = time.monotonic() + 400
+        while "[1/4]" not in printed.read_text():
+            assert process.poll() is None and time.monotonic() < until, printed.read_text()
+            time.sleep(0.2)
+        (token,) = tmp_path.glob(".scaling-*/token")
+        assert token.stat().st_mode & 0o777 == 0o600 and token.parent.stat().st_mode & 0o777 == 0o700
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(120) == 75, printed.read_text()
+        assert "Ray on 2 nodes at 127.0.0.2:" in printed.read_text()
+    assert 1 <= len(list(results)) < 4 and job.left() == []
+    assert (tmp_path / "record").read_text() == f"requeue {job.job}\n"
+    with job.turn() as (process, printed):
+        assert process.wait(400) == 0, printed.read_text()
+    assert (tmp_path / "record").read_text() == f"requeue {job.job}\n", "what is done is not queued again"
+    assert job.left() == []
+    assert tiny.run(*BUDGETS, out=tmp_path / "undisturbed").returncode == 0
+    assert tiny.numbers() == tiny.numbers(tmp_path / "undisturbed" / "tiny")
 
 
 def test_the_slurm_script_refuses_to_run_outside_an_allocation():
@@ -287,11 +284,8 @@ class Parsed(Exception):
 def test_every_command_of_the_guides_is_understood_by_the_program(
     guide, verb, spec, words, tmp_path, monkeypatch, capsys
 ):
-    if COMING & set(words):
-        pytest.skip("an option of a part that is not here yet")
-
     def understood(spec, knobs, options, verb):
-        load(spec, knobs, with_launch(options), verb)
+        load(spec, knobs, options, verb)
         raise Parsed
 
     monkeypatch.setattr(program, "load", understood)
@@ -303,18 +297,6 @@ def test_every_command_of_the_guides_is_understood_by_the_program(
         assert "not understood" not in capsys.readouterr().err
     except Parsed:
         assert verb in ("plan", "run")
-
-
-def with_launch(options):
-    """The options of a verb, with those of Launch where the verb does not have them itself."""
-    if any(field.type in ("Launch", Launch) for field in dataclasses.fields(options)):
-        return options
-    return dataclasses.make_dataclass(
-        "WithLaunch",
-        [("launch", Launch, dataclasses.field(default_factory=Launch))],
-        bases=(options,),
-        frozen=True,
-    )
 
 
 def nodes_of(guide):
@@ -334,10 +316,9 @@ def nodes_of(guide):
 
 @pytest.mark.parametrize(("guide", "verb", "spec", "words"), [call for call in CALLS if "ray" in call[3]])
 def test_the_nodes_of_the_cluster_files_have_what_the_guides_ask_for(guide, verb, spec, words):
-    resources = pytest.importorskip("scaling.launching.resources")
-    _, options = load(str(REPOSITORY / spec), words, with_launch(program.Options), verb)
+    _, options = load(str(REPOSITORY / spec), words, program.Options, verb)
     nodes = nodes_of(guide)
-    assert resources.places(resources.demand_of(options.launch, nodes), nodes) >= 1
+    assert places(demand_of(options.launch, nodes), nodes) >= 1
 
 
 def test_the_guides_cover_every_way_to_launch():

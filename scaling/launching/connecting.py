@@ -38,12 +38,13 @@ class Connection:
 
 
 def connect(address: str) -> Connection:
-    """Join the cluster at `address`, at RAY_ADDRESS where that is empty, or start Ray on this machine.
+    """Join the cluster at `address`, at RAY_ADDRESS where that is empty or `auto`, or start Ray on this machine.
 
     Ray trusts whoever reaches its ports: they must lie in a trusted network. What Ray starts here listens on loopback
     alone. Raises UserError where Ray is not installed, the address does not answer or another Ray answers.
     """
-    address = address or os.environ.get("RAY_ADDRESS", "")
+    if address in ("", "auto"):
+        address = os.environ.get("RAY_ADDRESS", "") or address
     target = "" if address in ("", "local") else _checked(address)
     _keep_to_loopback(target)
     try:
@@ -118,7 +119,7 @@ def answers(address: str) -> bool:
 
 
 def _is_loopback(target: str) -> bool:
-    return target in ("", "auto") or target.rpartition(":")[0] in (LOOPBACK, "localhost", "[::1]")
+    return not target or target.rpartition(":")[0] in (LOOPBACK, "localhost", "[::1]")
 
 
 def _keep_to_loopback(target: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scaling.accounting import training_flops
@@ -40,7 +40,8 @@ class Estimate:
 
     def __add__(self, other: Estimate) -> Estimate:
         """The two one after another. Whatever makes one wrong makes the other wrong, so that bounds add up."""
-        source = self.source if other.source in self.source else f"{self.source}; {other.source}"
+        said = [text for text in (self.source, other.source) if text]
+        source = said[0] if len(said) == 2 and said[1] in said[0] else "; ".join(said)
         return Estimate(self.seconds + other.seconds, self.low + other.low, self.high + other.high, source)
 
     def __mul__(self, times: float) -> Estimate:
@@ -96,6 +97,18 @@ class Estimator:
             self._knots = None
             self._rates.clear()
 
+    def fall_back(self, rate: Rate) -> None:
+        """Use a rate where nothing else tells."""
+        self.fallback = rate
+        self._rates.clear()
+
+    def with_overheads(self, start: float, compiled: Iterable[Model]) -> Estimator:
+        """The same rates, where a worker's start takes so long and those shapes are compiled already."""
+        other = replace(self.overheads, start=start, compiled=frozenset(compiled))
+        made = Estimator(self.device, self.devices, self._calibrated, self.fallback, other)
+        made._done, made._knots, made._rates = self._done, self._knots, self._rates
+        return made
+
     def rate(self, model: Model) -> Rate | None:
         """FLOPs a second of one device that trains models of this shape; None where nothing tells."""
         if model not in self._rates:
@@ -110,13 +123,17 @@ class Estimator:
     def seconds(self, task: Task, finished: Callable[[Run], bool] = lambda _: False) -> float:
         """From the start of its worker to its end, without what is `finished`; device-seconds are that times the
         devices of a task. Where `known` is false, a number that ranks tasks and tells nothing else."""
-        found = self._estimate(task, finished, self.rate(task.population.jobs[0].runs[0].model) or NOWHERE)
+        found = self._estimate(
+            task, finished, self.rate(task.population.jobs[0].runs[0].model) or NOWHERE, self.devices
+        )
         return found.seconds
 
-    def estimate(self, task: Task, finished: Callable[[Run], bool] = lambda _: False) -> Estimate | None:
-        """The same with its bounds; None where nothing tells."""
+    def estimate(
+        self, task: Task, finished: Callable[[Run], bool] = lambda _: False, devices: int = 0
+    ) -> Estimate | None:
+        """The same with its bounds, on another number of devices where one is given; None where nothing tells."""
         rate = self.rate(task.population.jobs[0].runs[0].model)
-        return None if rate is None else self._estimate(task, finished, rate)
+        return None if rate is None else self._estimate(task, finished, rate, devices or self.devices)
 
     def study(
         self, tasks: Iterable[Task], finished: Callable[[Run], bool] = lambda _: False
@@ -130,11 +147,11 @@ class Estimator:
             total = one if total is None else total + one
         return None if total is None else total * self.devices
 
-    def _estimate(self, task: Task, finished: Callable[[Run], bool], rate: Rate) -> Estimate:
+    def _estimate(self, task: Task, finished: Callable[[Run], bool], rate: Rate, devices: int) -> Estimate:
         first, members = task.population.jobs[0].runs[0], task.population.members
         steps, ends, saves = work_of(task, finished)
         tokens = members * (steps * first.optim.batch_tokens + ends * first.data.eval_tokens / 3)
-        training = training_flops(first.model, tokens) / rate.flops_per_second / self.devices
+        training = training_flops(first.model, tokens) / rate.flops_per_second / devices
         other = self.overheads
         often = training / other.checkpoint_seconds
         beside = other.start + self._compile(first.model) + (saves + often) * members * other.save

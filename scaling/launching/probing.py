@@ -78,7 +78,7 @@ def _probe(population: Population, data_folder: Path, execution: Execution, seco
     import jax
 
     from scaling.data.rows import prepare_rows
-    from scaling.training.memory import memory_of
+    from scaling.training.memory import check_memory, memory_of
     from scaling.training.program import program_of
     from scaling.training.sharding import check_layout
 
@@ -86,7 +86,8 @@ def _probe(population: Population, data_folder: Path, execution: Execution, seco
     first, members = runs[0], population.members
     program = program_of(first, execution, members)
     check_layout(first, program.mesh, execution)
-    compiled = memory_of(program, first).compile_seconds
+    memory = memory_of(program, first)
+    check_memory(dict.fromkeys(runs, memory))
     rows = prepare_rows(first.data, data_folder)["train"]
     seeds = [run.order_seed for run in runs]
     state = program.initial_state(runs)
@@ -114,7 +115,7 @@ def _probe(population: Population, data_folder: Path, execution: Execution, seco
         tokens_per_second=pace,
         flops_per_second=training_flops(first.model, pace) / devices,
         mfu=None if linear else mfu(palm(first.model), pace, devices, peak, program.precision),
-        compile_seconds=compiled,
+        compile_seconds=memory.compile_seconds,
         save_seconds=_save_seconds(next(program.apart(state))),
     )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scaling.launching.display import duration
 from scaling.launching.early_fit import EarlyFit
+from scaling.launching.pace import same_kind
+from scaling.launching.prices import Price
 from scaling.launching.status import Active, Status
 from scaling.spec import count
 
@@ -21,6 +24,21 @@ class Bill:
     left: float | None
     currency: str
     note: str = ""
+
+
+def bill_of(status: Status, prices: Sequence[Price], table: str) -> Bill:
+    """What the study has cost and will, all its device-hours at the price of the kind of device that trains it."""
+    if not status.device:
+        return Bill(None, None, "", "not known before a device is")
+    price = next((price for price in prices if same_kind(price.device, status.device)), None)
+    if price is None:
+        there = ", ".join(price.device for price in prices)
+        return Bill(None, None, "", f"{table} has no price of {status.device}, only of {there}: add a row")
+    an_hour, totals = price.an_hour, status.totals
+    left = totals.device_seconds_left
+    note = f"at {an_hour:g} {price.currency} an hour of {price.device}"
+    spent = an_hour * totals.device_seconds / 3600
+    return Bill(spent, None if left is None else an_hour * left / 3600, price.currency, note)
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,7 @@ class Report:
     def spent(self) -> str:
         """Device-hours so far."""
         seconds = self.status.totals.device_seconds
-        return f"{hours(seconds)} device-hours" if seconds else "none recorded yet"
+        return device_time(seconds) if seconds else "none recorded yet"
 
     @property
     def left(self) -> str:
@@ -65,7 +83,7 @@ class Report:
             return "nothing"
         if totals.device_seconds_left is None:
             return f"{UNKNOWN} before some training is recorded"
-        said = f"about {hours(totals.device_seconds_left)} device-hours at the pace so far"
+        said = f"about {device_time(totals.device_seconds_left)} at the pace so far"
         if totals.seconds_left is None:
             return f"{said}; no device is known to be at work"
         several = "s" if totals.devices > 1 else ""
@@ -111,9 +129,9 @@ def percent(share: float) -> str:
     return f"{min(100 * share, 99.9 if share < 1 else 100.0):.{0 if share >= 1 else 1}f} %"
 
 
-def hours(seconds: float) -> str:
-    """Device-seconds in hours, three digits."""
-    return f"{seconds / 3600:.3g}"
+def device_time(seconds: float) -> str:
+    """Device-seconds in hours, or minutes where they are few."""
+    return f"{seconds / 3600:.3g} device-hours" if seconds >= 3600 else f"{seconds / 60:.2g} device-minutes"
 
 
 def speed(job: Active) -> str:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
@@ -111,6 +112,7 @@ class _Shower:
     def __init__(self, folder: StudyFolder, wanted: Wanted, fitter: Any) -> None:
         self.folder, self.wanted, self.fitter = folder, wanted, fitter
         self.reader, self.silence = StudyReader(folder), Silence()
+        self.prices = _prices(wanted.prices)
 
     def once(self) -> None:
         """The status at once, then the early fit, which may take a while."""
@@ -146,7 +148,9 @@ class _Shower:
         return status.over
 
     def _bill(self, status: Status) -> Any:
-        return None
+        from scaling.launching.report import bill_of
+
+        return bill_of(status, self.prices, self.wanted.prices) if self.prices else None
 
     def _write_page(self, report: Any) -> None:
         if self.wanted.html is None:
@@ -158,6 +162,13 @@ class _Shower:
         write_whole(path, page(report, time.time(), refresh))
         if self.wanted.watch is None:
             print(f"page: {path}")
+
+
+def _prices(name: str) -> Any:
+    """The prices of a file, none where none is named; raises UserError."""
+    from scaling.launching.prices import read_prices
+
+    return read_prices(Path(name)) if name else ()
 
 
 def _early_fitter(folder: StudyFolder, wanted: Wanted) -> Any:

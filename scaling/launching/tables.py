@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -10,31 +11,29 @@ from rich.table import Table
 
 from scaling.accounting import parameters, training_flops
 from scaling.folder import StudyFolder
-from scaling.launching.display import duration, outcome
-from scaling.launching.pace import Pace
-from scaling.plan import Plan
-from scaling.spec import Run, count
+from scaling.launching.display import outcome
+from scaling.plan import Job, Plan
+from scaling.spec import Model, Run, count
 from scaling.storage import is_local
 from scaling.training.metrics import read
 
+MANY = 200
+"""Runs above which a plan has a line a shape instead of a line a run."""
+
 
 def print_plan(
-    plan: Plan, warnings: list[str], folder: StudyFolder, pace: Pace | None, memory: Mapping[Run, str]
+    plan: Plan,
+    results: Mapping[Run, dict[str, Any]],
+    folder: StudyFolder,
+    memory: Mapping[Run, str],
+    every: bool = False,
 ) -> None:
-    """A line a run, then what all of it costs, then what is doubtful; `memory` is what a device has to hold, and `pace`
-    None where nothing tells it."""
-    table = _table("run", "N", "D", "D/N", "C (FLOPs)", "steps", "memory", "state")
-    for job in plan.jobs:
-        for run in job.runs:
-            n, c = parameters(run.model).N, training_flops(run.model, run.tokens)
-            ratio = f"{run.tokens / n:.3g}"
-            numbers = (count(n), count(run.tokens), ratio, f"{c:.3g}", str(run.steps), memory.get(run, ""))
-            table.add_row(run.name, *numbers, _state(run, folder))
-    console = Console()
-    console.print(table)
-    pending = [job for job in plan.jobs if any(folder.result(run) is None for run in job.runs)]
-    left = sum(job.flops for job in pending)
-    shapes = len({job.runs[0].model for job in pending})
+    """A line a run, or a shape where there are more than MANY and not `every` one is asked for, then what all of it is;
+    `memory` is what a device has to hold, where that is known."""
+    listed = every or len(plan.study.runs) <= MANY
+    Console().print(_runs(plan, results, folder, memory) if listed else _shapes(plan, results, memory))
+    if not listed:
+        print(f"{len(plan.study.runs)} runs by shape; --all prints every run")
     print(f"question: {plan.study.question}")
     trunks = f"{len(plan.jobs)} trunk{'s' if len(plan.jobs) > 1 else ''}"
     print(
@@ -43,13 +42,39 @@ def print_plan(
     print(
         f"cost: {plan.flops:.3g} FLOPs, where every run from scratch would cost {plan.flops_from_scratch:.3g}"
     )
-    unknown = (
-        "not known before a run is done, as no probe of matrix products tells how fast a linear model is"
-    )
-    known = pace and f"about {duration(pace.seconds(left, shapes))} left, from {pace.source}"
-    print(f"time on this machine: {known or unknown}")
-    for warning in warnings:
-        print(f"warning: {warning}")
+
+
+def _runs(
+    plan: Plan, results: Mapping[Run, dict[str, Any]], folder: StudyFolder, memory: Mapping[Run, str]
+) -> Table:
+    table = _table("run", "N", "D", "D/N", "C (FLOPs)", "steps", "memory", "state")
+    for job in plan.jobs:
+        for run in job.runs:
+            n, c = parameters(run.model).N, training_flops(run.model, run.tokens)
+            ratio = f"{run.tokens / n:.3g}"
+            numbers = (count(n), count(run.tokens), ratio, f"{c:.3g}", str(run.steps), memory.get(run, ""))
+            table.add_row(
+                run.name, *numbers, outcome(results[run]) if run in results else _state(run, folder)
+            )
+    return table
+
+
+def _shapes(plan: Plan, results: Mapping[Run, dict[str, Any]], memory: Mapping[Run, str]) -> Table:
+    table = _table("shape", "N", "runs", "trunks", "D", "C (FLOPs)", "memory", "state")
+    shapes: dict[Model, list[Job]] = {}
+    for job in plan.jobs:
+        shapes.setdefault(job.runs[0].model, []).append(job)
+    for model, jobs in shapes.items():
+        runs = [run for job in jobs for run in job.runs]
+        budgets = sorted({run.tokens for run in runs})
+        span = count(budgets[0]) if len(budgets) == 1 else f"{count(budgets[0])}-{count(budgets[-1])}"
+        finished = sum(run in results for run in runs)
+        held = next((memory[run] for run in runs if run in memory), "")
+        numbers = (count(parameters(model).N), str(len(runs)), str(len(jobs)), span)
+        cost = f"{sum(job.flops for job in jobs):.3g}"
+        words = f"linear n{model.order}" if model.kind == "linear" else f"w{model.width}-d{model.depth}"
+        table.add_row(words, *numbers, cost, held, f"{finished} done" if finished else "waiting")
+    return table
 
 
 def fetching(folder: StudyFolder) -> tuple[str, str]:
