@@ -535,51 +535,37 @@ def test_a_folder_named_as_a_pattern_is_no_pattern(tmp_path):
     assert folder.begun_populations() == [["one"]]
 
 
-def on_bucket(tiny, bucket, *knobs, verb="run"):
-    return tiny.command("--widths", "8", *knobs, verb=verb, out=f"gs://bucket/{tiny.folder.name}")
+def scaling(*words):
+    command = [sys.executable, "-m", "scaling", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
-def test_a_study_in_a_bucket_that_was_killed_ends_as_one_on_a_disk(tiny, bucket):
+def test_a_study_in_a_bucket_that_was_killed_goes_on_in_workers_and_ends_as_one_on_a_disk(tiny, bucket):
     """With the clients that a real bucket is reached by: gcsfs and TensorStore."""
-    local = tiny.run("--widths", "8")
+    knobs, study = ("--widths", "8"), f"bucket/{tiny.folder.name}/tiny"
+    local = tiny.run(*knobs)
     assert local.returncode == 0, local.stderr
-    study = f"bucket/{tiny.folder.name}/tiny"
-    process = subprocess.Popen(
-        on_bucket(tiny, bucket, "--checkpoint-seconds", "0.05", "--log", "tensorboard"),
-        stdout=subprocess.PIPE,
-    )
-    deadline = time.monotonic() + 120
-    while not any(
-        re.search(r"trunk.*/checkpoints/\d+/commit_success.txt", name) for name in bucket.names(study)
-    ):
+    command = tiny.command(*knobs, "--log", "tensorboard", out=f"gs://bucket/{tiny.folder.name}")
+    process = subprocess.Popen([*command, "--checkpoint-seconds", "0.05"], stdout=subprocess.PIPE)
+    deadline, commit = time.monotonic() + 120, re.compile(r".*/trunk-\w+/checkpoints/\d+/commit_success.txt")
+    while not any(map(commit.fullmatch, bucket.names(study))):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate()
     assert not any(name.endswith("result.json") for name in bucket.names(study))
     release(f"gs://{study}/.lock")  # else it is waited for whether that process lives
-    done = subprocess.run(
-        on_bucket(tiny, bucket, "--log", "tensorboard"), capture_output=True, text=True, check=False
-    )
+    done = scaling(*command[3:], "--jobs-at-once", "2", "--branches", "apart")
     assert done.returncode == 0, done.stderr
     assert f"fetch: gcloud storage cp gs://{study}/table.csv tiny.csv" in done.stdout
     copy = fetch(bucket, study, tiny.folder / "copy")
     assert tiny.numbers(copy) == tiny.numbers()
-    assert list(copy.glob("tensorboard/*/events*"))
-    status = subprocess.run(
-        [sys.executable, "-m", "scaling", "status", f"gs://{study}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "2 of 2 runs are finished" in status.stdout, status.stderr
-    again = subprocess.run(
-        [sys.executable, "-m", "scaling", "run", f"gs://{study}", "--data-folder", str(tiny.data_folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    assert len(list(copy.glob("tensorboard/*/events*"))) >= 3
+    assert len(list(copy.glob("jobs/*-branch-*.log"))) == 2
+    status = scaling("status", f"gs://{study}")
+    assert "2 of 2 runs" in status.stdout, status.stdout + status.stderr
+    again = scaling("run", f"gs://{study}", "--data-folder", tiny.data_folder)
     assert "0 were trained now" in again.stdout, again.stderr
 
 
