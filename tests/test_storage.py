@@ -11,7 +11,7 @@ import time
 
 import fsspec
 import pytest
-from bucket import Bucket, fetch, served
+from bucket import Bucket, Refused, fetch, refuse, served
 from etils import epath
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -401,7 +401,7 @@ def test_a_checkpoint_that_was_cut_off_is_never_read(bucket, tmp_path):
             and method == "POST"
             and bucket.names(f"bucket/{tmp_path.name}/run/checkpoints/7/state")
         ):
-            raise bucket_refusal(403, "no permission any more")
+            raise Refused(403, "no permission any more")
 
     with Checkpoints(folder) as saved:
         saved.save(3, state, {})
@@ -420,12 +420,6 @@ def test_a_checkpoint_that_was_cut_off_is_never_read(bucket, tmp_path):
         saved.save(7, state, {"at": 7})
         assert checkpoint_steps(folder.parent) == [3, 7]
         assert saved.restore(7, state, print)[1] == {"at": 7}
-
-
-def bucket_refusal(status, message):
-    from bucket import Refused
-
-    return Refused(status, message)
 
 
 def test_a_folder_that_can_be_written_is_no_error(place):
@@ -452,6 +446,29 @@ def test_a_place_that_cannot_be_written_is_one_sentence(bucket, where, said):
     with pytest.raises(UserError, match=said) as refused:
         check_writable(where)
     assert "\n" not in str(refused.value)
+
+
+def test_a_bucket_whose_kind_may_not_be_asked_for_is_refused_before_anything_is_trained(bucket, monkeypatch):
+    """Orbax asks for it: the role Storage Object Admin alone is not enough."""
+    monkeypatch.setattr(bucket, "fail", refuse(403, "GET", "/storage/v1/b/bucket"))
+    with pytest.raises(UserError, match=r"storage\.buckets\.get"):
+        check_writable("gs://bucket/runs")
+
+
+def test_a_bucket_that_fails_for_a_moment_costs_nothing(bucket, monkeypatch, tmp_path):
+    import jax.numpy as jnp
+
+    from scaling.training.checkpoint import Checkpoints
+
+    folder = as_path(f"gs://bucket/{tmp_path.name}/run")
+    monkeypatch.setattr(bucket, "fail", refuse(503, "POST", ".*", times=2))
+    write_whole(folder / "result.json", "{}")
+    assert next(bucket.fail.left, None) is None
+    monkeypatch.setattr(bucket, "fail", refuse(503, "POST", ".*/o", times=2))
+    with Checkpoints(folder / "checkpoints") as saved:
+        saved.save(3, {"a": jnp.arange(3.0)}, {})
+        assert saved.steps() == [3]
+    assert next(bucket.fail.left, None) is None
 
 
 @pytest.mark.parametrize("call", ["result", "study", "write", "locked", "log", "table"])
