@@ -30,7 +30,6 @@ from scaling.launching.task import Task
 from scaling.plan import Plan
 from scaling.population import Population, populations
 from scaling.results import collect, results
-from scaling.spec import Run
 from scaling.storage import children
 from scaling.training.metrics import Logs
 

@@ -78,8 +78,8 @@ def _show_here(asked: Planning, results: Mapping[Run, Any], prices: tuple[Price,
     print_plan(asked.plan, results, asked.folder, held, asked.costing.all)
     if left:
         print(
-            f"memory: of the {len({run.model for run in memory})} largest shapes; {left} smaller ones were not compiled "
-            "(--all compiles every shape)"
+            f"memory: of the {len({run.model for run in memory})} largest shapes; {left} smaller ones were not "
+            "compiled (--all compiles every shape)"
         )
     if measured is not None:
         _print_calibration(measured, asked.folder)
