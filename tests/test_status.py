@@ -187,10 +187,10 @@ def test_clocks_that_disagree_are_told_and_prove_nothing(tmp_path):
     folder, _ = driven(tmp_path)
     lives = sorted(job.life for job in status(folder).active)
     assert lives == [
-        "beat 12 s ago by its own clock",
-        "beat 5.0 min in the future: its clock and this one disagree by at least that",
+        "beat 12 s ago by its clock",
+        "beat 5.0 min ahead of this clock: they disagree",
     ]
-    assert "running by its last word; beat 3 s ago by its own clock" in status(folder).driver
+    assert "running by its last word; beat 3 s ago by its clock" in status(folder).driver
 
 
 def test_who_watches_tells_life_by_beats_that_grow_and_by_no_other_clock(tmp_path):
@@ -327,6 +327,20 @@ def test_forty_lines_are_enough_unless_all_is_asked_for(tmp_path):
 def test_a_study_of_few_runs_has_a_line_for_each(tmp_path):
     said = text(status(driven(tmp_path)[0]))
     assert said.count("nats/token") == 5 and said.count("diverged at step") == 1
+
+
+@pytest.mark.parametrize("width", [80, 110, 160])
+def test_no_job_is_cut_in_a_narrow_terminal(tmp_path, width):
+    found = status(driven(tmp_path)[0])
+    active = tuple(dataclasses.replace(job, host="gpu-node-3.cluster.internal") for job in found.active)
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=True, highlight=False, color_system=None
+    )
+    console.print(rendered(Report(dataclasses.replace(found, active=active)), width=width))
+    (line, _) = [line for line in console.file.getvalue().splitlines() if "gpu-node-3" in line]
+    for words in (found.active[0].name, "training", "100/", "125K", "2 (lost 1)"):
+        assert words in line
+    assert "\u2026" not in line
 
 
 def test_names_and_reasons_are_no_markup(tmp_path):

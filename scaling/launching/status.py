@@ -147,8 +147,8 @@ def life(time: float, now: float, silent: float | None) -> str:
         return "beats" if silent < SILENT_SECONDS else f"no beat for {duration(silent)}: perhaps dead"
     age = now - time
     if age < -1:
-        return f"beat {duration(-age)} in the future: its clock and this one disagree by at least that"
-    return f"beat {duration(age)} ago by its own clock"
+        return f"beat {duration(-age)} ahead of this clock: they disagree"
+    return f"beat {duration(age)} ago by its clock"
 
 
 def _active_jobs(files: StudyFiles, now: float, silence: Mapping[str, float] | None) -> tuple[Active, ...]:
