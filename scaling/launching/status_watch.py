@@ -14,7 +14,8 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder, write_whole
-from scaling.launching.status import SILENT_SECONDS, Status, status_of
+from scaling.launching.active import SILENT_SECONDS
+from scaling.launching.status import Status, status_of
 from scaling.launching.study_files import StudyFiles, StudyReader
 from scaling.storage import as_path
 
