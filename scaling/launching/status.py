@@ -137,7 +137,8 @@ def _driver(driver: Driver | None, now: float, silence: Mapping[str, float] | No
     if driver.state != "running":
         return f"{who}: {driver.state}{message}"
     alive = life(driver.time, now, None if silence is None else silence.get("driver"))
-    return f"{who}: running by its last word{message}; {alive}"
+    remedy = "; the same `run` command continues" if "perhaps dead" in alive else ""
+    return f"{who}: running by its last word{message}; {alive}{remedy}"
 
 
 def _device(files: StudyFiles, active: Sequence[Active]) -> str:
