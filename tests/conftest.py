@@ -91,3 +91,6 @@ def undisturbed(tmp_path_factory, data_folder):
     done = study.run()
     assert done.returncode == 0, done.stderr
     return study
+
+
+from faults import calm, two_nodes  # noqa: E402, F401  shared by all tests of faults; they use Tiny

@@ -17,11 +17,12 @@ from typing import Any
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.connecting import answers, connect
+from scaling.launching.dead import release_claims
 from scaling.launching.engine import Ending, Order
 from scaling.launching.gang import Gang, Work, begin, verdict
 from scaling.launching.journal import Beat, read_beat
 from scaling.launching.launch import Launch
-from scaling.launching.ray_endings import ending_of
+from scaling.launching.ray_endings import ending_of, surely_dead
 from scaling.launching.resources import (
     Demand,
     Node,
@@ -253,6 +254,8 @@ class RayEngine:
             ending = Ending(**json.loads(ray.get(ref)))
         except Exception as error:
             ending = ending_of(error, rank in attempt.killed)
+            if rank == 0 and surely_dead(error):
+                release_claims(attempt.order)
         attempt.endings[rank] = ending
         others = self._alive(attempt)
         if others and not attempt.killed:
