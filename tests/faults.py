@@ -93,16 +93,16 @@ class Launched:
             time.sleep(every)
         return found
 
-    def worker(self, part="whole", beyond=0, attempt=1):
-        """The beat of an attempt at a task that has saved a checkpoint beyond a step, now."""
+    def worker(self, part="whole", beyond=0, among=lambda pid: True):
+        """The beat of a worker `among` those at tasks of a part, as soon as it trains and a checkpoint beyond a step is
+        saved."""
 
         def training():
             for job in read_jobs(self.folder).values():
                 beat = read_beat(self.folder, job.task_id)
-                if job.part == part and beat and beat.attempt == attempt and beat.phase == "training":
-                    return (
-                        beat if any(steps and steps[-1] > beyond for steps in self.saved().values()) else None
-                    )
+                if job.part == part and beat and beat.phase == "training" and among(beat.pid):
+                    saved = self.saved().get(f"trunk-{job.trunk_ids[0]}", [])
+                    return beat if max(saved, default=0) > beyond else None
             return None
 
         return self.until(training)
@@ -126,11 +126,12 @@ class Launched:
         return [[attempt.ending for attempt in job.attempts] for job in jobs if job.part == part]
 
     def stretches(self, part="whole"):
-        """Of each attempt at a task, what it trained as (folder, start, stop), by its log."""
+        """What each attempt at the task of a part that was tried most trained, as (folder, start, stop), by its log."""
         runs = self.folder.study().runs
         folder_of = {run.name: run.run_id for run in runs}
         folder_of |= {f"{run.trunk_name} trunk": f"trunk-{run.trunk_id}" for run in runs}
-        (job,) = [job for job in read_jobs(self.folder).values() if job.part == part]
+        jobs = [job for job in read_jobs(self.folder).values() if job.part == part]
+        job = max(jobs, key=lambda job: len(job.attempts))
         log = (self.tiny.study / "jobs" / f"{job.task_id}.log").read_text()
         return [
             [
@@ -169,7 +170,7 @@ def nothing_left(launched, cluster=None):
 
     def working():
         there = cluster.worker_pids() if cluster else []
-        return [pid for pid in there if "ray::IDLE" not in command_of(pid)]
+        return [pid for pid in there if " try " in command_of(pid)]
 
     wait_until(lambda: not launched.pids() and not working(), 15)
     parents = [os.getpid(), *(cluster.pids() if cluster else [])]
