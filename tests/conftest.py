@@ -106,3 +106,6 @@ def bucket():
         for name, value in environment.items():
             patch.setenv(name, value)
         yield bucket
+
+
+from faults import calm, two_nodes  # noqa: E402, F401  shared by all tests of faults; they use Tiny
