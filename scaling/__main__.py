@@ -16,7 +16,7 @@ from scaling.launching.costing import Costing
 from scaling.launching.launch import Launch
 from scaling.plan import Plan, make_plan, repetition_warnings
 from scaling.spec import SpecError, Study
-from scaling.storage import as_path
+from scaling.storage import as_path, read_whole
 from scaling.training.metrics import Copy, check_copies
 
 DESCRIPTION = """\
@@ -198,7 +198,7 @@ def _folder(spec: str, options: Options, study: Study) -> StudyFolder:
 
 
 def _is_study(spec: str) -> bool:
-    return (as_path(spec) / "study.json").is_file()
+    return read_whole(as_path(spec) / "study.json") is not None
 
 
 def _no_more(words: Sequence[str]) -> None:

@@ -25,6 +25,8 @@ def as_path(place: str | os.PathLike[str]) -> Any:
     """A folder or file by its name: a pathlib.Path on this machine, the etils.epath.Path of a URL, which has the same
     methods. Raises UserError for a scheme that cannot be opened."""
     text = os.fspath(place)
+    if half := re.match(f"({'|'.join(SCHEMES)}):/(?!/)", text):
+        raise UserError(f"{text} has one slash too few: write {half[1]}://BUCKET/FOLDER")
     if "://" not in text:
         return Path(text)
     scheme, _, rest = text.partition("://")
@@ -33,7 +35,7 @@ def as_path(place: str | os.PathLike[str]) -> Any:
         raise UserError(
             f"{text} cannot be opened: {scheme}:// is none of {known}, nor a folder of this machine"
         )
-    if not rest.strip("/"):
+    if not rest or rest.startswith("/"):
         raise UserError(f"{text} names no bucket; write {scheme}://BUCKET/FOLDER")
     from etils import epath
 

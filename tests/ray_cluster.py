@@ -44,12 +44,15 @@ cluster.shutdown()
 
 
 class LoopbackCluster:
-    """`nodes` with so many CPUs each; number 0 is the head, which holds the cluster's state."""
+    """Nodes with so many CPUs each; number 0 is the head, which holds the cluster's state."""
+
+    python_path = f"{HERE.parent}{os.pathsep}{HERE}"
+    """What workers import, and what drivers of the tests must."""
 
     def __init__(self, cpus=(1, 1), **node_arguments):
         self.token = secrets.token_hex(8)
         environment = {**os.environ, **QUIET, "RAY_TEST_TOKEN": self.token, MARK: f"{self.token}-maker"}
-        environment["PYTHONPATH"] = f"{HERE.parent}{os.pathsep}{HERE}"  # what workers import
+        environment["PYTHONPATH"] = self.python_path
         command = [sys.executable, "-c", HEAD, MARK, json.dumps(list(cpus)), json.dumps(node_arguments)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.maker = subprocess.Popen(

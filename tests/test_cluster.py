@@ -1,14 +1,21 @@
 """Orders on a real Ray cluster on loopback: how each attempt ends, whatever befalls its process, node or driver."""
 
+import contextlib
+import dataclasses
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
-from ray_cluster import loopback_cluster, wait_until
+from ray_cluster import QUIET, kill, loopback_cluster, wait_until
 
+from scaling.errors import UserError
+from scaling.folder import StudyFolder
 from scaling.launching.cluster import RayEngine
 from scaling.launching.engine import Order
+from scaling.launching.journal import Beat, write_beat
 from scaling.launching.launch import Launch
 
 
@@ -114,6 +121,49 @@ def test_a_queued_order_that_is_stopped_never_begins(engine, tmp_path):
     assert found["q4"].kind == "interrupted" and not (tmp_path / "q4").exists()
 
 
+@pytest.mark.parametrize(
+    ("launch", "said"),
+    [
+        ({"accelerators": 1}, "a job asks for one node with 1 CPU, 1 GPU, and the cluster can never"),
+        ({"hosts": 3}, "a job asks for 3 different nodes with 1 CPU each, and the cluster can never"),
+        ({"slice": "v4-16"}, "a job asks for a TPU slice v4-16, and the cluster can never"),
+    ],
+)
+def test_what_no_node_has_is_refused_and_not_waited_for(cluster, tmp_path, launch, said):
+    engine = RayEngine(Launch(on="ray", address=cluster.address, **launch), tmp_path, stub)
+    try:
+        with pytest.raises(UserError, match=f"{said} give it that: it has 1 node of 2 CPU.* 1 node of 1 CPU"):
+            engine.check(())
+    finally:
+        engine.close()
+
+
+def test_that_nothing_begins_is_said_after_a_minute_with_what_the_cluster_has(engine, monkeypatch, capsys):
+    monkeypatch.setattr("scaling.launching.cluster.SILENT_SECONDS", 0.0)
+    engine.submit(order("waits", seconds=3))
+    assert endings(engine, 1)["waits"].kind == "finished"
+    said = capsys.readouterr().err
+    assert (
+        "no job has begun for" in said
+        and "1 wait, each for one node with 1 CPU; the cluster has 1 node" in said
+    )
+    assert engine.complaint() == ""
+
+
+def test_seconds_and_host_of_a_lost_attempt_are_those_of_its_beats(engine, tmp_path):
+    folder = StudyFolder(tmp_path)
+    old = Beat(attempt=1, count=9, time=0.0, host="old", pid=1, phase="ended")
+    write_beat(folder, "beats", old)
+    engine.submit(order("beats", seconds=60, pid_file=str(tmp_path / "pid")))
+    wait_until((tmp_path / "pid").exists, 30)
+    assert engine.poll(0.1) == []
+    write_beat(folder, "beats", dataclasses.replace(old, count=1, host="new", devices=4))
+    time.sleep(0.2)
+    kill(int((tmp_path / "pid").read_text()))
+    lost = endings(engine, 1)["beats"]
+    assert (lost.kind, lost.host, lost.devices) == ("lost", "new", 4) and 0 < lost.seconds < 60
+
+
 @pytest.fixture
 def pairs(cluster, tmp_path):
     made = RayEngine(Launch(on="ray", address=cluster.address, hosts=2), tmp_path, stub, grace=1.0)
@@ -144,3 +194,66 @@ def test_hosts_whose_peer_goes_away_are_ended_and_their_nodes_given_back(pairs, 
     assert found["pair"].kind == kind and "it did not end when asked to" not in found["pair"].reason
     pairs.submit(order("again"))
     assert endings(pairs, 1)["again"].kind == "finished"
+
+
+DRIVER = """
+import sys
+from scaling.errors import UserError
+from scaling.launching.cluster import RayEngine
+from scaling.launching.launch import Launch
+from test_cluster import order, stub
+
+folder = sys.argv[2]
+engine = RayEngine(Launch(on="ray", address=sys.argv[1]), folder, stub, grace=1.0)
+for name in ("a", "b"):
+    engine.submit(order(name, seconds=300, pid_file=f"{folder}/{name}"))
+try:
+    while engine.attempts:
+        for task_id, ending in engine.poll(1.0):
+            print(task_id, ending.kind, ending.reason, flush=True)
+except UserError as error:
+    sys.exit(str(error))
+finally:
+    engine.close()
+"""
+
+
+@contextlib.contextmanager
+def driver(cluster, folder):
+    """A driver whose two orders are at work, one on each node."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, cluster.address, str(folder)],
+        env={**os.environ, **QUIET, "PYTHONPATH": cluster.python_path},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: (folder / "a").exists() and (folder / "b").exists(), 90)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_what_befalls_drivers_and_nodes(tmp_path):
+    """A driver that is killed takes its workers with it; a node that goes away is told of; and so is a cluster that
+    does, in a sentence and with an exit code."""
+    with loopback_cluster((1, 1)) as cluster:
+        (tmp_path / "1").mkdir(), (tmp_path / "2").mkdir()
+        with driver(cluster, tmp_path / "1") as killed:
+            workers = {int((tmp_path / "1" / name).read_text()) for name in "ab"}
+            assert workers <= set(cluster.worker_pids())
+            killed.kill()
+            wait_until(lambda: not workers & set(cluster.worker_pids()), 20)
+        with driver(cluster, tmp_path / "2") as bereft:
+            cluster.kill_node(1)
+            told = next(line for line in bereft.stdout if " lost " in line)
+            assert told.endswith(" lost its node 127.0.0.1 died or was taken away\n")
+            cluster.kill_node(0)
+            out, error = bereft.communicate(timeout=90)
+        assert bereft.returncode == 1, (out, error)
+        said = [line for line in error.splitlines() if "the Ray cluster at" in line]
+        assert (
+            len(said) == 1 and f"{cluster.address} has gone" in said[0] and "run the same command" in said[0]
+        )
+        assert "Traceback" not in error

@@ -16,6 +16,7 @@ from scaling.launching.journal import read_driver, read_jobs
 from scaling.launching.launch import Launch
 from scaling.launching.places import in_this_process
 from scaling.launching.recording import Recording
+from scaling.launching.ticker import Standing, ticker
 from scaling.plan import Recipe, make_plan, product
 from scaling.spec import Data, Model, Optim, Study
 from scaling.table import read
@@ -162,7 +163,7 @@ def test_a_signal_stops_all_jobs_at_a_checkpoint_and_the_next_call_goes_on(launc
     outcome = launched(at_poll=stop_at(3), places=1)
     assert (outcome.interrupted, outcome.exit_code, len(launched.engine.stopped)) == (True, 75, 1)
     assert read_driver(launched.folder).state == "interrupted"
-    assert "stopping as asked: 1 running jobs save their work first" in capsys.readouterr().out
+    assert "stopping as asked; jobs that save their work first: 1" in capsys.readouterr().out
     assert launched().exit_code == 0
     assert max(len(job.attempts) for job in launched.jobs().values()) == 2
 
@@ -255,3 +256,20 @@ def test_jobs_are_trained_in_this_process_unless_several_accelerators_of_their_o
     assert in_this_process(Launch(max_device_hours=1, deadline_hours=1))
     elsewhere = (Launch(jobs_at_once=2, cpus=2), Launch(accelerators=1), Launch(on="ray", branches="apart"))
     assert not any(in_this_process(launch) for launch in elsewhere)
+
+
+def test_what_a_person_sees_is_a_line_every_ten_seconds_and_a_bar_in_a_terminal(capsys, monkeypatch):
+    clock = VirtualTime()
+    standing = Standing(3, 1, 40, 100, 2.5e9, 1e10, 1.2e6)
+    with ticker(clock) as plain:
+        for clock.now in (5.0, 10.0, 12.0):
+            plain.show(standing)
+    line = "3 running, 1 queued, 40 of 100 runs finished, 25 % of the FLOPs, 1.2M tokens/s, about 30 s left"
+    assert capsys.readouterr().out == line + "\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with ticker(clock) as live:
+        live.say("[1/2] a line")
+        clock.now = 30.0
+        live.show(standing)
+    assert type(live).__name__ == "LiveTicker"
+    assert "[1/2] a line" in capsys.readouterr().out

@@ -59,10 +59,10 @@ def test_a_study_without_a_table_has_no_fit(tmp_path, no_process):
 @pytest.mark.parametrize(
     ("sizes", "budgets", "lacks"),
     [
-        (1, 3, "it lacks 3 more pairs of size and budget and 2 more sizes"),
-        (3, 1, "it lacks 3 more pairs of size and budget and 2 more budgets"),
-        (2, 4, "it lacks 1 more sizes"),
-        (4, 2, "it lacks 1 more budgets"),
+        (1, 3, "the table lacks 3 more pairs of size and budget and 2 more sizes"),
+        (3, 1, "the table lacks 3 more pairs of size and budget and 2 more budgets"),
+        (2, 4, "the table lacks 1 more size"),
+        (4, 2, "the table lacks 1 more budget"),
         (3, 3, ""),
     ],
 )

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from scaling.launching.engine import Ending
-from scaling.launching.scheduler import Policy, Scheduler
+from scaling.launching.entry import Policy
+from scaling.launching.scheduler import Scheduler
 from scaling.launching.spending import Spending
 from scaling.launching.task import Task, tasks_of
 from scaling.plan import Recipe, make_plan, product

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from bucket import Bucket, served
 from fabricated import LOG, NOW, STARTED, STATES, driven, driver, finish, measured, planned
 from rich.console import Console
 
@@ -24,6 +25,7 @@ from scaling.launching.status import status_of
 from scaling.launching.status_text import rendered
 from scaling.launching.status_watch import Silence, wanted
 from scaling.launching.study_files import StudyReader, last_record, tail
+from scaling.storage import put_whole
 
 
 def status(folder, now=NOW, silence=None):
@@ -121,6 +123,9 @@ def test_jobs_are_counted_by_state_and_attempts_paid_for(tmp_path):
     ended = 2 * 600 + 2 * 300 + 3 * 50
     running = 2 * (NOW - 3 - STARTED - 400)
     assert found.totals.device_seconds == pytest.approx(ended + running)
+    more = dataclasses.replace(driver(), device_seconds=99_999.0)  # of attempts whose files were deleted
+    write_driver(folder, more)
+    assert status(folder).totals.device_seconds == 99_999.0
     assert found.totals.devices == 2
     assert found.left_out == {"--max-device-hours 2 would be passed": 1}
     assert found.device == "NVIDIA H100"
@@ -366,6 +371,41 @@ def test_ctrl_c_ends_watching_with_code_0(tmp_path):
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
+
+
+def test_prices_say_what_was_and_will_be_paid(tmp_path):
+    folder, _ = driven(tmp_path)
+    (tmp_path / "prices.csv").write_text("device,price_per_device_hour,currency\nNVIDIA H100,3.6,EUR\n")
+    done = call(folder.path, "--no-fit", "--prices", tmp_path / "prices.csv")
+    totals = status(folder).totals
+    spent, left = totals.device_seconds / 1000, totals.device_seconds_left / 1000
+    said = f"cost: {spent:,.2f} EUR so far; {left:,.2f} EUR left; at 3.6 EUR an hour of NVIDIA H100"
+    assert said in done.stdout, done.stdout + done.stderr
+    (tmp_path / "prices.csv").write_text("device,price_per_device_hour,currency\ncpu,3.6,EUR\n")
+    done = call(folder.path, "--no-fit", "--prices", tmp_path / "prices.csv")
+    assert "prices.csv has no price of NVIDIA H100, only of cpu: add a row" in done.stdout
+    done = call(folder.path, "--no-fit", "--prices", tmp_path / "nothing.csv")
+    assert done.returncode == 2 and "cannot be read" in done.stderr
+
+
+def test_a_study_in_a_bucket_is_told_as_one_on_a_disk_is(tmp_path, monkeypatch):
+    folder, made = driven(tmp_path)
+    log(folder, made.jobs[2].runs[0], 20, trunk=True, device_seconds=5.0)
+    bucket = Bucket("bucket")
+    with served(bucket) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        copy = StudyFolder(f"gs://bucket/{tmp_path.name}/shown")
+        for path in folder.path.rglob("*"):
+            if path.is_file():
+                put_whole(copy.path / str(path.relative_to(folder.path)), path.read_bytes())
+        here, there = status(folder), status(copy)
+    place = {"path": str(copy.path)}
+    failed = [
+        dataclasses.replace(job, log_file=job.log_file.replace(here.path, place["path"]))
+        for job in here.failed
+    ]
+    assert there == dataclasses.replace(here, failed=tuple(failed), **place)
 
 
 WRITER = """

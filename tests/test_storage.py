@@ -443,6 +443,8 @@ def test_a_folder_that_can_be_written_is_no_error(place):
         ("gs://missing/runs", r"cannot write to gs://missing/runs \(there is no such bucket.*--out"),
         ("gss://bucket/runs", r"gss://bucket/runs cannot be opened: gss:// is none of gs://"),
         ("gs://", r"names no bucket; write gs://BUCKET/FOLDER"),
+        ("gs:///runs", r"names no bucket; write gs://BUCKET/FOLDER"),
+        ("gs:/bucket/runs", r"gs:/bucket/runs has one slash too few: write gs://BUCKET/FOLDER"),
         ("/proc/none/runs", r"cannot write to /proc/none/runs"),
     ],
 )

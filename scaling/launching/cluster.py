@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -88,8 +89,9 @@ class RayEngine:
         self.launch, self.work, self.grace = launch, work, grace
         self.folder = StudyFolder(as_path(study_path))
         self.connection = connect(launch.address)
+        print(self.connection.sentence, flush=True)
         self.attempts: dict[str, _Attempt] = {}
-        self._heard = self._begun = time.monotonic()
+        self._heard = self._begun = self._complained = time.monotonic()
         self._looked = -LOOK_SECONDS
         self._nodes: tuple[Node, ...] = ()
 
@@ -223,6 +225,9 @@ class RayEngine:
         """Kill what did not end when asked to, and see which attempts have begun."""
         self.nodes()
         now = time.monotonic()
+        if now - self._complained > SILENT_SECONDS and (complaint := self.complaint()):
+            self._complained = now
+            print(f"warning: {complaint}", file=sys.stderr, flush=True)
         for attempt in self.attempts.values():
             if attempt.kill_at is not None and now > attempt.kill_at and not attempt.killed:
                 attempt.killed = self._alive(attempt)

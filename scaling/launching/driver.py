@@ -18,6 +18,7 @@ from scaling.execution import Execution
 from scaling.folder import StudyFolder
 from scaling.launching.desk import Desk
 from scaling.launching.engine import Ending, Engine, Order
+from scaling.launching.entry import Policy
 from scaling.launching.journal import new_token
 from scaling.launching.launch import Launch
 from scaling.launching.ledger import Ledger
@@ -25,7 +26,7 @@ from scaling.launching.lock import while_held
 from scaling.launching.news import News
 from scaling.launching.pending import Results, pending_tasks
 from scaling.launching.recording import EXIT_INTERRUPTED, Outcome, Recording
-from scaling.launching.scheduler import Policy, Scheduler
+from scaling.launching.scheduler import Scheduler
 from scaling.launching.task import Task
 from scaling.launching.ticker import LiveTicker, PlainTicker, ticker
 from scaling.launching.watch import Watch
@@ -191,7 +192,7 @@ class Driving:
         elif self.scheduler.active and self.scheduler.over_cap(now):
             self.stopping = "stopping, as --max-device-hours are spent"
         if self.stopping:
-            self.news.say(f"{self.stopping}: {len(self.scheduler.active)} running jobs save their work first")
+            self.news.say(f"{self.stopping}; jobs that save their work first: {len(self.scheduler.active)}")
             for task_id in self.scheduler.active:
                 self.engine.stop(task_id)
 

@@ -82,12 +82,12 @@ class Table:
         found = {(row["N"], row["D"]) for row in self._done()}
         lacks = []
         if len(found) <= PARAMETERS:
-            lacks.append(f"{PARAMETERS + 1 - len(found)} more pairs of size and budget")
-        for place, what in ((0, "sizes"), (1, "budgets")):
+            lacks.append(_more(PARAMETERS + 1 - len(found), "pair", "s of size and budget"))
+        for place, what in ((0, "size"), (1, "budget")):
             if (known := len({pair[place] for pair in found})) < SETTINGS:
-                lacks.append(f"{SETTINGS - known} more {what}")
+                lacks.append(_more(SETTINGS - known, what))
         words = f"a fit needs {PARAMETERS + 1} pairs of {SETTINGS} sizes and {SETTINGS} budgets"
-        return len(found), f"{words}; it lacks {' and '.join(lacks)}" if lacks else ""
+        return len(found), f"{words}; the table lacks {' and '.join(lacks)}" if lacks else ""
 
     def _done(self) -> list[dict[str, str]]:
         rows = csv.DictReader(io.StringIO(self.content.decode(errors="replace")))
@@ -194,6 +194,10 @@ def early_fit_of(told: Mapping[str, Any], rows: int) -> EarlyFit:
     level = next((each["level"] for each in told["intervals"].values()), 0.9)
     floor = (float(ends[0]), float(ends[1]), float(ends[2])) if known else None
     return EarlyFit(told["rows"], told["law"], found["verdict"], found["reason"], floor, level)
+
+
+def _more(number: int, what: str, several: str = "s") -> str:
+    return f"{number} more {what}{several if number > 1 or several != 's' else ''}"
 
 
 def _read_table(folder: StudyFolder) -> Table | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ Work = Callable[[str, str], str]
 """(order, peers) -> ending, all JSON."""
 ALONE = {"max_retries": 0, "max_calls": 1}
 """Of a task: Ray tries it once, in a process that it shares with no other."""
+EXIT_SECONDS = 10
+"""A host that has said how it ended is gone by then: JAX would wait five minutes for peers that went away, and keep its
+accelerators from the next attempt. The system ends it, as nothing of Python may run any more."""
 WORST: tuple[Kind, ...] = ("lost", "refused", "failed", "interrupted", "finished")
 """Of the endings of several hosts that which explains the others: a lost host makes its peers fail."""
 
@@ -86,10 +90,14 @@ def meeting_place() -> str:
 def train_rank(work: Work, order: str, meeting: str, hosts: int, rank: int) -> str:
     """What one host of several runs."""
     peers = Peers(meeting, hosts, rank).to_json() if hosts > 1 else ""
-    ending = work(order, peers)
-    if json.loads(ending)["kind"] in ("finished", "interrupted"):
-        part(peers)
-    return ending
+    try:
+        ending = work(order, peers)
+        if json.loads(ending)["kind"] in ("finished", "interrupted"):
+            part(peers)
+        return ending
+    finally:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(EXIT_SECONDS)
 
 
 def verdict(told: Mapping[int, Ending]) -> Ending:

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from scaling.folder import StudyFolder
 from scaling.launching.calibration import estimator_of
 from scaling.launching.engine import Ending
+from scaling.launching.entry import Entry
 from scaling.launching.journal import Attempt, Beat, Job, read_beat, read_driver, read_jobs, write_job
 from scaling.launching.launch import Launch
-from scaling.launching.scheduler import Entry
 from scaling.launching.spending import Spending
 from scaling.launching.standing import steps_done
 from scaling.launching.task import Task

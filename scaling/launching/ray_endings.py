@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from scaling.launching.engine import Ending
 
 
@@ -23,7 +25,8 @@ def ending_of(error: Exception, killed: bool = False) -> Ending:
     if isinstance(error, of_ray.WorkerCrashedError):
         return Ending("lost", "its process died without a word")
     if isinstance(error, of_ray.NodeDiedError):
-        return Ending("lost", f"its node died: {short(error)}")
+        where = re.search(r"Node IP: ([0-9a-fA-F.:]+\w)", str(error))
+        return Ending("lost", f"its node{f' {where[1]}' if where else ''} died or was taken away")
     return Ending("lost", f"{type(error).__name__}: {short(error)}")
 
 

@@ -73,7 +73,7 @@ class Report:
     def spent(self) -> str:
         """Device-hours so far."""
         seconds = self.status.totals.device_seconds
-        return f"{hours(seconds)} device-hours" if seconds else "none recorded yet"
+        return device_time(seconds) if seconds else "none recorded yet"
 
     @property
     def left(self) -> str:
@@ -83,7 +83,7 @@ class Report:
             return "nothing"
         if totals.device_seconds_left is None:
             return f"{UNKNOWN} before some training is recorded"
-        said = f"about {hours(totals.device_seconds_left)} device-hours at the pace so far"
+        said = f"about {device_time(totals.device_seconds_left)} at the pace so far"
         if totals.seconds_left is None:
             return f"{said}; no device is known to be at work"
         several = "s" if totals.devices > 1 else ""
@@ -129,9 +129,9 @@ def percent(share: float) -> str:
     return f"{min(100 * share, 99.9 if share < 1 else 100.0):.{0 if share >= 1 else 1}f} %"
 
 
-def hours(seconds: float) -> str:
-    """Device-seconds in hours, three digits."""
-    return f"{seconds / 3600:.3g}"
+def device_time(seconds: float) -> str:
+    """Device-seconds in hours, or minutes where they are few."""
+    return f"{seconds / 3600:.3g} device-hours" if seconds >= 3600 else f"{seconds / 60:.2g} device-minutes"
 
 
 def speed(job: Active) -> str:

@@ -43,7 +43,7 @@ def totals_of(files: StudyFiles, devices: int, running: float) -> Totals:
     tried = [job for job in files.jobs if job.attempts]
     known = {trunk for job in tried for trunk in job.trunk_ids}
     ended = sum(attempt.seconds * attempt.devices for job in tried for attempt in job.attempts)
-    spent = max(ended, files.driver.device_seconds if files.driver else 0.0) + running
+    spent = max(ended + running, files.driver.device_seconds if files.driver else 0.0)
     flops = left = trained = 0.0
     for runs in by_trunk(files.runs).values():
         progress = [_steps(run, files) for run in runs]

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from scaling.accounting import flops_per_token
 from scaling.folder import StudyFolder
+from scaling.launching.entry import Entry
 from scaling.launching.journal import Beat, read_beat
 from scaling.launching.ledger import Ledger
 from scaling.launching.pending import Results
-from scaling.launching.scheduler import Entry, Scheduler
+from scaling.launching.scheduler import Scheduler
 from scaling.launching.standing import has_trunk
 from scaling.launching.ticker import Standing
 
