@@ -18,11 +18,11 @@ from typing import Any
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.connecting import answers, connect
-from scaling.launching.dead import release_claims
 from scaling.launching.engine import Ending, Order
 from scaling.launching.gang import Gang, Work, begin, verdict
 from scaling.launching.journal import Beat, read_beat
 from scaling.launching.launch import Launch
+from scaling.launching.orders import release_claims
 from scaling.launching.ray_endings import ending_of, surely_dead
 from scaling.launching.resources import (
     Demand,

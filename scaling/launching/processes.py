@@ -19,11 +19,11 @@ from pathlib import Path
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
-from scaling.launching.dead import release_claims
 from scaling.launching.engine import Ending, Order
 from scaling.launching.journal import log_path
 from scaling.launching.launch import Launch
 from scaling.launching.machine import Accelerators, accelerators, cores
+from scaling.launching.orders import release_claims
 from scaling.launching.task import Task
 from scaling.launching.worker import CORES, PARENT
 from scaling.storage import as_path, read_whole
