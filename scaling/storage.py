@@ -124,6 +124,8 @@ def check_writable(place: Any, option: str = "--out") -> None:
         probe = folder / f".probe-{os.getpid()}"
         probe.write_text("")
         probe.unlink()
+        if os.fspath(folder).startswith("gs://"):  # Orbax asks of what kind the bucket is
+            _client(folder).call("GET", "b/{}", folder.parts[2], json_out=True)
 
 
 @contextlib.contextmanager

@@ -93,4 +93,17 @@ def undisturbed(tmp_path_factory, data_folder):
     return study
 
 
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket that this process and those it starts reach."""
+    pytest.importorskip("gcsfs")
+    from bucket import Bucket, served
+
+    bucket = Bucket("bucket")
+    with served(bucket) as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield bucket
+
+
 from faults import calm, two_nodes  # noqa: E402, F401  shared by all tests of faults; they use Tiny

@@ -208,7 +208,7 @@ engine = RayEngine(Launch(on="ray", address=sys.argv[1]), folder, stub, grace=1.
 for name in ("a", "b"):
     engine.submit(order(name, seconds=300, pid_file=f"{folder}/{name}"))
 try:
-    while engine.attempts:
+    while True:
         for task_id, ending in engine.poll(1.0):
             print(task_id, ending.kind, ending.reason, flush=True)
 except UserError as error:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling.errors import UserError
+from scaling.launching.autoscaling import makes_nodes
 from scaling.launching.connecting import connect
 from scaling.launching.engine import Ending
 from scaling.launching.gang import verdict
@@ -169,3 +170,18 @@ def test_an_address_where_something_else_answers_is_refused_in_one_sentence(says
             UserError, match=r"what answers at 127.0.0.1:\d+ is no Ray cluster: give HOST:PORT of its"
         ):
             connect(f"127.0.0.1:{server.getsockname()[1]}")
+
+
+@pytest.mark.parametrize(
+    ("labels", "report", "grows"),
+    [
+        ({}, None, False),
+        ({}, b"no JSON", False),
+        ({}, b'{"autoscaler_report": null}', False),
+        ({}, b'{"autoscaler_report": {"active_nodes": {"node_9d60f5": 1}}}', False),
+        ({}, b'{"autoscaler_report": {"active_nodes": {"tpu_worker": 1}}}', True),
+        ({"ray.io/node-group": "workers"}, None, True),
+    ],
+)
+def test_a_cluster_that_makes_nodes_is_told_by_their_groups_or_its_report(labels, report, grows):
+    assert makes_nodes([node(labels, CPU=1.0)], report) is grows

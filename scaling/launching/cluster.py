@@ -17,6 +17,7 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
+from scaling.launching.autoscaling import QUEUED, makes_nodes, report
 from scaling.launching.connecting import answers, connect
 from scaling.launching.engine import Ending, Order
 from scaling.launching.gang import Gang, Work, begin, verdict
@@ -94,15 +95,24 @@ class RayEngine:
         self._heard = self._begun = self._complained = time.monotonic()
         self._looked = -LOOK_SECONDS
         self._nodes: tuple[Node, ...] = ()
+        self._grows = makes_nodes(self.nodes(), report())
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Raise UserError that names what exists where no node could ever hold one of the tasks."""
-        if not self.places():
+        if self._fit():
+            return
+        if self.launch.slice or not self._grows:
             raise refusal(self._asked, self.nodes())
+        print(
+            f"warning: no node that is up has what a job asks for ({self._asked}); the cluster makes nodes when they "
+            "are asked for, so the jobs are queued: `ray status` shows whether one comes",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def places(self) -> int:
-        """Tasks that the nodes that are up can train at once."""
-        fit = len(self._slices()) if self.launch.slice else places(self._demand(None), self.nodes())
+        """Tasks that can be in training at once, with a few more where the cluster makes nodes for what waits."""
+        fit = self._fit() + (QUEUED if self._grows else 0)
         return min(fit, self.launch.jobs_at_once or fit)
 
     def room(self) -> int:
@@ -202,6 +212,10 @@ class RayEngine:
                 )
             time.sleep(1.0)
         self._heard = time.monotonic()
+
+    def _fit(self) -> int:
+        """Jobs that the nodes that are up can hold at once."""
+        return len(self._slices()) if self.launch.slice else places(self._demand(None), self.nodes())
 
     def _slices(self) -> tuple[Slice, ...]:
         return intact_slices(self.nodes(), self.launch.slice)

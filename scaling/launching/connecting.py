@@ -61,6 +61,7 @@ def connect(address: str) -> Connection:
             ray.init(**where, log_to_driver=False, logging_level="ERROR", configure_logging=False)
         except Exception as error:
             raise UserError(_refusal(target, error)) from None
+    _silence_news_of_ray()
     return Connection(ray.get_runtime_context().gcs_address, not target)
 
 
@@ -137,6 +138,15 @@ def _own_signals() -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+def _silence_news_of_ray() -> None:
+    """Ray prints a long paragraph into the driver's output for each worker and node that dies, and no option of it
+    prevents that; the driver says so itself, in a line. Where a later Ray prints otherwise, nothing is changed."""
+    import ray._private.worker as of_ray
+
+    if hasattr(of_ray, "print_to_stdstream"):
+        of_ray.print_to_stdstream = lambda *_, **__: None
 
 
 def _refusal(target: str, error: Exception) -> str:

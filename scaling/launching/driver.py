@@ -65,6 +65,7 @@ def launch_study(
         engine.check(tasks)
         orders = Orders(folder, plan.study.spec_sha256, data_folder, recording, execution, launch)
         ledger = Ledger(folder, launch)
+        ledger.settle(tasks, results.outcomes)
         ledger.suppose(tasks, results.outcomes)
         with (
             stop_on_signals(engine.close) as stop_wanted,
@@ -72,6 +73,8 @@ def launch_study(
             Desk(plan.study, folder, launch, ledger, clock) as desk,
         ):
             news = News(folder, results, shown)
+            if tasks:
+                news.say(f"jobs to train: {len(tasks)}; places for them: {engine.places()}")
             driving = Driving(tasks, orders, engine, clock, ledger, results, news)
             driving.drive(
                 while_held(stop_wanted, held, folder.path), lambda: _keep_current(driving, desk, shown)

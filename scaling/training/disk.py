@@ -60,13 +60,21 @@ def clear_disk_errors(doing: str) -> Iterator[None]:
 
 
 def raise_unless_damage(error: Exception, step: int, folder: Path) -> None:
-    """Raise where the files may well be sound: of another shape, not to be opened, or too large for the memory."""
+    """Raise where the files may well be sound: of another shape, not to be opened, too large for the memory, or read
+    with a host that went away meanwhile."""
     text = str(error)
     other = "structures do not match" in text or ("shape" in text and "compatible" in text)
     if other:
         raise CheckpointError(
             f"the checkpoint of step {step} in {folder} is of another shape of model, made by another version "
             "of this software; go back to that version, or use another --out"
+        ) from None
+    import jax
+
+    if jax.process_count() > 1 and isinstance(error, jax.errors.JaxRuntimeError):
+        raise CheckpointError(
+            f"the checkpoint of step {step} in {folder} could not be read together with the other hosts "
+            f"({text.splitlines()[0][:200]}); it is left as it is"
         ) from None
     refused = isinstance(error, PermissionError) or "PERMISSION_DENIED" in text
     if refused or isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
