@@ -18,7 +18,7 @@ from scaling.launching.standing import checkpoint_steps
 
 BUDGETS = ("--budgets", "102400", "204800", "307200")
 """400, 800 and 1200 steps, of which the last fifths are branches: long enough to be hit in the middle."""
-KNOBS = (*BUDGETS, "--checkpoint-seconds", "0.1")
+KNOBS = (*BUDGETS, "--checkpoint-seconds", "0.25")
 ONE = ("--widths", "8", *KNOBS)
 """One trunk with its three branches."""
 JOB = ("--branches", "together")
@@ -83,6 +83,11 @@ class Launched:
         from ray_cluster import all_pids, environment_of
 
         return [pid for pid in all_pids() if f"{MARK}={self.token}" in environment_of(pid)]
+
+    def kill(self):
+        """SIGKILL the driver."""
+        self.process.kill()
+        self.process.wait(10)
 
     def until(self, holds, seconds=150, every=0.005):
         """What `holds` returns once it is true; fails with what was printed where the driver ends before."""

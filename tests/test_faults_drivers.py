@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from faults import JOB, KNOBS, ONE, Launched, finished_as, kill, nothing_left, on_ray, state_of
+from faults import JOB, KNOBS, ONE, Launched, finished_as, nothing_left, on_ray, state_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -31,7 +31,7 @@ def test_a_node_that_goes_away_is_replaced_by_another(calm, tiny, two_nodes):
 def test_a_killed_driver_is_started_again_and_adopts_what_was_saved(calm, tiny, two_nodes):
     with Launched(tiny, *ONE, *JOB, *on_ray(two_nodes)) as first:
         orphan = first.worker(beyond=100).pid
-        kill(first.process.pid)
+        first.kill()
         with Launched(tiny, *ONE, *JOB, *on_ray(two_nodes)) as second:
             second.until(lambda: state_of(orphan) == "", seconds=30)
             saved = second.saved()

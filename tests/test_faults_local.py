@@ -31,7 +31,7 @@ def test_a_killed_worker_is_tried_again_from_its_last_checkpoint(calm, tiny, sav
 def test_a_killed_driver_leaves_no_orphan_and_is_started_again(calm, tiny):
     with Launched(tiny, *HERE) as first:
         orphan = first.worker(beyond=100).pid
-        kill(first.process.pid)
+        first.kill()
         with Launched(tiny, *HERE) as second:
             second.until(lambda: state_of(orphan) == "", seconds=10)
             saved = second.saved()
