@@ -34,7 +34,10 @@ class Connection:
     def sentence(self) -> str:
         """What a person is told."""
         if self.started_here:
-            return f"started Ray on this machine alone, bound to {self.address.rpartition(':')[0]}, without dashboard and usage statistics"
+            where = self.address.rpartition(":")[0]
+            return (
+                f"started Ray on this machine alone, bound to {where}, without dashboard and usage statistics"
+            )
         return f"joined the Ray cluster at {self.address}"
 
 
