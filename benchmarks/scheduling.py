@@ -6,8 +6,9 @@ The scheduler that `run` uses is driven in virtual time. Simulated, and no more 
 after exponential times, every two hours on average, without warning; what its worker did since its last checkpoint is
 lost, and another device takes its place after a minute. A worker takes a minute from its order to its first step (its
 process, imports, data, compilation), a checkpoint a second a member, the measuring of a run ten seconds. Devices train
-`--flops-per-second` at every size, all alike but in the line with the slow one. Engine, network, storage and files cost
-nothing. Small models are packed and decay branches set apart by the driver's own rules.
+`--flops-per-second` at every size, all alike but in the line with the slow one, which keeps what it has begun: nothing
+is moved to a faster one. Engine, network, storage and files cost nothing. Small models are packed, and decay branches
+set apart, by the driver's own rules.
 
 Kept work is training that no preemption undid: FLOPs of the study over a device's speed. Its share is of the time that
 all devices were there, those included that are idle at the study's end. The makespan is set against a lower bound: all
@@ -120,7 +121,7 @@ class Simulation:
         self._random = random.Random(world.seed)
         self._number = itertools.count()
         self._events: list[tuple[float, int, str, Any]] = []
-        self._free = list(range(world.devices))
+        self._free = self._random.sample(range(world.devices), world.devices)
         self._at_work: dict[int, Attempt] = {}
         self._away = 0.0
 

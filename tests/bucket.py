@@ -95,6 +95,19 @@ class Bucket:
         return {"kind": "storage#objects", "items": items, "prefixes": sorted(prefixes)}
 
 
+def refuse(status, method, path, times=10**9):
+    """For `Bucket.fail`: refuse the requests of a method whose path matches, so many times."""
+
+    def fail(asked, of):
+        if asked == method and re.fullmatch(path, of) and next(fail.left, None) is not None:
+            raise Refused(
+                status, f"{method} of {'storage.buckets.get' if path.endswith('bucket') else of} is refused"
+            )
+
+    fail.left = iter(range(times))
+    return fail
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers one connection."""
 

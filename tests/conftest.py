@@ -1,5 +1,6 @@
 """Strict mode for every test (rank promotion raises, CPU only), and what tests share: data, a trained study."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -91,3 +92,20 @@ def undisturbed(tmp_path_factory, data_folder):
     done = study.run()
     assert done.returncode == 0, done.stderr
     return study
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket that this process and those it starts reach."""
+    if importlib.util.find_spec("gcsfs") is None:  # it is set up before it is imported
+        pytest.skip("gcsfs is not installed")
+    from bucket import Bucket, served
+
+    bucket = Bucket("bucket")
+    with served(bucket) as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield bucket
+
+
+from faults import calm, two_nodes  # noqa: E402, F401  shared by all tests of faults; they use Tiny

@@ -139,13 +139,14 @@ def command_of(pid):
         return ""
 
 
-def zombies():
-    """Dead children of this process, or of a child of its, that nobody has waited for."""
+def zombies(parents=()):
+    """Dead children of this process, or of the given ones, that nobody has waited for."""
+    parents = parents or [os.getpid()]
     found = []
     for pid in all_pids():
         with contextlib.suppress(OSError, IndexError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            if fields[0] == "Z" and int(fields[1]) == os.getpid():
+            if fields[0] == "Z" and int(fields[1]) in parents:
                 found.append(pid)
     return found
 

@@ -136,6 +136,7 @@ def test_the_smallest_the_median_and_the_largest_shape_are_probed(shapes, expect
     assert {one.members for one in chosen} == {2}
 
 
+@pytest.mark.slow
 def test_after_calibrating_the_estimate_is_near_what_training_takes(tiny, capsys):
     """Also: the probe leaves its file and nothing else in the study."""
     budgets = ("--widths", "16", "--budgets", "102400", "512000")

@@ -315,3 +315,24 @@ def test_a_study_of_many_runs_is_told_by_shape(capsys, tmp_path):
     assert "1 done" in told
     print_plan(made, {}, StudyFolder(tmp_path), {}, every=True)
     assert len(capsys.readouterr().out.splitlines()) > 320
+
+
+def test_of_many_shapes_the_largest_alone_are_compiled_unless_all_are_asked_for(monkeypatch):
+    from scaling.execution import Execution
+    from scaling.launching import planning
+    from scaling.training import memory
+
+    compiled = []
+
+    def remembered(made, execution, progress):
+        compiled.append({one.jobs[0].runs[0].model for one in made})
+        return {}
+
+    monkeypatch.setattr(memory, "memory_of_runs", remembered)
+    models = [dataclasses.replace(SMALL, width=16 * number) for number in range(1, 21)]
+    made = [population(model) for model in models]
+    alone = Execution(pack=1, data_devices=1)
+    assert planning._memory(made, alone, print, every=False) == ({}, 17)
+    assert planning._memory(made, alone, print, every=True) == ({}, 0)
+    assert planning._memory(made[:16], alone, print, every=False) == ({}, 0)
+    assert compiled == [set(models[-3:]), set(models), set(models[:16])]

@@ -51,7 +51,10 @@ class Launched:
         )
 
     def jobs(self):
-        return {job.name: job for job in read_jobs(self.folder).values()}
+        return {job.name: job for job in self.jobs_by_id().values()}
+
+    def jobs_by_id(self):
+        return read_jobs(self.folder)
 
 
 @pytest.fixture
@@ -192,6 +195,35 @@ def test_what_a_dead_driver_spent_counts_and_its_jobs_are_ordered_again(launched
     attempts = launched.jobs()[begun[0].name].attempts
     assert [(attempt.number, attempt.ending) for attempt in attempts] == [(1, "lost"), (2, "finished")]
     assert attempts[0].seconds > 0
+
+
+def test_jobs_of_earlier_drivers_that_are_no_tasks_any_more_are_settled_by_their_files(launched):
+    launched(Launch(branches="apart"), places=8, at_poll=stop_at(20))
+    launched(Launch(branches="together"))
+    jobs = launched.jobs_by_id().values()
+    assert {job.state for job in jobs if job.part == "whole"} == {"done"}
+    trunks = {(job.state, job.reason) for job in jobs if job.part == "trunk"}
+    assert trunks == {
+        ("left_out", "its runs are trained in other jobs, or are no part of the study any more")
+    }
+    assert all(attempt.ending for job in jobs for attempt in job.attempts)
+
+
+def test_a_trunk_that_was_left_running_and_has_its_checkpoints_is_done(launched):
+    """As where the driver is killed between the trunk's last checkpoint and its end."""
+
+    def die(engine):
+        trunks = [order for order, task, *_ in engine.at_work.values() if task.part == "trunk"]
+        if engine.polls > 40 and trunks:
+            engine._checkpoints(launched.folder, engine.task_of(trunks[0]), 10**6)
+            raise Dies
+
+    with pytest.raises(Dies):
+        launched(Launch(branches="apart"), places=8, at_poll=die)
+    assert launched(Launch(branches="apart"), places=8).exit_code == 0
+    jobs = launched.jobs_by_id().values()
+    assert {job.state for job in jobs} == {"done"}
+    assert all(attempt.ending for job in jobs for attempt in job.attempts)
 
 
 def test_nothing_is_begun_after_the_deadline(launched, capsys):

@@ -128,7 +128,7 @@ def test_a_refused_fit_is_told_in_its_own_words_and_not_tried_again(tmp_path, mo
     folder = folder_with(tmp_path, table(3, 3))
     for _ in range(2):
         with EarlyFitter(folder) as fitter:
-            assert fitter.wait().sentence == "the fit was refused: all rows share one trunk_id"
+            assert fitter.wait().sentence == "the fit was given up: all rows share one trunk_id"
     assert len(started) == 1
 
 
@@ -140,6 +140,19 @@ def test_a_fit_that_takes_too_long_is_ended(tmp_path, monkeypatch):
         assert process[0].poll() is not None
 
 
+def test_a_fit_given_up_in_haste_is_tried_again_by_who_has_more_time(tmp_path, monkeypatch):
+    started = stand_in(monkeypatch, "import time; time.sleep(60)")
+    monkeypatch.setattr(early_fit, "LIMIT_SECONDS", 0.1)
+    folder = folder_with(tmp_path, table(3, 3))
+    for _ in range(2):
+        with EarlyFitter(folder) as fitter:
+            fitter.wait()
+    assert len(started) == 1
+    with EarlyFitter(folder) as fitter:
+        fitter.look()
+        assert len(started) == 2
+
+
 def test_who_watches_never_waits_and_refits_only_so_often(tmp_path, monkeypatch):
     started = stand_in(monkeypatch, "import time; time.sleep(60)")
     folder = folder_with(tmp_path, table(3, 3))
@@ -148,7 +161,7 @@ def test_who_watches_never_waits_and_refits_only_so_often(tmp_path, monkeypatch)
         for _ in range(20):
             assert fitter.look() is None
         assert time.monotonic() - began < 2
-        monkeypatch.setattr(early_fit, "LIMIT_SECONDS", 0.0)
+        monkeypatch.setattr(early_fit, "PATIENT_SECONDS", 0.0)
         assert "took longer" in fitter.look().sentence
         folder_with(tmp_path, table(4, 4))
         fitter.look()
@@ -164,7 +177,7 @@ def test_where_nothing_can_be_written_the_fit_is_shown_all_the_same(tmp_path, mo
     folder = folder_with(tmp_path, table(3, 3))
     (folder.path / "early").write_text("a file where a folder belongs")
     with EarlyFitter(folder) as fitter:
-        assert fitter.wait().sentence == "the fit was refused: no"
+        assert fitter.wait().sentence == "the fit was given up: no"
 
 
 def told(verdict, low=1.5, value=1.7, high=1.9):

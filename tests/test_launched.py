@@ -67,7 +67,7 @@ def test_a_driver_that_is_stopped_and_another_that_is_killed_lose_nothing(tiny, 
     second = tiny.run(*LONG, *AT_ONCE)
     assert second.returncode == 2 and "is being run by process" in second.stderr
     killed.kill()
-    killed.wait()
+    killed.communicate(timeout=60)
     until = time.monotonic() + 20
     while alive(worker) and time.monotonic() < until:
         time.sleep(0.05)

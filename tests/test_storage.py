@@ -3,15 +3,11 @@
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 
 import fsspec
 import pytest
-from bucket import Bucket, fetch, served
 from etils import epath
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -20,15 +16,12 @@ from scaling.folder import StudyFolder, check_writable, write_whole
 from scaling.launching import journal
 from scaling.launching.claim import Claim, release
 from scaling.launching.lock import locked
-from scaling.launching.standing import checkpoint_steps
 from scaling.plan import Recipe, make_plan, product
 from scaling.results import collect, done
 from scaling.spec import Data, Model, Optim, SpecError, Study
 from scaling.storage import as_path, create_whole, is_local, put_whole, read_whole
-from scaling.table import TableError
-from scaling.table import write as write_table
 from scaling.training.event_files import EventFiles, last_step
-from scaling.training.metrics import Logs, MetricsLog, check_copies, read
+from scaling.training.metrics import Logs, MetricsLog, read
 
 PLACES = ("disk", "memory", "bucket")
 
@@ -43,16 +36,6 @@ class Memory(MemoryFileSystem):
     @classmethod
     def _strip_protocol(cls, path):
         return "/" + os.fspath(path).removeprefix("az://").strip("/")
-
-
-@pytest.fixture(scope="module")
-def bucket():
-    """A bucket that this process and those it starts reach."""
-    bucket = Bucket("bucket")
-    with served(bucket) as environment, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        yield bucket
 
 
 @pytest.fixture(params=PLACES)
@@ -267,42 +250,6 @@ def test_a_writer_that_fails_does_not_put_its_log_over_that_of_its_successor(pla
     assert last_step(place / "tensorboard" / "t.0123") == 30
 
 
-HOLDER = """
-import sys, time
-from scaling.launching.lock import locked, while_held
-from scaling.storage import as_path
-place = as_path(sys.argv[1])
-with locked(place, beat_seconds=0.1) as held:
-    print("held", flush=True)
-    stop_wanted = while_held(lambda: False, held, place)
-    while not stop_wanted():
-        time.sleep(0.05)
-"""
-
-
-def test_a_frozen_driver_of_a_bucket_is_superseded_and_stops_when_it_wakes(bucket, tmp_path):
-    place = f"gs://bucket/{tmp_path.name}/rates"
-    first = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, place], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert first.stdout.readline() == "held\n"
-        with (
-            pytest.raises(UserError, match=f"is being run by process {first.pid} on "),
-            locked(as_path(place)),
-        ):
-            raise AssertionError("two hold it")
-        first.send_signal(signal.SIGSTOP)
-        with locked(as_path(place), patience=1.0) as held:
-            first.send_signal(signal.SIGCONT)
-            _, errors = first.communicate(timeout=30)
-            assert f"another process took over the study {place}" in errors
-            assert held()
-    finally:
-        first.kill()
-        first.wait()
-
-
 def test_the_damaged_end_of_a_log_is_cut_off(place):
     path = place / "trunk-0123" / "metrics.jsonl"
     put_whole(path, b'{"step": 10}\n{"step": 20}\n{"st')
@@ -358,143 +305,9 @@ def test_a_profile_lies_in_the_study(place):
         assert read_whole(trace.files[0])[:2] == b"\x1f\x8b"
 
 
-def test_checkpoints_come_back_and_damaged_ones_are_set_aside(bucket, tmp_path):
-    """TensorStore reaches the bucket itself, so this needs one that answers it."""
-    import jax.numpy as jnp
-
-    from scaling.training.checkpoint import Checkpoints
-
-    state, folder, said = {"a": jnp.arange(3.0)}, as_path(f"gs://bucket/{tmp_path.name}/run"), []
-    with Checkpoints(folder / "checkpoints") as saved:
-        for step in (3, 7, 5):
-            saved.save(step, {"a": state["a"] * step}, {"at": step})
-        assert saved.steps() == [3, 5, 7]
-        saved.prune((5, 7))
-    before = dict(bucket.objects)
-    with Checkpoints(folder / "checkpoints", reads_only=True) as read_only:
-        assert read_only.steps() == [5, 7]
-        found, notes = read_only.restore(5, state, said.append)
-        assert found["a"].tolist() == [0.0, 5.0, 10.0] and notes == {"at": 5}
-    assert bucket.objects == before and not said
-    for key in [key for key in bucket.objects if f"{tmp_path.name}/run/checkpoints/7/state" in key[1]]:
-        bucket.objects[key] = (b"nothing", bucket.objects[key][1])
-    with Checkpoints(folder / "checkpoints") as saved:
-        assert saved.restore(7, state, said.append) is None
-        assert saved.steps() == [5]
-        assert saved.restore(5, state, said.append)[1] == {"at": 5}
-        saved.save(7, state, {"at": 7})
-        assert saved.steps() == [5, 7]
-    assert len(said) == 1 and "the checkpoint of step 7" in said[0] and "is damaged" in said[0]
-    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "damaged-checkpoints-7"]
-
-
-def test_a_checkpoint_that_was_cut_off_is_never_read(bucket, tmp_path):
-    import jax.numpy as jnp
-
-    from scaling.training.checkpoint import Checkpoints
-
-    state, folder = {"a": jnp.arange(3.0)}, as_path(f"gs://bucket/{tmp_path.name}/run/checkpoints")
-
-    def dies(method, path):
-        if (
-            path.endswith("/o")
-            and method == "POST"
-            and bucket.names(f"bucket/{tmp_path.name}/run/checkpoints/7/state")
-        ):
-            raise bucket_refusal(403, "no permission any more")
-
-    with Checkpoints(folder) as saved:
-        saved.save(3, state, {})
-        bucket.fail = dies
-        try:
-            with pytest.raises(
-                UserError, match=r"writing the checkpoint of step 7 .*the checkpoint of step 3 is intact"
-            ):
-                saved.save(7, state, {})
-        finally:
-            bucket.fail = lambda method, path: None
-    assert bucket.names(f"bucket/{tmp_path.name}/run/checkpoints/7/state")
-    assert checkpoint_steps(folder.parent) == [3]
-    with Checkpoints(folder) as saved:
-        assert saved.steps() == [3]
-        saved.save(7, state, {"at": 7})
-        assert checkpoint_steps(folder.parent) == [3, 7]
-        assert saved.restore(7, state, print)[1] == {"at": 7}
-
-
-def bucket_refusal(status, message):
-    from bucket import Refused
-
-    return Refused(status, message)
-
-
 def test_a_folder_that_can_be_written_is_no_error(place):
     check_writable(place / "new")
     assert not list((place / "new").iterdir()) if (place / "new").exists() else True
-
-
-@pytest.mark.parametrize(
-    ("where", "said"),
-    [
-        (
-            "gs://forbidden/runs",
-            r"cannot write to gs://forbidden/runs \(.*does not have storage.objects.create access.*--out",
-        ),
-        ("gs://missing/runs", r"cannot write to gs://missing/runs \(there is no such bucket.*--out"),
-        ("gss://bucket/runs", r"gss://bucket/runs cannot be opened: gss:// is none of gs://"),
-        ("gs://", r"names no bucket; write gs://BUCKET/FOLDER"),
-        ("gs:///runs", r"names no bucket; write gs://BUCKET/FOLDER"),
-        ("gs:/bucket/runs", r"gs:/bucket/runs has one slash too few: write gs://BUCKET/FOLDER"),
-        ("/proc/none/runs", r"cannot write to /proc/none/runs"),
-    ],
-)
-def test_a_place_that_cannot_be_written_is_one_sentence(bucket, where, said):
-    with pytest.raises(UserError, match=said) as refused:
-        check_writable(where)
-    assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize("call", ["result", "study", "write", "locked", "log", "table"])
-def test_a_bucket_that_refuses_is_one_sentence_whatever_is_done(bucket, call):
-    folder, study = StudyFolder("gs://forbidden/runs/rates"), a_study()
-    calls = {
-        "result": lambda: folder.result(study.runs[0]),
-        "study": folder.study,
-        "write": lambda: folder.write_study(study, iter(())),
-        "locked": lambda: folder.locked().__enter__(),
-        "log": lambda: MetricsLog(folder.path / "a" / "metrics.jsonl"),
-        "table": lambda: write_table([{"N": 1}], folder.table_csv),
-    }
-    with pytest.raises(UserError, match=r"cannot (read|write) gs://forbidden/.*storage.objects") as refused:
-        calls[call]()
-    assert "\n" not in str(refused.value) and "http" not in str(refused.value)
-    assert call != "table" or isinstance(refused.value, TableError)
-
-
-def ask(code, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | environment,
-    )
-
-
-def test_a_client_that_is_not_installed_is_named():
-    code = "import sys; sys.modules['gcsfs'] = None\nfrom scaling.__main__ import main\nsys.exit(main(['status', 'gs://b/x']))"
-    done = ask(code)
-    assert done.returncode == 2
-    assert (
-        done.stderr
-        == "error: cannot read gs://b/x/study.json (the package gcsfs is not installed: pip install gcsfs); "
-        "mend that and run the same command again\n"
-    )
-
-
-def test_wandb_is_refused_in_a_bucket():
-    with pytest.raises(UserError, match="gs://bucket/runs is a bucket: use --log tensorboard"):
-        check_copies(("wandb",), "gs://bucket/runs")
 
 
 @pytest.mark.parametrize(
@@ -533,54 +346,6 @@ def test_a_folder_named_as_a_pattern_is_no_pattern(tmp_path):
     folder = StudyFolder(tmp_path / "[a]*" / "rates")
     folder.begin_population("a", ["one"])
     assert folder.begun_populations() == [["one"]]
-
-
-def on_bucket(tiny, bucket, *knobs, verb="run"):
-    return tiny.command("--widths", "8", *knobs, verb=verb, out=f"gs://bucket/{tiny.folder.name}")
-
-
-@pytest.mark.slow
-def test_a_study_in_a_bucket_that_was_killed_ends_as_one_on_a_disk(tiny, bucket):
-    """With the clients that a real bucket is reached by: gcsfs and TensorStore."""
-    local = tiny.run("--widths", "8")
-    assert local.returncode == 0, local.stderr
-    study = f"bucket/{tiny.folder.name}/tiny"
-    process = subprocess.Popen(
-        on_bucket(tiny, bucket, "--checkpoint-seconds", "0.05", "--log", "tensorboard"),
-        stdout=subprocess.PIPE,
-    )
-    deadline = time.monotonic() + 120
-    while not any(
-        re.search(r"trunk.*/checkpoints/\d+/commit_success.txt", name) for name in bucket.names(study)
-    ):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not any(name.endswith("result.json") for name in bucket.names(study))
-    release(f"gs://{study}/.lock")  # else it is waited for whether that process lives
-    done = subprocess.run(
-        on_bucket(tiny, bucket, "--log", "tensorboard"), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"fetch: gcloud storage cp gs://{study}/table.csv tiny.csv" in done.stdout
-    copy = fetch(bucket, study, tiny.folder / "copy")
-    assert tiny.numbers(copy) == tiny.numbers()
-    assert list(copy.glob("tensorboard/*/events*"))
-    status = subprocess.run(
-        [sys.executable, "-m", "scaling", "status", f"gs://{study}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "2 of 2 runs are finished" in status.stdout, status.stderr
-    again = subprocess.run(
-        [sys.executable, "-m", "scaling", "run", f"gs://{study}", "--data-folder", str(tiny.data_folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "0 were trained now" in again.stdout, again.stderr
 
 
 def test_a_url_is_the_same_path_however_it_was_given():

@@ -23,7 +23,8 @@ from scaling.launching.engine import Ending, Order
 from scaling.launching.gang import Gang, Work, begin, verdict
 from scaling.launching.journal import Beat, read_beat
 from scaling.launching.launch import Launch
-from scaling.launching.ray_endings import ending_of
+from scaling.launching.orders import release_claims
+from scaling.launching.ray_endings import ending_of, surely_dead
 from scaling.launching.resources import (
     Demand,
     Node,
@@ -272,6 +273,8 @@ class RayEngine:
             ending = Ending(**json.loads(ray.get(ref)))
         except Exception as error:
             ending = ending_of(error, rank in attempt.killed)
+            if rank == 0 and surely_dead(error):
+                release_claims(attempt.order)
         attempt.endings[rank] = ending
         others = self._alive(attempt)
         if others and not attempt.killed:

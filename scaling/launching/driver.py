@@ -18,7 +18,7 @@ from scaling.execution import Execution
 from scaling.folder import StudyFolder
 from scaling.launching.desk import Desk
 from scaling.launching.engine import Ending, Engine, Order
-from scaling.launching.entry import Policy
+from scaling.launching.entry import Entry, Policy
 from scaling.launching.journal import new_token
 from scaling.launching.launch import Launch
 from scaling.launching.ledger import Ledger
@@ -27,6 +27,7 @@ from scaling.launching.news import News
 from scaling.launching.pending import Results, pending_tasks
 from scaling.launching.recording import EXIT_INTERRUPTED, Outcome, Recording
 from scaling.launching.scheduler import Scheduler
+from scaling.launching.standing import steps_done
 from scaling.launching.task import Task
 from scaling.launching.ticker import LiveTicker, PlainTicker, ticker
 from scaling.launching.watch import Watch
@@ -65,6 +66,7 @@ def launch_study(
         engine.check(tasks)
         orders = Orders(folder, plan.study.spec_sha256, data_folder, recording, execution, launch)
         ledger = Ledger(folder, launch)
+        ledger.settle(tasks, results.outcomes)
         ledger.suppose(tasks, results.outcomes)
         with (
             stop_on_signals(engine.close) as stop_wanted,
@@ -72,6 +74,8 @@ def launch_study(
             Desk(plan.study, folder, launch, ledger, clock) as desk,
         ):
             news = News(folder, results, shown)
+            if tasks:
+                news.say(f"jobs to train: {len(tasks)}; places for them: {engine.places()}")
             driving = Driving(tasks, orders, engine, clock, ledger, results, news)
             driving.drive(
                 while_held(stop_wanted, held, folder.path), lambda: _keep_current(driving, desk, shown)
@@ -225,10 +229,17 @@ class Driving:
             ending.kind == "finished" and task.part != "trunk"
         ):  # a trunk that diverged has no last checkpoint
             ending = dataclasses.replace(ending, kind="failed", reason=MISSING)
+        elif ending.kind == "lost" and not ending.steps:
+            ending = dataclasses.replace(ending, steps=self._saved(self.scheduler.entries[task_id]))
         entry = self.scheduler.end(task_id, ending, self.clock())
         self.watch.forget(task_id)
         self.ledger.end(entry, ending)
         self.news.ended(entry, ending, bool(self.stopping))
+
+    def _saved(self, entry: Entry) -> int:
+        """Steps that an attempt saved whose worker can no longer tell: a loss after progress is no stall."""
+        before = entry.task.steps - entry.steps_left
+        return max(0, int(steps_done(self.orders.folder, entry.task) - before))
 
     def _look(self) -> None:
         """Read what the workers say, when it is time."""

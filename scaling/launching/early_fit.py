@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,9 @@ PARAMETERS = 5
 SETTINGS = 3
 """Different sizes, and different budgets, without which its exponents are not known."""
 LIMIT_SECONDS = 60.0
+"""Of a fit that somebody waits for."""
+PATIENT_SECONDS = 180.0
+"""Of a fit in the background."""
 REFIT_SECONDS = 180.0
 """Who watches on gets a new fit at most that often."""
 OPTIONS = ("--replicates", "200", "--coverage", "0", "--json")
@@ -120,25 +124,25 @@ class EarlyFitter:
     def look(self) -> EarlyFit | None:
         """The newest fit that there is; begins another where the table has changed. None before the first."""
         if self._process is not None and (
-            self._process.poll() is not None or time.monotonic() - self._began > LIMIT_SECONDS
+            self._process.poll() is not None or time.monotonic() - self._began > PATIENT_SECONDS
         ):
-            self._finish(self._process.poll())
+            self._finish(self._process.poll(), PATIENT_SECONDS)
         if self._process is None:
-            self._begin()
+            self._begin(PATIENT_SECONDS)
         return self._last
 
     def wait(self) -> EarlyFit | None:
         """The fit that is being made, or else that of the present table, waited for at most LIMIT_SECONDS."""
         if self._process is None:
             self._began = -REFIT_SECONDS
-            self._begin()
+            self._begin(LIMIT_SECONDS)
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(LIMIT_SECONDS)
-            self._finish(self._process.poll())
+            self._finish(self._process.poll(), LIMIT_SECONDS)
         return self._last
 
-    def _begin(self) -> None:
+    def _begin(self, limit: float) -> None:
         table = _read_table(self.folder)
         if table is None:
             self._last = EarlyFit(0, sentence="there is no table yet: `run` writes it as runs finish")
@@ -148,7 +152,7 @@ class EarlyFitter:
         rows, missing = table.missing()
         if missing:
             self._last, self._of = EarlyFit(rows, sentence=missing), table.sha256
-        elif (kept := _kept(self.folder, table)) is not None:
+        elif (kept := _kept(self.folder, table, limit)) is not None:
             self._last, self._of = kept, table.sha256
         elif time.monotonic() - self._began >= REFIT_SECONDS:
             self._start(table)
@@ -158,15 +162,17 @@ class EarlyFitter:
         self._place = contextlib.ExitStack()
         place = Path(self._place.enter_context(tempfile.TemporaryDirectory(prefix="early-fit-")))
         (place / "table.csv").write_bytes(table.content)
-        command = [sys.executable, "-m", "analysis", "fit", str(place / "table.csv"), *OPTIONS]
+        polite = ["nice", "-n", "19"] if shutil.which("nice") else []  # training may need this machine
+        command = [*polite, sys.executable, "-m", "analysis", "fit", str(place / "table.csv"), *OPTIONS]
         out, errors = (self._place.enter_context((place / name).open("wb")) for name in ("out", "errors"))
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
         self._table, self._began, self._out = table, time.monotonic(), place
 
-    def _finish(self, code: int | None) -> None:
+    def _finish(self, code: int | None, limit: float) -> None:
         rows, _ = self._table.missing()
         if code is None:
-            told: dict[str, Any] = {"refused": f"the fit took longer than {LIMIT_SECONDS:.0f} s"}
+            late = f"it took longer than {limit:.0f} s; `python -m analysis fit` has no such limit"
+            told: dict[str, Any] = {"refused": late, "limit": limit}
         elif code == 0:
             told = json.loads((self._out / "out").read_bytes())
         else:
@@ -187,7 +193,7 @@ class EarlyFitter:
 def early_fit_of(told: Mapping[str, Any], rows: int) -> EarlyFit:
     """What a fit.json says, or why there is none; `rows` is the number that could be fitted."""
     if "refused" in told:
-        return EarlyFit(rows, sentence=f"the fit was refused: {told['refused']}")
+        return EarlyFit(rows, sentence=f"the fit was given up: {told['refused']}")
     found = told["identification"]
     ends = tuple(found.get(name) for name in ("E", "lo", "hi"))
     known = all(isinstance(end, (int, float)) for end in ends)
@@ -205,13 +211,13 @@ def _read_table(folder: StudyFolder) -> Table | None:
     return None if content is None else Table(content)
 
 
-def _kept(folder: StudyFolder, table: Table) -> EarlyFit | None:
-    """The fit of this table that was kept, None where there is none."""
+def _kept(folder: StudyFolder, table: Table, limit: float) -> EarlyFit | None:
+    """The fit of this table that was kept, None where there is none, or one that had less time than `limit`."""
     rows, _ = table.missing()
     for name in ("fit.json", "refused.json"):
         try:
             told = json.loads(read_whole(folder.path / "early" / name) or b"{}")
-            if told["table_sha256"] == table.sha256:
+            if told["table_sha256"] == table.sha256 and told.get("limit", limit) >= limit:
                 return early_fit_of(told, rows)
         except (ValueError, KeyError, TypeError):
             continue

@@ -11,7 +11,7 @@ from scaling.folder import StudyFolder
 from scaling.launching.calibration import estimator_of
 from scaling.launching.engine import Ending
 from scaling.launching.entry import Entry
-from scaling.launching.journal import Attempt, Beat, Job, read_beat, read_driver, read_jobs, write_job
+from scaling.launching.journal import Attempt, Beat, Job, State, read_beat, read_driver, read_jobs, write_job
 from scaling.launching.launch import Launch
 from scaling.launching.spending import Spending
 from scaling.launching.standing import steps_done
@@ -22,6 +22,7 @@ BEAT_SECONDS = 5.0
 """About the time between two beats of a worker."""
 WRITE_SECONDS = 30.0
 """What a running attempt has cost is written that often, for the driver that comes after a dead one."""
+ELSEWHERE = "its runs are trained in other jobs, or are no part of the study any more"
 LOST = "its driver went away before it ended"
 
 
@@ -38,8 +39,9 @@ class Ledger:
         """Tasks whose file does not say yet what the scheduler says."""
         self._written: dict[str, float] = {}
         """Seconds of the present attempts as the files have them."""
-        earlier = read_jobs(folder)
-        for task_id, job in earlier.items():
+        self.earlier = read_jobs(folder)
+        """Jobs as earlier drivers left them."""
+        for task_id, job in self.earlier.items():
             self.attempts[task_id] = [self._closed(task_id, attempt) for attempt in job.attempts]
         driver = read_driver(folder)
         spent = sum(attempt.seconds * attempt.devices for told in self.attempts.values() for attempt in told)
@@ -50,6 +52,22 @@ class Ledger:
         """Steps of each task that earlier attempts saved, as its files say."""
         named = {task.task_id: task for task in tasks}
         return {name: steps_done(self.folder, task) for name, task in named.items() if name in self.attempts}
+
+    def settle(self, tasks: Iterable[Task], finished: Iterable[Run]) -> None:
+        """Write what came of earlier jobs that are no tasks any more: done as their files say, or trained by others."""
+        there = {run.run_id for run in finished}
+        named = {task.task_id: task for task in tasks}
+        whole = {
+            name for task in named.values() if task.part == "whole" for name in task.population.trunk_ids
+        }
+        for task_id, job in self.earlier.items():
+            attempts = tuple(self.attempts[task_id])
+            if task_id in named or (job.state == "done" and attempts == job.attempts):
+                continue
+            over = there.issuperset(job.run_ids) and not (job.part == "trunk" and whole & set(job.trunk_ids))
+            state: State = "done" if over else "left_out"
+            reason = "" if over else ELSEWHERE
+            write_job(self.folder, dataclasses.replace(job, state=state, reason=reason, attempts=attempts))
 
     def suppose(self, tasks: Iterable[Task], runs: Iterable[Run]) -> None:
         """Under a cap, believe what finished runs and a calibration tell of the pace, until attempts tell it."""

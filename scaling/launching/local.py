@@ -29,8 +29,7 @@ from scaling.launching.recording import Outcome, Recording
 from scaling.launching.task import Task
 from scaling.plan import Plan
 from scaling.population import Population, populations
-from scaling.results import collect
-from scaling.spec import Run
+from scaling.results import collect, results
 from scaling.storage import children
 from scaling.training.metrics import Logs
 
@@ -160,10 +159,7 @@ def pending_populations(plan: Plan, folder: StudyFolder, execution: Execution) -
 
     Populations that were begun stay together, unless `execution` asks for smaller ones.
     """
-
-    def finished(run: Run) -> bool:
-        return folder.result(run) is not None
-
+    finished = results(plan.study.runs, folder).__contains__
     most = execution.pack or math.inf
     begun = [trunks for trunks in folder.begun_populations() if len(trunks) <= most]
     members = functools.partial(members_that_fill, execution=execution)

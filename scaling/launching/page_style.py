@@ -60,6 +60,7 @@ thead th { background: var(--card); font-weight: 600; white-space: nowrap; }
 tbody th { font-weight: 600; white-space: nowrap; }
 .number { text-align: right; white-space: nowrap; }
 .words { min-width: 10rem; }
+.label { white-space: nowrap; }
 .tiles + p { margin-top: 1rem; }
 code, pre {
   font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
@@ -86,6 +87,7 @@ footer { margin-top: 2.5rem; }
     border: 0; padding: 0.1rem 0.7rem; text-align: right;
   }
   .jobs td::before { content: attr(data-label); color: var(--soft); text-align: left; }
+  .jobs td.label { white-space: normal; overflow-wrap: anywhere; }
   .jobs td:empty { display: none; }
 }
 @media print { .scroll { overflow: visible; } }

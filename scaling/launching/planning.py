@@ -22,8 +22,8 @@ from scaling.spec import Model, Run
 if TYPE_CHECKING:
     from scaling.training.memory import Memory
 
-COMPILED = 16
-"""Shapes of which a plan compiles every one; of more, this many of the largest, which need the most memory."""
+COMPILED, LARGEST = 16, 3
+"""Up to so many shapes a plan compiles every one; of more, so many of the largest, which need the most memory."""
 
 
 def show(asked: Planning) -> None:
@@ -78,7 +78,7 @@ def _show_here(asked: Planning, results: Mapping[Run, Any], prices: tuple[Price,
     print_plan(asked.plan, results, asked.folder, held, asked.costing.all)
     if left:
         print(
-            f"memory: of {len({run.model for run in memory})} shapes, the largest; {left} smaller ones were not "
+            f"memory: of the {len({run.model for run in memory})} largest shapes; {left} smaller ones were not "
             "compiled (--all compiles every shape)"
         )
     if measured is not None:
@@ -129,7 +129,8 @@ def _memory(
     progress: Callable[[str, int, int], None],
     every: bool,
 ) -> tuple[dict[Run, Memory], int]:
-    """The memory of runs, and the shapes that were left out: all but the COMPILED largest of more than that.
+    """The memory of runs, and the shapes that were left out: all but the LARGEST where there are more than
+    COMPILED.
 
     Memory grows with parameters and with the tokens that a device holds, so that the largest by both are compiled. The
     layout of every run is checked all the same.
@@ -149,7 +150,7 @@ def _memory(
         activations = run.optim.batch_tokens * (model.depth * model.width + model.vocab)
         heavy = population.members * (size(model) + activations)
         weight[model] = max(weight.get(model, 0.0), heavy)
-    chosen = set(sorted(weight, key=lambda model: weight[model])[-COMPILED:])
+    chosen = set(sorted(weight, key=lambda model: weight[model])[-LARGEST:])
     chosen.add(max(shapes, key=size))
     compiled = [population for population in pending if population.jobs[0].runs[0].model in chosen]
     return memory_of_runs(compiled, execution, progress), len(shapes - chosen)

@@ -19,14 +19,13 @@ from pathlib import Path
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
-from scaling.launching.claim import release
 from scaling.launching.engine import Ending, Order
 from scaling.launching.journal import log_path
 from scaling.launching.launch import Launch
 from scaling.launching.machine import Accelerators, accelerators, cores
-from scaling.launching.standing import claim_paths
+from scaling.launching.orders import release_claims
 from scaling.launching.task import Task
-from scaling.launching.worker import CORES, PARENT, ordered_task
+from scaling.launching.worker import CORES, PARENT
 from scaling.storage import as_path, read_whole
 
 LOOK_SECONDS = 0.05
@@ -126,7 +125,7 @@ class ProcessEngine:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(worker.process.pid, signal.SIGKILL)
             worker.process.wait()
-            _release(worker.order)
+            release_claims(worker.order)
         self._workers.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -136,7 +135,7 @@ class ProcessEngine:
             return Ending(**json.loads((worker.files / "ending.json").read_text()))
         except (OSError, ValueError, TypeError):
             code = worker.process.returncode
-        _release(worker.order)
+        release_claims(worker.order)
         seconds, host = time.monotonic() - worker.began, socket.gethostname()
         if code < 0 or code > 128:
             number = -code if code < 0 else code - 128
@@ -154,14 +153,6 @@ class ProcessEngine:
                 if lines:
                     return str(lines[-1])[:500]
         return ""
-
-
-def _release(order: Order) -> None:
-    """Let go of the claims of a worker that is dead, so that the next one need not wait."""
-    folder = StudyFolder(as_path(order.study))
-    with contextlib.suppress(UserError, OSError):
-        for path in claim_paths(folder, ordered_task(order, folder)):
-            release(path, order.token)
 
 
 def jobs_that_fit(launch: Launch, found: Accelerators | None = None) -> int:

@@ -30,6 +30,13 @@ def ending_of(error: Exception, killed: bool = False) -> Ending:
     return Ending("lost", f"{type(error).__name__}: {short(error)}")
 
 
+def surely_dead(error: Exception) -> bool:
+    """Whether the worker's own node has seen its process end; one on a node that does not answer may go on."""
+    from ray import exceptions as of_ray
+
+    return isinstance(error, of_ray.WorkerCrashedError | of_ray.OutOfMemoryError)
+
+
 def _of_an_exception(error: Exception) -> Ending:
     """An exception of the worker's own; a package that is not there is no matter for another try."""
     cause = getattr(error, "cause", None) or error

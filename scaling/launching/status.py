@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scaling.launching.journal import Attempt, Beat, Driver, Job
-from scaling.launching.study_files import CONTROL, Planned, StudyFiles
-from scaling.launching.totals import Totals, by_trunk, totals_of
+from scaling.launching.active import Active, active_jobs, begun, clean, life
+from scaling.launching.journal import Driver, Job
+from scaling.launching.planned import Planned
+from scaling.launching.study_files import StudyFiles
+from scaling.launching.totals import Totals, totals_of
 
 STATES = ("running", "queued", "waiting", "done", "failed", "left_out")
-SILENT_SECONDS = 60.0
-"""A worker or driver that has not beaten for so long may be dead."""
 
 
 @dataclass(frozen=True)
@@ -22,34 +22,6 @@ class RunLine:
     name: str
     tokens: float
     state: str
-
-
-@dataclass(frozen=True)
-class Active:
-    """A job that runs by its driver's last word; or, without a driver, a trunk or branch that was begun."""
-
-    name: str
-    host: str
-    phase: str
-    steps_done: int
-    steps: int
-    tokens_per_second: float | None
-    mfu: float | None
-    attempt: int
-    """1 for the first; 0 where no driver counts."""
-    lost: int
-    """Attempts that were lost or preempted."""
-    seconds: float | None
-    """Of this attempt, by the driver's clock; None where that is not known."""
-    life: str
-    """What is known of whether it lives."""
-    devices: int = 0
-    device: str = ""
-
-    @property
-    def share(self) -> float:
-        """Of its steps, those that are done."""
-        return min(1.0, self.steps_done / max(1, self.steps))
 
 
 @dataclass(frozen=True)
@@ -105,7 +77,7 @@ def status_of(files: StudyFiles, now: float, silence: Mapping[str, float] | None
     than what was last said, by a clock that may be another's.
     """
     kinds = Counter(str(result["status"]) for result in files.results.values())
-    active = _active_jobs(files, now, silence) if files.jobs else _begun(files)
+    active = active_jobs(files, now, silence) if files.jobs else begun(files)
     failed = [job for job in files.jobs if job.state == "failed"]
     over = files.driver.state != "running" if files.driver else len(files.results) == len(files.runs)
     return Status(
@@ -132,82 +104,6 @@ def status_of(files: StudyFiles, now: float, silence: Mapping[str, float] | None
         _notes(files),
         files.tensorboard,
     )
-
-
-def clean(text: str) -> str:
-    """One line without control characters."""
-    return " ".join(CONTROL.sub("", text).split())
-
-
-def life(time: float, now: float, silent: float | None) -> str:
-    """What is known of whether someone lives whose last beat was at `time` by their clock."""
-    from scaling.launching.display import duration
-
-    if silent is not None:
-        return "beats" if silent < SILENT_SECONDS else f"no beat for {duration(silent)}: perhaps dead"
-    age = now - time
-    if age < -1:
-        return f"beat {duration(-age)} in the future: its clock and this one disagree by at least that"
-    return f"beat {duration(age)} ago by its own clock"
-
-
-def _active_jobs(files: StudyFiles, now: float, silence: Mapping[str, float] | None) -> tuple[Active, ...]:
-    running = [job for job in files.jobs if job.state == "running"]
-    return tuple(_active(job, files.beats.get(job.task_id), files.driver, now, silence) for job in running)
-
-
-def _active(
-    job: Job, beat: Beat | None, driver: Driver | None, now: float, silence: Mapping[str, float] | None
-) -> Active:
-    attempt = job.attempts[-1] if job.attempts else Attempt(1, 0.0)
-    if beat is not None and beat.attempt != attempt.number:
-        beat = None  # of an attempt before this one
-    silent = None if silence is None else silence.get(job.task_id)
-    lost = sum(each.ending in ("lost", "interrupted") for each in job.attempts)
-    seconds = _so_far(attempt, driver)
-    if beat is None:
-        return Active(
-            *(job.name, clean(attempt.host), "starting", 0, job.steps, None, None),
-            *(attempt.number, lost, seconds, "no beat yet", attempt.devices),
-        )
-    return Active(
-        job.name,
-        clean(beat.host),
-        beat.phase,
-        beat.steps_done,
-        job.steps,
-        beat.tokens_per_second,
-        beat.mfu,
-        attempt.number,
-        lost,
-        seconds,
-        life(beat.time, now, silent),
-        beat.devices or attempt.devices,
-        clean(beat.device),
-    )
-
-
-def _so_far(attempt: Attempt, driver: Driver | None) -> float | None:
-    """Both times are by the driver's clock, where this driver began the attempt."""
-    if driver is None or driver.state != "running" or not driver.started <= attempt.started <= driver.time:
-        return None
-    return driver.time - attempt.started
-
-
-def _begun(files: StudyFiles) -> tuple[Active, ...]:
-    """Of each trunk that is not finished what was logged last, where no driver says what runs."""
-    found = []
-    for trunk_id, runs in by_trunk(files.runs).items():
-        places = [(f"trunk-{trunk_id}", runs[-1], "trunk", 0, runs[-1].decay_start)]
-        places += [(run.run_id, run, "decay branch", run.decay_start, run.steps) for run in runs]
-        there = [place for place in places if place[0] in files.logged]
-        if there and not all(run.run_id in files.results for run in runs):
-            folder, run, phase, start, stop = there[-1]
-            record = files.logged[folder]
-            speed, mfu = record.get("tokens_per_second"), record.get("mfu")
-            steps = max(0, min(int(record["step"]), stop) - start)
-            found.append(Active(run.name, "", phase, steps, stop - start, speed, mfu, 0, 0, None, ""))
-    return tuple(found)
 
 
 def _state(run: Planned, files: StudyFiles) -> str:
@@ -241,7 +137,8 @@ def _driver(driver: Driver | None, now: float, silence: Mapping[str, float] | No
     if driver.state != "running":
         return f"{who}: {driver.state}{message}"
     alive = life(driver.time, now, None if silence is None else silence.get("driver"))
-    return f"{who}: running by its last word{message}; {alive}"
+    remedy = "; the same `run` command continues" if "perhaps dead" in alive else ""
+    return f"{who}: running by its last word{message}; {alive}{remedy}"
 
 
 def _device(files: StudyFiles, active: Sequence[Active]) -> str:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from scaling.launching.active import Active
 from scaling.launching.page_style import STYLE
 from scaling.launching.report import Report, attempt, elapsed, mfu, percent, speed
-from scaling.launching.status import Active, Failed
+from scaling.launching.status import Failed
 from scaling.spec import count
 
 ACTIVE, FAILED, RUNS = 200, 50, 1000
@@ -87,7 +88,8 @@ def _job(job: Active, names: Sequence[str], driven: bool) -> str:
 
 
 def _class(name: str, numbers: set[str]) -> str:
-    return ' class="number"' if name in numbers else ' class="words"' if name == "Alive?" else ""
+    kind = "number" if name in numbers else {"Alive?": "words", "Where": "label"}.get(name, "")
+    return f' class="{kind}"' if kind else ""
 
 
 def _failed(report: Report) -> str:

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from scaling.launching.active import Active
 from scaling.launching.report import Report, attempt, elapsed, mfu, percent, speed
 from scaling.spec import count
 
@@ -18,18 +19,26 @@ RUN_LINES = 50
 ACTIVE, FAILED, LOG, REASONS = 12, 3, 5, 4
 """So many jobs, and lines of a log, are shown unless all are asked for."""
 BAR = 30
+COLUMNS = {"where": 0, "phase": 0, "done": 120, "steps": 0, "tokens/s": 0, "MFU": 90}
+COLUMNS |= {"attempt": 0, "time": 100, "alive?": 110}
+"""Columns of what runs, and the least width of a terminal that has room for each."""
+WRAPPED = ("state", "alive?")
+DRIVEN = ("attempt", "time", "alive?")
+"""Those of which only a driver knows."""
 
 
-def rendered(report: Report, everything: bool = False, lines: bool = True, plain: bool = True) -> Group:
+def rendered(
+    report: Report, everything: bool = False, lines: bool = True, plain: bool = True, width: int = 160
+) -> Group:
     """All that is said: the runs first where `lines` allows, the answer last, where the eye is.
 
-    `everything` leaves nothing out; `plain` keeps to ASCII in bars.
+    `everything` leaves nothing out; `plain` keeps to ASCII in bars; of `width` columns there is room for.
     """
     status = report.status
     parts: list[Any] = []
     if everything or (lines and status.runs <= RUN_LINES):
         parts.append(_runs(report))
-    parts += [*_head(report, plain), *_active(report, everything), *_failed(report, everything)]
+    parts += [*_head(report, plain), *_active(report, everything, width), *_failed(report, everything)]
     parts += [
         *_left_out(report, everything),
         *_money(report),
@@ -50,7 +59,7 @@ def table(*columns: str, words: Sequence[str] = ("state",)) -> Table:
     for number, column in enumerate(columns):
         text = number == 0 or column in words
         made.add_column(
-            column, justify="left" if text else "right", no_wrap=column not in words, overflow="fold"
+            column, justify="left" if text else "right", no_wrap=column not in WRAPPED, overflow="fold"
         )
     return made
 
@@ -71,21 +80,33 @@ def _head(report: Report, plain: bool) -> list[Text]:
     return said + ([Text(f"jobs: {report.jobs}")] if report.jobs else [])
 
 
-def _active(report: Report, everything: bool) -> list[Any]:
+def _active(report: Report, everything: bool, width: int) -> list[Any]:
     jobs = report.status.active
     if not jobs:
         return []
     shown = jobs if everything else jobs[:ACTIVE]
     driven = bool(report.status.jobs)
-    names = ("where", "phase", "done", "steps", "tokens/s", "MFU")
-    extra = ("attempt", "time", "alive?") if driven else ()
-    made = table("running" if driven else "begun", *names, *extra, words=("where", "phase", "alive?"))
+    columns = [name for name, least in COLUMNS.items() if width >= least and (driven or name not in DRIVEN)]
+    made = table("running" if driven else "begun", *columns, words=("where", "phase", "alive?"))
     for job in shown:
-        numbers = (percent(job.share), f"{job.steps_done}/{job.steps}", speed(job), mfu(job))
-        more = (attempt(job), elapsed(job), Text(job.life)) if driven else ()
-        made.add_row(Text(job.name), Text(job.host), job.phase, *numbers, *more)
+        cells = _cells(job)
+        made.add_row(Text(job.name), *(Text(cells[name]) for name in columns))
     rest = len(jobs) - len(shown)
     return [made, *([Text(f"and {rest} more (--all shows them)")] if rest else [])]
+
+
+def _cells(job: Active) -> dict[str, str]:
+    return {
+        "where": job.host.split(".")[0],
+        "phase": job.phase,
+        "done": percent(job.share),
+        "steps": f"{job.steps_done}/{job.steps}",
+        "tokens/s": speed(job),
+        "MFU": mfu(job),
+        "attempt": attempt(job),
+        "time": elapsed(job),
+        "alive?": job.life,
+    }
 
 
 def _failed(report: Report, everything: bool) -> list[Text]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder, write_whole
-from scaling.launching.status import SILENT_SECONDS, Status, status_of
+from scaling.launching.active import SILENT_SECONDS
+from scaling.launching.status import Status, status_of
 from scaling.launching.study_files import StudyFiles, StudyReader
 from scaling.storage import as_path
 
@@ -122,10 +123,14 @@ class _Shower:
         status = status_of(self.reader.read(), time.time())
         console = _console()
         report = Report(status, bill=self._bill(status))
-        console.print(rendered(report, self.wanted.everything, plain=not console.is_terminal))
+        console.print(
+            rendered(report, self.wanted.everything, plain=not console.is_terminal, width=console.width)
+        )
         if self.fitter is not None:
             sys.stdout.flush()
-            report = Report(status, self.fitter.wait(), bill=report.bill)
+            said = "an early fit of the runs that are finished is being made (--no-fit leaves it out)"
+            with console.status(said) if console.is_terminal else contextlib.nullcontext():
+                report = Report(status, self.fitter.wait(), bill=report.bill)
             for line in early(report):
                 console.print(line)
         self._write_page(report)
@@ -142,8 +147,9 @@ class _Shower:
             early = self.fitter.wait() if status.over else self.fitter.look()
         fitting = self.fitter is not None and self.fitter.fitting
         report = Report(status, early, fitting, self._bill(status))
-        terminal = sys.stdout.isatty()
-        screen(rendered(report, self.wanted.everything, lines=False, plain=not terminal))
+        console = _console()
+        plain = not console.is_terminal
+        screen(rendered(report, self.wanted.everything, lines=False, plain=plain, width=console.width))
         self._write_page(report)
         return status.over
 

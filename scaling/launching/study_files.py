@@ -22,7 +22,7 @@ from scaling.launching.journal import (
     read_driver,
     read_job,
 )
-from scaling.plan import make_plan
+from scaling.launching.planned import Planned, from_line, planned_runs
 from scaling.storage import clear_storage_errors, is_local, read_whole
 
 LOG_LINES = 15
@@ -35,25 +35,6 @@ CONTROL = re.compile(
     r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 """Escape sequences of a terminal, and other control characters but tab and line feed."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A run as plan.jsonl has it."""
-
-    run_id: str
-    name: str
-    trunk_id: str
-    tokens: float
-    flops: float
-    """From scratch."""
-    steps: int
-    decay_start: int
-
-    @property
-    def step_flops(self) -> float:
-        """FLOPs of one step."""
-        return self.flops / self.steps
 
 
 @dataclass(frozen=True)
@@ -128,8 +109,7 @@ class StudyReader:
             runs = self._planned(sha256) if text else None
             if runs is None:
                 study = self.folder.study()  # raises for a folder that is no study
-                lines = [json.dumps(_line(run)) for job in make_plan(study).jobs for run in job.runs]
-                self._spec = (sha256, study.name, study.question, tuple(map(_planned, lines)))
+                self._spec = (sha256, study.name, study.question, planned_runs(study))
             else:
                 said = json.loads(text)
                 self._spec = (sha256, str(said["name"]), str(said.get("question", "")), runs)
@@ -141,7 +121,7 @@ class StudyReader:
             lines = (read_whole(self.folder.plan_jsonl) or b"").decode().splitlines()
             if not lines or json.loads(lines[0])["spec_sha256"] != sha256:
                 return None
-            return tuple(map(_planned, lines))
+            return tuple(map(from_line, lines))
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -230,23 +210,3 @@ def _end(path: Any) -> bytes:
             return bytes(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return b""
-
-
-def _line(run: Any) -> dict[str, Any]:
-    from scaling.accounting import training_flops
-
-    return {
-        "run_id": run.run_id,
-        "name": run.name,
-        "trunk_id": run.trunk_id,
-        "D": run.tokens,
-        "C": training_flops(run.model, run.tokens),
-        "steps": run.steps,
-        "decay_start": run.decay_start,
-    }
-
-
-def _planned(line: str) -> Planned:
-    told = json.loads(line)
-    names = ("run_id", "name", "trunk_id", "D", "C", "steps", "decay_start")
-    return Planned(*(told[name] for name in names))

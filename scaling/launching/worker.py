@@ -25,12 +25,11 @@ from scaling.launching.engine import Ending, Order
 from scaling.launching.journal import log_path
 from scaling.launching.launch import Launch
 from scaling.launching.local import stop_on_signals
+from scaling.launching.orders import ordered_task, read_order
 from scaling.launching.printed import printed_to
 from scaling.launching.standing import claim_paths, is_finished, steps_done
 from scaling.launching.task import Task
 from scaling.launching.versions import check_versions
-from scaling.plan import make_plan
-from scaling.population import Population
 from scaling.storage import as_path, storage_reason, write_whole
 
 PARENT, CORES = "SCALING_PARENT", "SCALING_CORES"
@@ -51,7 +50,7 @@ def work(order_json: str, peers_json: str = "") -> str:
     with stop_on_signals() as stop_wanted:
         try:
             leads = not peers_json or json.loads(peers_json)["rank"] == 0
-            ending = Shift(_read(order_json), peers_json, leads, stop_wanted).work()
+            ending = Shift(read_order(order_json), peers_json, leads, stop_wanted).work()
         except Exception as error:
             ending = _ending_of(error)
     return json.dumps(asdict(replace(ending, seconds=time.monotonic() - began, host=socket.gethostname())))
@@ -147,7 +146,7 @@ class Shift:
         if bench is None:
             return Ending("interrupted", "asked to stop before it began", devices=devices)
         with tracing(folder, recording) as trace:
-            setting = bench.setting(task.population, pulse, self.stop_wanted, trace, pulse.check)
+            setting = bench.setting(task.population, pulse, self.stop_wanted, trace, pulse.check_now)
             try:
                 train_part(task.population, task.part, task.budget, setting)
             except Interrupted:
@@ -185,34 +184,6 @@ class Shift:
 
         values = self.order.recording
         return Recording(**values | {"copies": tuple(values.get("copies", ()))})
-
-
-def _read(order_json: str) -> Order:
-    """The order in a JSON text; raises UserError where there is none."""
-    try:
-        return Order.from_json(order_json)
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"what the worker was given is no order ({error}); start the study again") from None
-
-
-def ordered_task(order: Order, folder: StudyFolder) -> Task:
-    """The task of an order, made anew from the study in the folder, so that no name in an order is ever a path; raises
-    UserError where the study is another or has no such task."""
-    study = folder.study()
-    if study.spec_sha256 != order.spec_sha256:
-        raise UserError(
-            f"{folder.study_json} has the hash {study.spec_sha256[:12]} and the order is for {order.spec_sha256[:12]}: "
-            "the study was changed since the order was given; run its latest spec again"
-        )
-    jobs = {job.trunk_id: job for job in make_plan(study).jobs}
-    if not order.trunk_ids or not set(order.trunk_ids) <= set(jobs):
-        raise UserError(f"the order names trunks that the study {study.name} does not have; run it again")
-    task = Task(Population(tuple(jobs[trunk] for trunk in order.trunk_ids)), order.part, order.budget)
-    budgets = len(task.population.budgets)
-    known = order.part in ("whole", "trunk") or (order.part == "branch" and 0 <= order.budget < budgets)
-    if not known or task.task_id != order.task_id:
-        raise UserError(f"the order is for no task of the study {study.name}; run it again")
-    return task
 
 
 def _let_go(claim: Claim) -> None:
