@@ -33,7 +33,7 @@ def test_a_checkpoint_is_not_called_damaged_because_a_peer_went_away(monkeypatch
     monkeypatch.setattr("jax.process_count", lambda: 2)
     raise_unless_damage(ValueError("DATA_LOSS: a chunk is cut"), 32, Path("x"))
     with pytest.raises(
-        CheckpointError, match="could not be read together with the other hosts.*left as it is"
+        CheckpointError, match=r"could not be read together with the other hosts.*left as it is"
     ):
         raise_unless_damage(gone, 32, Path("x"))
 
