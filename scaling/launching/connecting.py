@@ -34,9 +34,9 @@ class Connection:
     def sentence(self) -> str:
         """What a person is told."""
         if self.started_here:
-            bound = self.address.rpartition(":")[0]
+            where = self.address.rpartition(":")[0]
             return (
-                f"started Ray on this machine alone, bound to {bound}, without dashboard and usage statistics"
+                f"started Ray on this machine alone, bound to {where}, without dashboard and usage statistics"
             )
         return f"joined the Ray cluster at {self.address}"
 
