@@ -178,7 +178,8 @@ def nothing_left(launched, cluster=None):
         return [pid for pid in there if " try " in command_of(pid)]
 
     wait_until(lambda: not launched.pids() and not working(), 15)
-    parents = [os.getpid(), *(cluster.pids() if cluster else [])]
+    parents = {os.getpid(), *(cluster.pids() if cluster else [])}
+    parents -= {cluster.maker.pid} if cluster else set()  # it stands for machines, also for those that have gone
     wait_until(lambda: not zombies(parents), 5)
     with launched.folder.locked():
         pass
