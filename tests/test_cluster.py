@@ -28,6 +28,8 @@ from scaling.launching.engine import Order
 from scaling.launching.journal import Beat, write_beat
 from scaling.launching.launch import Launch
 
+pytestmark = [pytest.mark.slow, pytest.mark.faults]  # they start clusters
+
 
 def stub(order, peers):
     """Work that does what the order's `recording` says."""
@@ -202,7 +204,6 @@ def test_two_hosts_meet_and_end_together(pairs, tmp_path):
     assert (tmp_path / "0").read_text() != (tmp_path / "1").read_text()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rank_0", "rank_1", "kind"),
     [
@@ -258,7 +259,6 @@ def driver(cluster, folder):
         process.communicate()
 
 
-@pytest.mark.slow
 def test_what_befalls_drivers_and_nodes(tmp_path):
     """A driver that is killed takes its workers with it; a node that goes away is told of; and so is a cluster that
     does, in a sentence and with an exit code."""
@@ -296,7 +296,6 @@ engine.close()
 """
 
 
-@pytest.mark.slow
 def test_ray_that_is_started_here_listens_on_loopback_alone_and_is_gone_afterwards(tmp_path):
     environment = {**os.environ, "PYTHONPATH": LoopbackCluster.python_path, MARK: "alone"}
     for name in (*QUIET, "RAY_ADDRESS"):

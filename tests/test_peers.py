@@ -68,6 +68,7 @@ def attempts(study):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_two_nodes_train_a_study_as_one_process_does(on_hosts, undisturbed):
     """Up to float32 sums in another order over a hundred steps."""
     tiny, knobs = on_hosts
@@ -79,6 +80,7 @@ def test_two_nodes_train_a_study_as_one_process_does(on_hosts, undisturbed):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_a_host_that_is_killed_takes_its_peer_with_it_and_the_next_try_goes_on(
     on_hosts, cluster, undisturbed
 ):
