@@ -137,6 +137,7 @@ def closed_port():
         ("127.0.0.1", r"--address 127.0.0.1 cannot be: give HOST:PORT"),
         ("127.0.0.1:99999", r"--address 127.0.0.1:99999 cannot be"),
     ],
+    ids=["closed port", "no such host", "client", "no port", "no such port"],
 )  # fmt: skip
 def test_an_address_that_is_no_cluster_is_refused_in_one_sentence_at_once(address, said):
     began = time.monotonic()
