@@ -146,7 +146,7 @@ def storage_reason(error: BaseException) -> str | None:
     if isinstance(error, ImportError) and (named := re.search("|".join(PACKAGES.values()), text)):
         return f"the package {named[0]} is not installed: pip install {named[0]}"
     named_by_url = isinstance(error, FileNotFoundError) and not error.errno and "://" in str(error)
-    if named_by_url or "bucket does not exist" in text or "BucketNotFound" in text:
+    if named_by_url or "ucket does not exist" in text or "BucketNotFound" in text:
         return "there is no such bucket, or none that these credentials may see"
     if isinstance(error, ConnectionError | TimeoutError) or re.search(
         r"[Cc]onnect|getaddrinfo|UNAVAILABLE", text

@@ -24,8 +24,11 @@ class VirtualTime:
 
 
 class FakeEngine:
-    """Trains `speed` steps a second, or `flops` a second. `script` maps a word in a task's name to the kinds of its first
-    endings, the others finish; an attempt that does not finish lasts ten seconds and saves `gained` steps."""
+    """Trains `speed` steps a second, or `flops` a second.
+
+    `script` maps a word in a task's name to the kinds of its first endings, the others finish; an attempt that does not
+    finish lasts ten seconds and saves `gained` steps.
+    """
 
     def __init__(
         self, clock, places=2, speed=10.0, script=None, gained=0, diverging=(), at_poll=None, flops=None

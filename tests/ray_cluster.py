@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -147,6 +148,27 @@ def zombies(parents=()):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             if fields[0] == "Z" and int(fields[1]) in parents:
                 found.append(pid)
+    return found
+
+
+def listening(pids):
+    """Addresses on which processes take TCP connections."""
+    sockets = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    sockets.add(os.readlink(entry.path).removeprefix("socket:[").rstrip("]"))
+    found = set()
+    for table, words, family in (("tcp", 1, socket.AF_INET), ("tcp6", 4, socket.AF_INET6)):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in sockets:
+                raw = bytes.fromhex(
+                    fields[1].partition(":")[0]
+                )  # each word of 4 bytes in the machine's order
+                packed = b"".join(raw[4 * word : 4 * word + 4][::-1] for word in range(words))
+                found.add(socket.inet_ntop(family, packed))
     return found
 
 

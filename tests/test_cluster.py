@@ -7,9 +7,19 @@ import os
 import subprocess
 import sys
 import time
+import types
 
 import pytest
-from ray_cluster import QUIET, kill, loopback_cluster, wait_until
+from ray_cluster import (
+    MARK,
+    QUIET,
+    LoopbackCluster,
+    all_pids,
+    environment_of,
+    kill,
+    loopback_cluster,
+    wait_until,
+)
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
@@ -102,6 +112,19 @@ def test_an_exception_is_a_failure_and_a_process_that_dies_is_lost(engine, tmp_p
     assert "died without a word" in found["killed"].reason
 
 
+def test_a_node_that_lacks_a_module_is_no_matter_for_another_try(cluster, tmp_path, monkeypatch):
+    module = types.ModuleType("only_here")
+    exec("def work(order, peers):\n    return ''", module.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    engine = RayEngine(Launch(on="ray", address=cluster.address), tmp_path, module.work)
+    try:
+        engine.submit(order("x"))
+        ending = endings(engine, 1)["x"]
+    finally:
+        engine.close()
+    assert ending.kind == "refused" and ending.reason.startswith("a node lacks the module only_here: install")
+
+
 def test_an_attempt_that_is_asked_to_stop_says_how_it_ended_and_a_deaf_one_is_killed(engine, tmp_path):
     for name in ("hears", "deaf"):
         engine.submit(order(name, seconds=60, deaf=name == "deaf", pid_file=str(tmp_path / name)))
@@ -179,6 +202,7 @@ def test_two_hosts_meet_and_end_together(pairs, tmp_path):
     assert (tmp_path / "0").read_text() != (tmp_path / "1").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rank_0", "rank_1", "kind"),
     [
@@ -257,3 +281,36 @@ def test_what_befalls_drivers_and_nodes(tmp_path):
             len(said) == 1 and f"{cluster.address} has gone" in said[0] and "run the same command" in said[0]
         )
         assert "Traceback" not in error
+
+
+ALONE = """
+import sys
+from ray_cluster import MARK, all_pids, environment_of, listening
+from scaling.launching.cluster import RayEngine
+from scaling.launching.launch import Launch
+
+engine = RayEngine(Launch(on="ray"), sys.argv[1])
+mine = [pid for pid in all_pids() if f"{MARK}=alone" in environment_of(pid)]
+print(engine.places(), *sorted(listening(mine)))
+engine.close()
+"""
+
+
+@pytest.mark.slow
+def test_ray_that_is_started_here_listens_on_loopback_alone_and_is_gone_afterwards(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": LoopbackCluster.python_path, MARK: "alone"}
+    for name in (*QUIET, "RAY_ADDRESS"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said, found = done.stdout.splitlines()
+    assert said.startswith("started Ray on this machine alone, bound to 127.0.0.1")
+    places, *addresses = found.split()
+    assert int(places) >= 1 and addresses and set(addresses) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    wait_until(lambda: not [pid for pid in all_pids() if f"{MARK}=alone" in environment_of(pid)], 20)

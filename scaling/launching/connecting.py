@@ -27,13 +27,17 @@ class Connection:
     """A connected Ray: what was said about it, and whether this process started it."""
 
     address: str
+    """HOST:PORT of the head."""
     started_here: bool
 
     @property
     def sentence(self) -> str:
         """What a person is told."""
         if self.started_here:
-            return f"started Ray on this machine alone, bound to {LOOPBACK}, without dashboard and usage statistics"
+            bound = self.address.rpartition(":")[0]
+            return (
+                f"started Ray on this machine alone, bound to {bound}, without dashboard and usage statistics"
+            )
         return f"joined the Ray cluster at {self.address}"
 
 

@@ -13,15 +13,12 @@ from typing import Literal
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
+from scaling.launching.current_table import CurrentTable
 from scaling.launching.journal import Driver, new_token, write_driver
 from scaling.launching.launch import Launch
 from scaling.launching.ledger import BEAT_SECONDS, Ledger
 from scaling.launching.pending import Results
-from scaling.results import collect
 from scaling.spec import Study
-
-TABLE_SECONDS = 60.0
-"""The table is written that often; where writing it takes long, twenty times as seldom as it takes."""
 
 
 class Desk:
@@ -46,8 +43,7 @@ class Desk:
             device_seconds=ledger.spending.spent,
         )
         self._next_beat = clock()
-        self._next_table = clock() + TABLE_SECONDS
-        self._rows = -1
+        self._table = CurrentTable(study, folder, clock)
 
     def __enter__(self) -> Desk:
         self.beat(self.ledger.spending.spent, "")
@@ -73,11 +69,7 @@ class Desk:
 
     def table(self, results: Results) -> None:
         """Write the table when it is time and there is something new."""
-        began = self.clock()
-        if began >= self._next_table and len(results.outcomes) > self._rows:
-            self._rows = collect(self.study, self.folder)
-            took = self.clock() - began
-            self._next_table = self.clock() + max(TABLE_SECONDS, 20 * took)
+        self._table.keep(len(results.outcomes))
 
     def _write(self) -> None:
         self._driver = dataclasses.replace(self._driver, count=self._driver.count + 1, time=time.time())

@@ -19,6 +19,7 @@ from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
 from scaling.launching.calibration import estimator_of
 from scaling.launching.cost import Estimator
+from scaling.launching.current_table import CurrentTable
 from scaling.launching.filling import members_that_fill, on_this_machine
 from scaling.launching.launch import DEFAULT as ON_THIS_MACHINE
 from scaling.launching.launch import Launch
@@ -92,6 +93,7 @@ def _train(
     if bench is None:
         return True, 0
     finished = sum(folder.result(run) is not None for run in plan.study.runs)
+    table = CurrentTable(plan.study, folder)
     with tracing(folder, recording) as trace, display(plan, finished, _flops_left(plan, folder)) as watcher:
         for said in (packing(pending), layout(execution, max(population.members for population in pending))):
             if said:
@@ -109,7 +111,8 @@ def _train(
                     return True, 0
                 why = "it was stopped at a checkpoint, as --max-device-hours were spent"
                 return False, _leave_out(pending[number:], folder, why, watcher.say)
-            collect(plan.study, folder)
+            finished += sum(folder.result(run) is not None for job in population.jobs for run in job.runs)
+            table.keep(finished)
     if trace is not None:
         traced_to = trace.files
         print(f"profile: {traced_to[-1]}" if traced_to else "no profile: there were too few steps to trace")

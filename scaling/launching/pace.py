@@ -27,7 +27,8 @@ FAR = 10.0
 
 MEASURED, BETWEEN, BEYOND, GUESSED = 1.3, 1.6, 2.0, 4.0
 """Factors within which a rate is taken to hold: measured on this shape; between two shapes measured; beyond them, up to
-FAR; and farther. The first is widened to the spread between runs of a shape where that is more."""
+FAR; and farther. They are judgements, not measured coverage. The first is widened to the spread between runs of a shape
+where that is more."""
 
 UTILISATION = ((1e5, 0.0003, 0.02), (1e6, 0.002, 0.08), (1e7, 0.02, 0.25), (1e8, 0.2, 0.5), (1e9, 0.3, 0.55))
 """Parameters, and the least and most share of an accelerator's bf16 peak that training reaches at that size, straight

@@ -41,9 +41,10 @@ def _of_an_exception(error: Exception) -> Ending:
     """An exception of the worker's own; a package that is not there is no matter for another try."""
     cause = getattr(error, "cause", None) or error
     said = f"{type(cause).__name__}: {short(cause)}"
-    if isinstance(cause, ModuleNotFoundError) or "No module named 'scaling" in str(error):
+    missing = re.search(r"No module named '([\w.]+)'", str(error))
+    if missing and (isinstance(cause, ImportError) or "failed to import on the worker" in str(error)):
         return Ending(
-            "refused", f"a node lacks what the driver has ({said}): install this commit on every node"
+            "refused", f"a node lacks the module {missing[1]}: install what the driver has on every node"
         )
     return Ending("failed", said)
 
