@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from faults import JOB, KNOBS, ONE, Launched, finished_as, nothing_left, on_ray, state_of
+from faults import JOB, KNOBS, ONE, Launched, finished_as, freeze, kill, nothing_left, on_ray, state_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -20,12 +20,12 @@ def test_a_node_that_goes_away_is_replaced_by_another(calm, tiny, two_nodes):
         two_nodes.kill_node(node)
         assert {state_of(each) for each in (pid, *pids)} <= {"", "Z"}
         saved = launched.saved()
+        two_nodes.add_node()  # for the tests to come
         launched.ends(0, "lost .*: its node 127.0.0.1 died or was taken away", "6 of 6 runs are finished")
         assert sorted(launched.endings()) == [["finished"], ["lost", "finished"]]
         launched.goes_on(saved)
         finished_as(calm, launched, 6)
         nothing_left(launched, two_nodes)
-    two_nodes.add_node()
 
 
 def test_a_killed_driver_is_started_again_and_adopts_what_was_saved(calm, tiny, two_nodes):
@@ -47,10 +47,12 @@ def test_a_killed_driver_is_started_again_and_adopts_what_was_saved(calm, tiny, 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_a_driver_that_is_stopped_lets_its_workers_save_and_continues(calm, tiny, two_nodes, number):
     with Launched(tiny, *ONE, *JOB, *on_ray(two_nodes)) as launched:
-        launched.worker(beyond=100)
+        pid = launched.worker(beyond=100).pid
+        freeze(pid)  # or it would be done before the second driver has looked
         second = tiny.run(*ONE, *JOB, *on_ray(two_nodes))
         assert second.returncode == 2, second.stdout
         assert f"is being run by process {launched.process.pid} on {socket.gethostname()}" in second.stderr
+        os.kill(pid, signal.SIGCONT)
         os.killpg(launched.process.pid, number)
         launched.ends(75, "the same command continues", "1 attempts now .1 interrupted.")
         saved = launched.saved()
@@ -82,15 +84,22 @@ def test_what_no_node_has_is_refused_with_what_exists(tiny, two_nodes):
         nothing_left(launched, two_nodes)
 
 
-def test_a_driver_of_another_version_than_the_workers_is_refused_by_them(tiny, tmp_path):
-    from ray_cluster import loopback_cluster
-
-    here = Path(__file__).parent.parent
-    shutil.copytree(here / "scaling", tmp_path / "newer" / "scaling")
-    (tmp_path / "newer" / "scaling" / "record.py").open("a").write("# another line\n")
-    with loopback_cluster((1,)) as cluster:
-        other = {"cwd": tmp_path / "newer", "env": {"PYTHONPATH": str(tmp_path / "newer")}}
-        with Launched(tiny, *ONE, *JOB, *on_ray(cluster), **other) as launched:
-            launched.ends(1, "driver and worker differ in the source of this package", "3 runs failed")
-            assert launched.endings() == [["refused"]]
-            nothing_left(launched, cluster)
+def test_a_package_that_was_changed_under_a_running_study_is_refused_until_the_driver_has_it_too(
+    calm, tiny, two_nodes
+):
+    copy = tiny.folder / "checkout"
+    shutil.copytree(Path(__file__).parent.parent / "scaling", copy / "scaling")
+    there = {"cwd": copy, "env": {"PYTHONPATH": str(copy)}}
+    with Launched(tiny, *ONE, *JOB, *on_ray(two_nodes), **there) as launched:
+        pid = launched.worker(beyond=100).pid
+        with (copy / "scaling" / "record.py").open("a") as file:
+            file.write("# another commit\n")
+        kill(pid)
+        saved = launched.saved()
+        launched.ends(1, "driver and worker differ in the source of this package", "3 runs failed")
+        assert launched.endings() == [["lost", "refused"]]
+        nothing_left(launched, two_nodes)
+    with Launched(tiny, *ONE, *JOB, *on_ray(two_nodes), **there) as again:
+        again.ends(0, "3 of 3 runs are finished")
+        again.goes_on(saved, attempt=len(again.stretches()))
+        finished_as(calm, again, 3)

@@ -14,6 +14,7 @@ from orders import Planned, variant
 from scaling.folder import StudyFolder
 from scaling.launching.engine import Ending
 from scaling.launching.journal import read_beat
+from scaling.launching.standing import checkpoint_steps
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -21,10 +22,10 @@ IMPATIENT = """
 import sys
 from scaling.launching.claim import Claim
 from scaling.launching.worker import main
-Claim.take.__defaults__ = (3.0, *Claim.take.__defaults__[1:])
+Claim.take.__defaults__ = (8.0, *Claim.take.__defaults__[1:])
 main(*sys.argv[1:])
 """
-"""A worker that counts another as dead after three seconds instead of sixty."""
+"""A worker that counts another as dead after eight seconds instead of sixty."""
 
 
 def impatient(planned, order):
@@ -73,7 +74,8 @@ def freeze_it(made, task, process, saving):
     while True:
         assert process.poll() is None and time.monotonic() < end
         beat = read_beat(made.folder, task.task_id)
-        ready = beat and beat.phase == "training" and list(made.folder.path.glob("*/checkpoints/[0-9]*"))
+        steps = checkpoint_steps(made.folder.trunk(task.runs[0]))
+        ready = beat and beat.phase == "training" and steps and steps[-1] > 100
         if ready and (not saving or half_written(made.folder.path)):
             freeze(process.pid)
             time.sleep(0.01)

@@ -46,8 +46,8 @@ LOOK_SECONDS = 2.0
 """Nodes and beats are looked at that often."""
 AWAY_SECONDS = 10.0
 """A cluster whose head takes no connection for that long is lost."""
-SILENT_SECONDS = 60.0
-"""That nothing begins is said after that long."""
+SILENT_SECONDS = 120.0
+"""That nothing begins is said after that long: a worker waits a minute for the claim of one that went away."""
 
 
 def call_worker(order: str, peers: str) -> str:
@@ -169,7 +169,7 @@ class RayEngine:
             attempt.gang.cancel(force=False)
 
     def complaint(self) -> str:
-        """A sentence where orders wait and nothing has begun for a minute, else empty."""
+        """A sentence where orders wait and nothing has begun for two minutes, else empty."""
         silent = time.monotonic() - self._begun
         if not self.attempts or any(a.begun for a in self.attempts.values()) or silent < SILENT_SECONDS:
             return ""
@@ -186,9 +186,11 @@ class RayEngine:
             for attempt in self.attempts.values():
                 attempt.gang.cancel(force=True)
             refs = [ref for attempt in self.attempts.values() for ref in attempt.gang.ranks]
-            ray.wait(refs, num_returns=len(refs), timeout=10)
+            ended = ray.wait(refs, num_returns=len(refs), timeout=10)[0]
             for attempt in self.attempts.values():
                 attempt.gang.release()
+                if attempt.gang.ranks[0] in ended:
+                    release_claims(attempt.order)
         self.attempts.clear()
         ray.shutdown()
 

@@ -98,12 +98,18 @@ class Shift:
             )
             before = steps_done(folder, task)
             try:
-                ending = self._trained(folder, task, pulse)
+                ending = self._ended(folder, task, pulse)
             except Superseded:
                 return Ending("lost", "another attempt at the same task has taken it over")
-            except Exception as error:
-                ending = _ending_of(error)
             return replace(ending, steps=max(0, steps_done(folder, task) - before))
+
+    def _ended(self, folder: StudyFolder, task: Task, pulse: Any) -> Ending:
+        """Train the task; raises Superseded also where an error came of that another attempt moved its files."""
+        try:
+            return self._trained(folder, task, pulse)
+        except Exception as error:
+            pulse.check_now()
+            return _ending_of(error)
 
     def _claims(
         self, folder: StudyFolder, task: Task, stack: contextlib.ExitStack

@@ -193,13 +193,14 @@ class Trainer:
         pace = self.clock.tick(tokens * len(self.members) * len(ready))
         each = pace / len(self.members)
         speed = {"tokens_per_second": round(each, 1), "mfu": self.utilisation(each)}
+        losses = [loss for loss in found[-1][1]["loss"] if math.isfinite(loss)]
+        mean = float(np.mean(losses)) if losses else math.nan
+        # before anything is written: who watches may know that another process has taken over, and raise
+        self.watch.progress(Progress(found[-1][0], mean, pace, speed["mfu"]))
         for step, values in found:
             for number, member in enumerate(self.members):
                 mine = {name: float(value[number]) for name, value in values.items()}
                 member.hear(step, mine, tokens, self.clock.device_seconds, speed)
-        losses = [loss for loss in found[-1][1]["loss"] if math.isfinite(loss)]
-        mean = float(np.mean(losses)) if losses else math.nan
-        self.watch.progress(Progress(found[-1][0], mean, pace, speed["mfu"]))
 
     def _save(self, step: int, state: State) -> None:
         notes = [member.noted(self.clock.device_seconds) for member in self.members]
