@@ -23,8 +23,8 @@ from ray_cluster import (
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
-from scaling.launching.cluster import RayEngine
 from scaling.launching.engine import Order
+from scaling.launching.engines.cluster import RayEngine
 from scaling.launching.journal import Beat, write_beat
 from scaling.launching.launch import Launch
 
@@ -42,7 +42,7 @@ def stub(order, peers):
         peers = json.loads(peers)
         says |= says.get("ranks", {}).get(str(peers["rank"]), {})
         if "join" in says:
-            from scaling.launching.peers import join
+            from scaling.launching.working.peers import join
 
             join(json.dumps(peers))
             import jax
@@ -164,7 +164,7 @@ def test_what_no_node_has_is_refused_and_not_waited_for(cluster, tmp_path, launc
 
 
 def test_that_nothing_begins_is_said_after_a_minute_with_what_the_cluster_has(engine, monkeypatch, capsys):
-    monkeypatch.setattr("scaling.launching.cluster.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("scaling.launching.engines.cluster.SILENT_SECONDS", 0.0)
     engine.submit(order("waits", seconds=3))
     assert endings(engine, 1)["waits"].kind == "finished"
     said = capsys.readouterr().err
@@ -224,7 +224,7 @@ def test_hosts_whose_peer_goes_away_are_ended_and_their_nodes_given_back(pairs, 
 DRIVER = """
 import sys
 from scaling.errors import UserError
-from scaling.launching.cluster import RayEngine
+from scaling.launching.engines.cluster import RayEngine
 from scaling.launching.launch import Launch
 from test_cluster import order, stub
 
@@ -286,7 +286,7 @@ def test_what_befalls_drivers_and_nodes(tmp_path):
 ALONE = """
 import sys
 from ray_cluster import MARK, all_pids, environment_of, listening
-from scaling.launching.cluster import RayEngine
+from scaling.launching.engines.cluster import RayEngine
 from scaling.launching.launch import Launch
 
 engine = RayEngine(Launch(on="ray"), sys.argv[1])

@@ -10,7 +10,7 @@ import pytest
 from conftest import Tiny
 from ray_cluster import QUIET, command_of, kill, loopback_cluster, wait_until
 
-from scaling.launching.peers import Peers, join, part
+from scaling.launching.working.peers import Peers, join, part
 from scaling.training.disk import CheckpointError, raise_unless_damage
 
 SECONDS = 170

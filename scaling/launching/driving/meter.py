@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 from scaling.folder import StudyFolder
-from scaling.launching.desk import Desk
+from scaling.launching.driving.desk import Desk
+from scaling.launching.driving.ledger import Ledger
 from scaling.launching.launch import Launch
-from scaling.launching.ledger import Ledger
 from scaling.launching.task import Task
 from scaling.population import Population
 from scaling.spec import Study

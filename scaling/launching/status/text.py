@@ -10,8 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from scaling.launching.active import Active
-from scaling.launching.report import Report, attempt, elapsed, mfu, percent, speed
+from scaling.launching.status.active import Active
+from scaling.launching.status.report import Report, attempt, elapsed, mfu, percent, speed
 from scaling.spec import count
 
 RUN_LINES = 50

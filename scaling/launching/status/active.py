@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scaling.launching.journal import Attempt, Beat, Driver, Job
-from scaling.launching.study_files import CONTROL, StudyFiles
-from scaling.launching.totals import by_trunk
+from scaling.launching.status.study_files import CONTROL, StudyFiles
+from scaling.launching.status.totals import by_trunk
 
 SILENT_SECONDS = 60.0
 """A worker or driver that has not beaten for so long may be dead."""

@@ -23,7 +23,7 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder, write_whole
-from scaling.launching.study_files import CONTROL
+from scaling.launching.status.study_files import CONTROL
 from scaling.storage import read_whole
 
 PARAMETERS = 5

@@ -10,10 +10,10 @@ from typing import Protocol
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.display import duration
+from scaling.launching.driving.entry import Entry
+from scaling.launching.driving.pending import Results
 from scaling.launching.engine import Ending
-from scaling.launching.entry import Entry
 from scaling.launching.journal import log_path
-from scaling.launching.pending import Results
 from scaling.launching.task import Task
 from scaling.storage import read_whole
 

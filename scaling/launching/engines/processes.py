@@ -20,12 +20,12 @@ from pathlib import Path
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.engine import Ending, Order
+from scaling.launching.engines.machine import Accelerators, accelerators, cores
 from scaling.launching.journal import log_path
 from scaling.launching.launch import Launch
-from scaling.launching.machine import Accelerators, accelerators, cores
-from scaling.launching.orders import release_claims
 from scaling.launching.task import Task
-from scaling.launching.worker import CORES, PARENT
+from scaling.launching.working.orders import release_claims
+from scaling.launching.working.worker import CORES, PARENT
 from scaling.storage import as_path, read_whole
 
 LOOK_SECONDS = 0.05

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scaling.launching.planned import Planned
-from scaling.launching.study_files import StudyFiles
+from scaling.launching.status.planned import Planned
+from scaling.launching.status.study_files import StudyFiles
 
 
 @dataclass(frozen=True)

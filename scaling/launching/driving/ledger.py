@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterable
 
 from scaling.folder import StudyFolder
-from scaling.launching.calibration import estimator_of
+from scaling.launching.cost.calibration import estimator_of
+from scaling.launching.driving.entry import Entry
+from scaling.launching.driving.spending import Spending
 from scaling.launching.engine import Ending
-from scaling.launching.entry import Entry
 from scaling.launching.journal import Attempt, Beat, Job, State, read_beat, read_driver, read_jobs, write_job
 from scaling.launching.launch import Launch
-from scaling.launching.spending import Spending
 from scaling.launching.standing import steps_done
 from scaling.launching.task import Task
 from scaling.spec import Run

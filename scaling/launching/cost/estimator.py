@@ -1,6 +1,6 @@
 """What tasks cost before they are trained: seconds on a kind of device, with the factor within which that holds.
 
-Pure arithmetic on what was measured (scaling.launching.pace); nothing here imports JAX. Counted are training, the
+Pure arithmetic on what was measured (scaling.launching.cost.pace); nothing here imports JAX. Counted are training, the
 evaluation at the end of each run, compilation once a task, the start of a worker, and checkpoints. Not counted is work
 that is lost: what was trained after the last checkpoint before a kill or a preemption.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scaling.accounting import training_flops
-from scaling.launching.pace import GUESSED, Knot, Rate, assumed, knots_of, rate_of, timed
+from scaling.launching.cost.pace import GUESSED, Knot, Rate, assumed, knots_of, rate_of, timed
 from scaling.launching.task import Task
 from scaling.spec import Model, Run
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.errors import UserError
+from scaling.launching.engines.slices import Slice
 from scaling.launching.launch import Launch
-from scaling.launching.slices import Slice
 
 GIB = 2.0**30
 ACCELERATOR_TYPE = "accelerator_type:"

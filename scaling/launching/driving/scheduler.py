@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from scaling.launching.driving.entry import Entry, Policy
+from scaling.launching.driving.spending import Spending
 from scaling.launching.engine import Ending
-from scaling.launching.entry import Entry, Policy
-from scaling.launching.spending import Spending
 from scaling.launching.task import Task
 
 

@@ -22,7 +22,7 @@ from scaling.launching.journal import (
     read_driver,
     read_job,
 )
-from scaling.launching.planned import Planned, from_line, planned_runs
+from scaling.launching.status.planned import Planned, from_line, planned_runs
 from scaling.storage import clear_storage_errors, is_local, read_whole
 
 LOG_LINES = 15

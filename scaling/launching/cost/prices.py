@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
-from scaling.launching.pace import same_kind
+from scaling.launching.cost.pace import same_kind
 
 REQUIRED = ("device", "price_per_device_hour", "currency")
 FIELDS = (*REQUIRED, "note")

@@ -9,11 +9,11 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.execution import Execution
-from scaling.launching.cost import START_SECONDS, Estimate, Estimator, wall_seconds
-from scaling.launching.costing import Planning
+from scaling.launching.cost.costing import Planning
+from scaling.launching.cost.estimator import START_SECONDS, Estimate, Estimator, wall_seconds
+from scaling.launching.cost.prices import Price, price_of
 from scaling.launching.display import duration
 from scaling.launching.launch import Launch
-from scaling.launching.prices import Price, price_of
 from scaling.launching.task import Task, tasks_of
 from scaling.plan import Job, Plan
 from scaling.population import Population, populations

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from scaling.accounting import flops_per_token
 from scaling.folder import StudyFolder
-from scaling.launching.entry import Entry
+from scaling.launching.driving.entry import Entry
+from scaling.launching.driving.ledger import Ledger
+from scaling.launching.driving.pending import Results
+from scaling.launching.driving.scheduler import Scheduler
+from scaling.launching.driving.ticker import Standing
 from scaling.launching.journal import Beat, read_beat
-from scaling.launching.ledger import Ledger
-from scaling.launching.pending import Results
-from scaling.launching.scheduler import Scheduler
 from scaling.launching.standing import has_trunk
-from scaling.launching.ticker import Standing
 
 LOOK_SECONDS = 2.0
 """Beats are read that often; where reading them takes long, ten times as seldom as it takes."""

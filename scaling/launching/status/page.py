@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from scaling.launching.active import Active
-from scaling.launching.page_style import STYLE
-from scaling.launching.report import Report, attempt, elapsed, mfu, percent, speed
-from scaling.launching.status import Failed
+from scaling.launching.status.active import Active
+from scaling.launching.status.report import Report, attempt, elapsed, mfu, percent, speed
+from scaling.launching.status.status import Failed
+from scaling.launching.status.style import STYLE
 from scaling.spec import count
 
 ACTIVE, FAILED, RUNS = 200, 50, 1000

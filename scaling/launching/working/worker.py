@@ -1,6 +1,6 @@
 """A worker: trains one task as its order says, in a process of its own, and says how that ended.
 
-`python -m scaling.launching.worker ORDER.json ENDING.json` reads an order, works, and writes the ending.
+`python -m scaling.launching.working.worker ORDER.json ENDING.json` reads an order, works, and writes the ending.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from scaling.launching.engine import Ending, Order
 from scaling.launching.journal import log_path
 from scaling.launching.launch import Launch
 from scaling.launching.local import stop_on_signals
-from scaling.launching.orders import ordered_task, read_order
-from scaling.launching.printed import printed_to
 from scaling.launching.standing import claim_paths, is_finished, steps_done
 from scaling.launching.task import Task
 from scaling.launching.versions import check_versions
+from scaling.launching.working.orders import ordered_task, read_order
+from scaling.launching.working.printed import printed_to
 from scaling.storage import as_path, storage_reason, write_whole
 
 PARENT, CORES = "SCALING_PARENT", "SCALING_CORES"
@@ -87,7 +87,7 @@ class Shift:
 
     def _attended(self, folder: StudyFolder, task: Task, copy: Callable[[], None]) -> Ending:
         """Train the task while its claims are held and beats are written."""
-        from scaling.launching.pulse import Pulse, Superseded
+        from scaling.launching.working.pulse import Pulse, Superseded
 
         with contextlib.ExitStack() as stack:
             claims = self._claims(folder, task, stack) if self.leads else ()
@@ -135,7 +135,7 @@ class Shift:
         execution = self._devices()
         import jax
 
-        from scaling.launching.bench import prepare, tracing
+        from scaling.launching.working.bench import prepare, tracing
         from scaling.training.job import train_part
         from scaling.training.loop import Interrupted
 
@@ -174,7 +174,7 @@ class Shift:
             keep_freed_memory()
             jax.config.update("jax_platforms", "cpu")
         if self.peers_json:
-            from scaling.launching.peers import join  # type: ignore[import,unused-ignore]
+            from scaling.launching.working.peers import join  # type: ignore[import,unused-ignore]
 
             join(self.peers_json)
         execution = on_this_machine(Execution(**self.order.execution), max(1, int(launch.cpus)))

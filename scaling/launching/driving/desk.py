@@ -14,10 +14,10 @@ from typing import Literal
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.current_table import CurrentTable
+from scaling.launching.driving.ledger import BEAT_SECONDS, Ledger
+from scaling.launching.driving.pending import Results
 from scaling.launching.journal import Driver, new_token, write_driver
 from scaling.launching.launch import Launch
-from scaling.launching.ledger import BEAT_SECONDS, Ledger
-from scaling.launching.pending import Results
 from scaling.spec import Study
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scaling.launching.active import Active
+from scaling.launching.cost.pace import same_kind
+from scaling.launching.cost.prices import Price
 from scaling.launching.display import duration
-from scaling.launching.early_fit import EarlyFit
-from scaling.launching.pace import same_kind
-from scaling.launching.prices import Price
-from scaling.launching.status import Status
+from scaling.launching.status.active import Active
+from scaling.launching.status.early_fit import EarlyFit
+from scaling.launching.status.status import Status
 from scaling.spec import count
 
 UNKNOWN = "not known"

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scaling.launching.active import Active, active_jobs, begun, clean, life
 from scaling.launching.journal import Driver, Job
-from scaling.launching.planned import Planned
-from scaling.launching.study_files import StudyFiles
-from scaling.launching.totals import Totals, totals_of
+from scaling.launching.status.active import Active, active_jobs, begun, clean, life
+from scaling.launching.status.planned import Planned
+from scaling.launching.status.study_files import StudyFiles
+from scaling.launching.status.totals import Totals, totals_of
 
 STATES = ("running", "queued", "waiting", "done", "failed", "left_out")
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder, write_whole
-from scaling.launching.active import SILENT_SECONDS
-from scaling.launching.status import Status, status_of
-from scaling.launching.study_files import StudyFiles, StudyReader
+from scaling.launching.status.active import SILENT_SECONDS
+from scaling.launching.status.status import Status, status_of
+from scaling.launching.status.study_files import StudyFiles, StudyReader
 from scaling.storage import as_path
 
 PLAIN_WIDTH = 160
@@ -117,8 +117,8 @@ class _Shower:
 
     def once(self) -> None:
         """The status at once, then the early fit, which may take a while."""
-        from scaling.launching.report import Report
-        from scaling.launching.status_text import early, rendered
+        from scaling.launching.status.report import Report
+        from scaling.launching.status.text import early, rendered
 
         status = status_of(self.reader.read(), time.time())
         console = _console()
@@ -137,8 +137,8 @@ class _Shower:
 
     def again(self, screen: Callable[[Any], None]) -> bool:
         """Show it as it is now; whether nothing more will come."""
-        from scaling.launching.report import Report
-        from scaling.launching.status_text import rendered
+        from scaling.launching.status.report import Report
+        from scaling.launching.status.text import rendered
 
         files = self.reader.read()
         status = status_of(files, time.time(), self.silence.look(files))
@@ -154,14 +154,14 @@ class _Shower:
         return status.over
 
     def _bill(self, status: Status) -> Any:
-        from scaling.launching.report import bill_of
+        from scaling.launching.status.report import bill_of
 
         return bill_of(status, self.prices, self.wanted.prices) if self.prices else None
 
     def _write_page(self, report: Any) -> None:
         if self.wanted.html is None:
             return
-        from scaling.launching.status_page import page
+        from scaling.launching.status.page import page
 
         refresh = 0.0 if report.status.over else max(1.0, self.wanted.watch or PAGE_SECONDS)
         path = self.folder.path / "status.html" if not self.wanted.html else as_path(self.wanted.html)
@@ -172,13 +172,13 @@ class _Shower:
 
 def _prices(name: str) -> Any:
     """The prices of a file, none where none is named; raises UserError."""
-    from scaling.launching.prices import read_prices
+    from scaling.launching.cost.prices import read_prices
 
     return read_prices(Path(name)) if name else ()
 
 
 def _early_fitter(folder: StudyFolder, wanted: Wanted) -> Any:
-    from scaling.launching.early_fit import EarlyFitter
+    from scaling.launching.status.early_fit import EarlyFitter
 
     return EarlyFitter(folder) if wanted.fit else contextlib.nullcontext()
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.launching.engine import Ending, Kind
-from scaling.launching.peers import Peers, part
-from scaling.launching.resources import Demand
+from scaling.launching.engines.resources import Demand
+from scaling.launching.working.peers import Peers, part
 
 Work = Callable[[str, str], str]
 """(order, peers) -> ending, all JSON."""

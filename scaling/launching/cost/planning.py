@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
-from scaling.launching import calibration
-from scaling.launching.bill import print_cost
-from scaling.launching.cost import Estimator
-from scaling.launching.costing import Planning
-from scaling.launching.pace import known_devices, size
-from scaling.launching.prices import Price, read_prices
+from scaling.launching.cost import calibration
+from scaling.launching.cost.bill import print_cost
+from scaling.launching.cost.costing import Planning
+from scaling.launching.cost.estimator import Estimator
+from scaling.launching.cost.pace import known_devices, size
+from scaling.launching.cost.prices import Price, read_prices
 from scaling.population import Population
 from scaling.results import results as read_results
 from scaling.spec import Model, Run
@@ -102,7 +102,7 @@ def _measured(
 ) -> calibration.Calibration:
     """The calibration, written into the study's folder. It is made before compiled programs are kept, so that it tells
     what compiling takes rather than reading what an earlier plan compiled."""
-    from scaling.launching.probing import calibrate
+    from scaling.launching.cost.probing import calibrate
 
     probed = pending or tuple(Population((job,)) for job in asked.plan.jobs)
     made = calibrate(probed, asked.data_folder, execution, progress)
@@ -112,7 +112,7 @@ def _measured(
 
 def _estimator_here(asked: Planning, results: Mapping[Run, Any], device: str, here: str) -> Estimator:
     """With a probe of matrix products as the last resort, where the device is this machine's."""
-    from scaling.launching.pace import probed
+    from scaling.launching.cost.pace import probed
 
     estimator = calibration.estimator_of(
         asked.folder, results, device, 1, checkpoint_seconds=asked.checkpoint_seconds

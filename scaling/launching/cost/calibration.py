@@ -10,8 +10,8 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder, write_whole
-from scaling.launching.cost import Estimator, Overheads
-from scaling.launching.pace import MEASURED, Knot, Rate, same_kind
+from scaling.launching.cost.estimator import Estimator, Overheads
+from scaling.launching.cost.pace import MEASURED, Knot, Rate, same_kind
 from scaling.record import plain
 from scaling.spec import Model, Run, SpecError, canonical, from_json
 

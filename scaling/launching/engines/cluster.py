@@ -17,15 +17,12 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
-from scaling.launching.autoscaling import QUEUED, makes_nodes, report
-from scaling.launching.connecting import answers, connect
 from scaling.launching.engine import Ending, Order
-from scaling.launching.gang import Gang, Work, begin, verdict
-from scaling.launching.journal import Beat, read_beat
-from scaling.launching.launch import Launch
-from scaling.launching.orders import release_claims
-from scaling.launching.ray_endings import ending_of, surely_dead
-from scaling.launching.resources import (
+from scaling.launching.engines.autoscaling import QUEUED, makes_nodes, report
+from scaling.launching.engines.connecting import answers, connect
+from scaling.launching.engines.gang import Gang, Work, begin, verdict
+from scaling.launching.engines.ray_endings import ending_of, surely_dead
+from scaling.launching.engines.resources import (
     Demand,
     Node,
     demand_of,
@@ -34,8 +31,11 @@ from scaling.launching.resources import (
     places,
     refusal,
 )
-from scaling.launching.slices import Slice, intact_slices
+from scaling.launching.engines.slices import Slice, intact_slices
+from scaling.launching.journal import Beat, read_beat
+from scaling.launching.launch import Launch
 from scaling.launching.task import Task
+from scaling.launching.working.orders import release_claims
 from scaling.storage import as_path
 
 GRACE_SECONDS = 60.0
@@ -52,7 +52,7 @@ SILENT_SECONDS = 120.0
 
 def call_worker(order: str, peers: str) -> str:
     """What a process of the cluster runs."""
-    from scaling.launching.worker import work
+    from scaling.launching.working.worker import work
 
     return work(order, peers)
 

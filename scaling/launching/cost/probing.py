@@ -15,8 +15,8 @@ from pathlib import Path
 from scaling.accounting import palm, training_flops
 from scaling.devices import mfu, peak_of
 from scaling.execution import Execution
-from scaling.launching.calibration import Calibration, Probe, processor
-from scaling.launching.pace import size
+from scaling.launching.cost.calibration import Calibration, Probe, processor
+from scaling.launching.cost.pace import size
 from scaling.population import Population
 from scaling.spec import Model
 

@@ -16,21 +16,21 @@ from pathlib import Path
 
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
-from scaling.launching.desk import Desk
+from scaling.launching.driving.desk import Desk
+from scaling.launching.driving.entry import Entry, Policy
+from scaling.launching.driving.ledger import Ledger
+from scaling.launching.driving.news import News
+from scaling.launching.driving.pending import Results, pending_tasks
+from scaling.launching.driving.scheduler import Scheduler
+from scaling.launching.driving.ticker import LiveTicker, PlainTicker, ticker
+from scaling.launching.driving.watch import Watch
 from scaling.launching.engine import Ending, Engine, Order
-from scaling.launching.entry import Entry, Policy
 from scaling.launching.journal import new_token
 from scaling.launching.launch import Launch
-from scaling.launching.ledger import Ledger
 from scaling.launching.lock import while_held
-from scaling.launching.news import News
-from scaling.launching.pending import Results, pending_tasks
 from scaling.launching.recording import EXIT_INTERRUPTED, Outcome, Recording
-from scaling.launching.scheduler import Scheduler
 from scaling.launching.standing import steps_done
 from scaling.launching.task import Task
-from scaling.launching.ticker import LiveTicker, PlainTicker, ticker
-from scaling.launching.watch import Watch
 from scaling.plan import Plan
 from scaling.results import collect
 
