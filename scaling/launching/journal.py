@@ -33,6 +33,8 @@ class Attempt:
     """A Kind of scaling.launching.engine; empty while it runs."""
     reason: str = ""
     host: str = ""
+    steps: int = 0
+    """Steps newly saved or finished in it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class Driver:
     device_seconds: float = 0.0
     """Spent on attempts so far, by this driver and those before it."""
     message: str = ""
+    launched_seconds: float = 0.0
+    """That this driver was at work, and those before it with the same --deadline-hours."""
 
 
 def write_job(folder: StudyFolder, job: Job) -> None:

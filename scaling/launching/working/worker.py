@@ -18,10 +18,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from scaling.errors import UserError
+from scaling.errors import HostError, UserError
 from scaling.folder import StudyFolder
 from scaling.launching.claim import Claim, release
-from scaling.launching.engine import Ending, Order
+from scaling.launching.engine import Ending, Kind, Order
 from scaling.launching.journal import log_path
 from scaling.launching.launch import Launch
 from scaling.launching.local import stop_on_signals
@@ -179,7 +179,7 @@ class Shift:
             join(self.peers_json)
         execution = on_this_machine(Execution(**self.order.execution), max(1, int(launch.cpus)))
         if accelerated and jax.default_backend() == "cpu" and os.environ.get("JAX_PLATFORMS") != "cpu":
-            raise UserError(
+            raise HostError(
                 f"{launch.accelerators} accelerators were asked for, and JAX on {socket.gethostname()} finds none: "
                 "install jax[cuda13] or jax[tpu] there, or leave out --accelerators"
             )
@@ -205,7 +205,8 @@ def _ending_of(error: Exception) -> Ending:
     if isinstance(error, UserError):
         storage = error.__context__ is not None and storage_reason(error.__context__) is not None
         print(f"error: {sentence}", file=sys.stderr, flush=True)
-        return Ending("failed" if storage or isinstance(error, CheckpointError) else "refused", sentence)
+        kind: Kind = "failed" if storage or isinstance(error, CheckpointError) else "refused"
+        return Ending(kind, sentence, at_fault="node" if storage or isinstance(error, HostError) else "task")
     traceback.print_exception(error)
     sys.stderr.flush()
     return Ending("failed", f"{type(error).__name__}: {sentence}" if sentence else type(error).__name__)
