@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from scaling.folder import StudyFolder
-from scaling.launching.calibration import estimator_of
-from scaling.launching.cost import wall_seconds
-from scaling.launching.pace import Rate
+from scaling.launching.cost.calibration import estimator_of
+from scaling.launching.cost.estimator import wall_seconds
+from scaling.launching.cost.pace import Rate
 from scaling.launching.task import tasks_of
 from scaling.plan import Plan, Recipe, make_plan, product
 from scaling.population import populations

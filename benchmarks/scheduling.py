@@ -35,11 +35,11 @@ from typing import Any
 
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
+from scaling.launching.driving.entry import Entry
+from scaling.launching.driving.pending import Results, pending_tasks
+from scaling.launching.driving.scheduler import Scheduler
 from scaling.launching.engine import Ending
-from scaling.launching.entry import Entry
 from scaling.launching.launch import Launch
-from scaling.launching.pending import Results, pending_tasks
-from scaling.launching.scheduler import Scheduler
 from scaling.launching.task import Task
 from scaling.plan import Recipe, ladder, make_plan
 from scaling.spec import Data, Model, Optim, Study

@@ -12,7 +12,7 @@ from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.experiment import load
 from scaling.folder import StudyFolder, check_writable
-from scaling.launching.costing import Costing
+from scaling.launching.cost.costing import Costing
 from scaling.launching.launch import Launch
 from scaling.plan import Plan, make_plan, repetition_warnings
 from scaling.spec import SpecError, Study
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def plan(spec: str, knobs: Sequence[str]) -> int:
     """Print the runs, their cost and what is doubtful about them; train nothing. Refuses what no device can hold."""
-    from scaling.launching.planning import Planning, show
+    from scaling.launching.cost.planning import Planning, show
 
     study, options = load(spec, knobs, PlanOptions, "plan")
     made, warnings = _prepare(study, options)
@@ -149,7 +149,7 @@ def run(spec: str, knobs: Sequence[str]) -> int:
 
 def status(spec: str, knobs: Sequence[str]) -> int:
     """Print how a study stands, once or until its driver has ended."""
-    from scaling.launching.status_watch import show, wanted
+    from scaling.launching.status.verb import show, wanted
 
     return show(StudyFolder(spec), wanted(knobs))
 

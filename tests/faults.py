@@ -179,7 +179,9 @@ def nothing_left(launched, cluster=None):
 
     wait_until(lambda: not launched.pids() and not working(), 15)
     parents = {os.getpid(), *(cluster.pids() if cluster else [])}
-    parents -= {cluster.maker.pid} if cluster else set()  # it stands for machines, also for those that have gone
+    parents -= (
+        {cluster.maker.pid} if cluster else set()
+    )  # it stands for machines, also for those that have gone
     wait_until(lambda: not zombies(parents), 5)
     with launched.folder.locked():
         pass

@@ -65,7 +65,13 @@ class Planned:
         """A worker on the order, in a process of its own."""
         place = self.folder.path.parent / f"order-{order.token[:8]}.json"
         place.write_text(order.to_json())
-        command = [sys.executable, "-m", "scaling.launching.worker", str(place), str(self.ending_of(order))]
+        command = [
+            sys.executable,
+            "-m",
+            "scaling.launching.working.worker",
+            str(place),
+            str(self.ending_of(order)),
+        ]
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
         )

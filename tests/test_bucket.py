@@ -214,6 +214,7 @@ def scaling(*words):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_a_study_in_a_bucket_that_was_killed_goes_on_in_workers_and_ends_as_one_on_a_disk(tiny, bucket):
     """With the clients that a real bucket is reached by: gcsfs and TensorStore."""
     knobs, study = ("--widths", "8"), f"bucket/{tiny.folder.name}/tiny"

@@ -8,10 +8,10 @@ import pytest
 from scaling.__main__ import main
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
-from scaling.launching import calibration
-from scaling.launching.calibration import Calibration, Probe, estimator_of
-from scaling.launching.pace import assumed
-from scaling.launching.probing import typical
+from scaling.launching.cost import calibration
+from scaling.launching.cost.calibration import Calibration, Probe, estimator_of
+from scaling.launching.cost.pace import assumed
+from scaling.launching.cost.probing import typical
 from scaling.launching.task import Task
 from scaling.plan import Recipe, make_plan, product
 from scaling.population import populations

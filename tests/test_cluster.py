@@ -23,10 +23,12 @@ from ray_cluster import (
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
-from scaling.launching.cluster import RayEngine
 from scaling.launching.engine import Order
+from scaling.launching.engines.cluster import RayEngine
 from scaling.launching.journal import Beat, write_beat
 from scaling.launching.launch import Launch
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults]  # they start clusters
 
 
 def stub(order, peers):
@@ -40,7 +42,7 @@ def stub(order, peers):
         peers = json.loads(peers)
         says |= says.get("ranks", {}).get(str(peers["rank"]), {})
         if "join" in says:
-            from scaling.launching.peers import join
+            from scaling.launching.working.peers import join
 
             join(json.dumps(peers))
             import jax
@@ -162,7 +164,7 @@ def test_what_no_node_has_is_refused_and_not_waited_for(cluster, tmp_path, launc
 
 
 def test_that_nothing_begins_is_said_after_a_minute_with_what_the_cluster_has(engine, monkeypatch, capsys):
-    monkeypatch.setattr("scaling.launching.cluster.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("scaling.launching.engines.cluster.SILENT_SECONDS", 0.0)
     engine.submit(order("waits", seconds=3))
     assert endings(engine, 1)["waits"].kind == "finished"
     said = capsys.readouterr().err
@@ -202,7 +204,6 @@ def test_two_hosts_meet_and_end_together(pairs, tmp_path):
     assert (tmp_path / "0").read_text() != (tmp_path / "1").read_text()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rank_0", "rank_1", "kind"),
     [
@@ -223,7 +224,7 @@ def test_hosts_whose_peer_goes_away_are_ended_and_their_nodes_given_back(pairs, 
 DRIVER = """
 import sys
 from scaling.errors import UserError
-from scaling.launching.cluster import RayEngine
+from scaling.launching.engines.cluster import RayEngine
 from scaling.launching.launch import Launch
 from test_cluster import order, stub
 
@@ -258,7 +259,6 @@ def driver(cluster, folder):
         process.communicate()
 
 
-@pytest.mark.slow
 def test_what_befalls_drivers_and_nodes(tmp_path):
     """A driver that is killed takes its workers with it; a node that goes away is told of; and so is a cluster that
     does, in a sentence and with an exit code."""
@@ -286,7 +286,7 @@ def test_what_befalls_drivers_and_nodes(tmp_path):
 ALONE = """
 import sys
 from ray_cluster import MARK, all_pids, environment_of, listening
-from scaling.launching.cluster import RayEngine
+from scaling.launching.engines.cluster import RayEngine
 from scaling.launching.launch import Launch
 
 engine = RayEngine(Launch(on="ray"), sys.argv[1])
@@ -296,7 +296,6 @@ engine.close()
 """
 
 
-@pytest.mark.slow
 def test_ray_that_is_started_here_listens_on_loopback_alone_and_is_gone_afterwards(tmp_path):
     environment = {**os.environ, "PYTHONPATH": LoopbackCluster.python_path, MARK: "alone"}
     for name in (*QUIET, "RAY_ADDRESS"):

@@ -18,7 +18,7 @@ import yaml
 
 import scaling.__main__ as program
 from scaling.experiment import load
-from scaling.launching.resources import demand_of, places
+from scaling.launching.engines.resources import demand_of, places
 
 REPOSITORY = Path(__file__).parents[1]
 LAUNCHING = REPOSITORY / "scaling" / "launching"

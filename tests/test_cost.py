@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from scaling.accounting import training_flops
 from scaling.devices import PEAKS
 from scaling.errors import UserError
-from scaling.launching.cost import (
+from scaling.launching.cost.estimator import (
     SAVE_SECONDS,
     START_SECONDS,
     Estimator,
     wall_seconds,
     work_of,
 )
-from scaling.launching.pace import Knot, Rate, assumed, size, utilisation
-from scaling.launching.prices import price_of, read_prices
+from scaling.launching.cost.pace import Knot, Rate, assumed, size, utilisation
+from scaling.launching.cost.prices import price_of, read_prices
 from scaling.launching.task import Task, tasks_of
 from scaling.plan import Recipe, make_plan, product
 from scaling.population import Population, populations
@@ -319,7 +319,7 @@ def test_a_study_of_many_runs_is_told_by_shape(capsys, tmp_path):
 
 def test_of_many_shapes_the_largest_alone_are_compiled_unless_all_are_asked_for(monkeypatch):
     from scaling.execution import Execution
-    from scaling.launching import planning
+    from scaling.launching.cost import planning
     from scaling.training import memory
 
     compiled = []

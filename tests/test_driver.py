@@ -11,12 +11,12 @@ from fake_engine import FakeEngine, VirtualTime
 from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
-from scaling.launching.driver import launch_study
+from scaling.launching.driving.driver import launch_study
+from scaling.launching.driving.ticker import Standing, ticker
 from scaling.launching.journal import read_driver, read_jobs
 from scaling.launching.launch import Launch
 from scaling.launching.places import in_this_process
 from scaling.launching.recording import Recording
-from scaling.launching.ticker import Standing, ticker
 from scaling.plan import Recipe, make_plan, product
 from scaling.spec import Data, Model, Optim, Study
 from scaling.table import read

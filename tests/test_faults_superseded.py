@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 IMPATIENT = """
 import sys
 from scaling.launching.claim import Claim
-from scaling.launching.worker import main
+from scaling.launching.working.worker import main
 Claim.take.__defaults__ = (8.0, *Claim.take.__defaults__[1:])
 main(*sys.argv[1:])
 """

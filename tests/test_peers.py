@@ -10,7 +10,8 @@ import pytest
 from conftest import Tiny
 from ray_cluster import QUIET, command_of, kill, loopback_cluster, wait_until
 
-from scaling.launching.peers import Peers, join, part
+from scaling.launching.working.peers import Peers, join, part
+from scaling.training.disk import CheckpointError, raise_unless_damage
 
 SECONDS = 170
 """A command takes no longer, on a machine that others use too."""
@@ -24,6 +25,17 @@ def test_a_job_of_one_host_meets_nobody():
 def test_peers_travel_as_json():
     peers = Peers("10.0.0.1:4000", 4, 3)
     assert Peers(**json.loads(peers.to_json())) == peers
+
+
+def test_a_checkpoint_is_not_called_damaged_because_a_peer_went_away(monkeypatch):
+    gone = ValueError("UNKNOWN: Gloo AllGather failed: Read error: Connection reset by peer")
+    raise_unless_damage(gone, 32, Path("x"))  # alone there is no peer
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    raise_unless_damage(ValueError("DATA_LOSS: a chunk is cut"), 32, Path("x"))
+    with pytest.raises(
+        CheckpointError, match=r"could not be read together with the other hosts.*left as it is"
+    ):
+        raise_unless_damage(gone, 32, Path("x"))
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +68,7 @@ def attempts(study):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_two_nodes_train_a_study_as_one_process_does(on_hosts, undisturbed):
     """Up to float32 sums in another order over a hundred steps."""
     tiny, knobs = on_hosts
@@ -67,6 +80,7 @@ def test_two_nodes_train_a_study_as_one_process_does(on_hosts, undisturbed):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_a_host_that_is_killed_takes_its_peer_with_it_and_the_next_try_goes_on(
     on_hosts, cluster, undisturbed
 ):

@@ -13,12 +13,12 @@ from orders import Planned, variant
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
-from scaling.launching import machine, processes
 from scaling.launching.claim import _highest
+from scaling.launching.engines import machine, processes
+from scaling.launching.engines.machine import Accelerators, accelerators
+from scaling.launching.engines.processes import ProcessEngine, jobs_that_fit, place_of
 from scaling.launching.journal import read_beat
 from scaling.launching.launch import Launch
-from scaling.launching.machine import Accelerators, accelerators
-from scaling.launching.processes import ProcessEngine, jobs_that_fit, place_of
 from scaling.launching.standing import claim_paths, steps_done, steps_of
 
 LONG = (307200, 614400)
@@ -119,7 +119,7 @@ DRIVER = """
 import sys, time
 from scaling.launching.engine import Order
 from scaling.launching.launch import Launch
-from scaling.launching.processes import ProcessEngine
+from scaling.launching.engines.processes import ProcessEngine
 engine = ProcessEngine(Launch())
 engine.submit(Order.from_json(open(sys.argv[1]).read()))
 while True:

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling.errors import UserError
-from scaling.launching.autoscaling import makes_nodes
-from scaling.launching.connecting import connect
 from scaling.launching.engine import Ending
-from scaling.launching.gang import verdict
+from scaling.launching.engines.autoscaling import makes_nodes
+from scaling.launching.engines.connecting import connect
+from scaling.launching.engines.gang import verdict
+from scaling.launching.engines.resources import demand_of, demand_of_slice, inventory, places, refusal
+from scaling.launching.engines.slices import CORES_A_CHIP, chips_of, intact_slices
 from scaling.launching.launch import Launch
-from scaling.launching.resources import demand_of, demand_of_slice, inventory, places, refusal
-from scaling.launching.slices import CORES_A_CHIP, chips_of, intact_slices
 
 GIB = 2.0**30
 
@@ -137,6 +137,7 @@ def closed_port():
         ("127.0.0.1", r"--address 127.0.0.1 cannot be: give HOST:PORT"),
         ("127.0.0.1:99999", r"--address 127.0.0.1:99999 cannot be"),
     ],
+    ids=["closed port", "no such host", "client", "no port", "no such port"],
 )  # fmt: skip
 def test_an_address_that_is_no_cluster_is_refused_in_one_sentence_at_once(address, said):
     began = time.monotonic()
@@ -148,7 +149,7 @@ def test_an_address_that_is_no_cluster_is_refused_in_one_sentence_at_once(addres
 def test_without_ray_the_package_to_install_is_named():
     said = subprocess.run(
         [sys.executable, "-c", "import sys; sys.modules['ray'] = None\n"
-         "from scaling.launching.connecting import connect\nconnect('')"],
+         "from scaling.launching.engines.connecting import connect\nconnect('')"],
         capture_output=True, text=True, check=False,
     ).stderr  # fmt: skip
     assert "--on ray needs the package ray: pip install 'scaling[ray]'" in said
@@ -156,7 +157,7 @@ def test_without_ray_the_package_to_install_is_named():
 
 @pytest.mark.parametrize("says", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 def test_an_address_where_something_else_answers_is_refused_in_one_sentence(says, monkeypatch):
-    monkeypatch.setattr("scaling.launching.connecting.PROBE_SECONDS", 0.5)
+    monkeypatch.setattr("scaling.launching.engines.connecting.PROBE_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer():

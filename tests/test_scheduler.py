@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from scaling.launching.driving.entry import Policy
+from scaling.launching.driving.scheduler import Scheduler
+from scaling.launching.driving.spending import Spending
 from scaling.launching.engine import Ending
-from scaling.launching.entry import Policy
-from scaling.launching.scheduler import Scheduler
-from scaling.launching.spending import Spending
 from scaling.launching.task import Task, tasks_of
 from scaling.plan import Recipe, make_plan, product
 from scaling.population import Population

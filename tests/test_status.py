@@ -20,11 +20,11 @@ from rich.console import Console
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.journal import read_beat, read_jobs, write_beat, write_driver
-from scaling.launching.report import Report
-from scaling.launching.status import status_of
-from scaling.launching.status_text import rendered
-from scaling.launching.status_watch import Silence, wanted
-from scaling.launching.study_files import StudyReader, last_record, tail
+from scaling.launching.status.report import Report
+from scaling.launching.status.status import status_of
+from scaling.launching.status.study_files import StudyReader, last_record, tail
+from scaling.launching.status.text import rendered
+from scaling.launching.status.verb import Silence, wanted
 from scaling.storage import put_whole
 
 

@@ -8,11 +8,11 @@ import pytest
 from browser import CHROMIUM, Browser
 from fabricated import NOW, driven, planned
 
-from scaling.launching.early_fit import EarlyFit
-from scaling.launching.report import Bill, Report
-from scaling.launching.status import status_of
-from scaling.launching.status_page import page
-from scaling.launching.study_files import StudyReader
+from scaling.launching.status.early_fit import EarlyFit
+from scaling.launching.status.page import page
+from scaling.launching.status.report import Bill, Report
+from scaling.launching.status.status import status_of
+from scaling.launching.status.study_files import StudyReader
 
 EARLY = EarlyFit(12, "hoffmann", "not_identified", "It may lie <anywhere>.", (1.5, 1.0, 2.0), 0.9)
 VOID = {"meta", "link", "br"}

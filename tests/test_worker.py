@@ -15,7 +15,7 @@ from scaling.folder import StudyFolder
 from scaling.launching.engine import Ending
 from scaling.launching.journal import read_beat
 from scaling.launching.standing import has_trunk, is_finished, may_begin, steps_done, steps_of
-from scaling.launching.worker import work
+from scaling.launching.working.worker import work
 
 
 @pytest.fixture

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from scaling.record import SpecError
+
+if TYPE_CHECKING:
+    from scaling.launching.task import Task
 
 AUTO = 0
 
@@ -63,6 +66,15 @@ class Launch:
                     not getattr(self, name), name, "it is about a Ray cluster: use it with --on ray"
                 )
             self._require(self.hosts == 1, "hosts", "this machine is one host: use it with --on ray")
+
+    def for_task(self, task: Task) -> Launch:
+        """What one task is launched with."""
+        return self
+
+    @property
+    def devices(self) -> int:
+        """Devices that a job has on all its hosts; on CPUs a host counts as one."""
+        return max(1, self.accelerators) * self.hosts
 
     def _require(self, holds: bool, name: str, remedy: str) -> None:
         if not holds:

@@ -17,15 +17,15 @@ from scaling.accounting import training_flops
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
-from scaling.launching.calibration import estimator_of
-from scaling.launching.cost import Estimator
+from scaling.launching.cost.calibration import estimator_of
+from scaling.launching.cost.estimator import Estimator
+from scaling.launching.cost.pace import probed
 from scaling.launching.current_table import CurrentTable
+from scaling.launching.driving.meter import Meter
 from scaling.launching.filling import members_that_fill, on_this_machine
 from scaling.launching.launch import DEFAULT as ON_THIS_MACHINE
 from scaling.launching.launch import Launch
 from scaling.launching.lock import while_held
-from scaling.launching.meter import Meter
-from scaling.launching.pace import probed
 from scaling.launching.recording import Outcome, Recording
 from scaling.launching.task import Task
 from scaling.plan import Plan
@@ -81,9 +81,9 @@ def _train(
 ) -> tuple[bool, int]:
     """Train every unfinished job, in populations where that pays; whether it was stopped as asked, and runs that were
     left out because of a cap."""
-    from scaling.launching.bench import prepare, tracing
     from scaling.launching.display import display
     from scaling.launching.preparing import shown
+    from scaling.launching.working.bench import prepare, tracing
     from scaling.training.job import train_population
     from scaling.training.loop import Interrupted
 

@@ -29,15 +29,15 @@ def train_study(
         from scaling.launching.local import run_study
 
         return run_study(plan, folder, data_folder, recording, execution, launch)
-    from scaling.launching.driver import launch_study
+    from scaling.launching.driving.driver import launch_study
 
     engine: Engine
     if launch.on == "ray":
-        from scaling.launching.cluster import RayEngine
+        from scaling.launching.engines.cluster import RayEngine
 
         engine = RayEngine(launch, folder.path)
     else:
-        from scaling.launching.processes import ProcessEngine
+        from scaling.launching.engines.processes import ProcessEngine
 
         engine = ProcessEngine(launch)
     return launch_study(plan, folder, data_folder, recording, execution, launch, engine)

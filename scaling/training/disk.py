@@ -59,6 +59,10 @@ def clear_disk_errors(doing: str) -> Iterator[None]:
         raise
 
 
+PEERS_GONE = ("UNKNOWN:", "UNAVAILABLE:", "DEADLINE_EXCEEDED:", "ABORTED:", "CANCELLED:", "INTERNAL:")
+"""How errors of collectives and barriers begin; files that are damaged give DATA_LOSS, NOT_FOUND and the like."""
+
+
 def raise_unless_damage(error: Exception, step: int, folder: Path) -> None:
     """Raise where the files may well be sound: of another shape, not to be opened, too large for the memory, or read
     with a host that went away meanwhile."""
@@ -71,7 +75,9 @@ def raise_unless_damage(error: Exception, step: int, folder: Path) -> None:
         ) from None
     import jax
 
-    if jax.process_count() > 1 and isinstance(error, jax.errors.JaxRuntimeError):
+    if jax.process_count() > 1 and (
+        isinstance(error, jax.errors.JaxRuntimeError) or text.startswith(PEERS_GONE)
+    ):
         raise CheckpointError(
             f"the checkpoint of step {step} in {folder} could not be read together with the other hosts "
             f"({text.splitlines()[0][:200]}); it is left as it is"

@@ -1,0 +1,172 @@
+"""The bill of a study before it is trained: device-hours, time by the clock and money, and what each rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scaling.errors import UserError
+from scaling.execution import Execution
+from scaling.launching.cost.costing import Planning
+from scaling.launching.cost.estimator import START_SECONDS, Estimate, Estimator, wall_seconds
+from scaling.launching.cost.prices import Price, price_of
+from scaling.launching.display import duration
+from scaling.launching.launch import Launch
+from scaling.launching.task import Task, tasks_of
+from scaling.plan import Job, Plan
+from scaling.population import Population, populations
+from scaling.spec import Model, Run
+
+
+def print_cost(
+    asked: Planning,
+    results: Mapping[Run, Any],
+    estimator: Estimator,
+    device: str | None,
+    prices: tuple[Price, ...],
+    here: tuple[Sequence[Population], Execution, frozenset[Model]] | None,
+) -> None:
+    """Device-hours, time and money that are left; unknown where nothing tells, never 0."""
+    tasks = _tasks_apart(asked, results)
+    if not tasks:
+        print("nothing is left to train")
+        return
+    total = estimator.study(tasks, results.__contains__)
+    where = device or "the cluster's devices"
+    if here is not None:
+        print_time_here(estimator, results, *here)
+    if total is None:
+        print(f"device-hours: unknown on {where}: {_why_unknown(asked, device)}")
+    else:
+        print(
+            f"device-hours: about {_hours(total)} left on {where}, trunks shared; "
+            f"{_hours(_from_scratch(asked.plan, results, estimator))} if every run left were trained from scratch"
+        )
+        print(f"  from {total.source}")
+        print(
+            "  counted: training, evaluation, compiling once a job, starts of workers, checkpoints; not counted: work "
+            "lost to interruptions, idle devices, storage"
+        )
+    if asked.costing.devices_at_hand:
+        _print_wall(asked, tasks, results, estimator, where)
+    if prices:
+        _print_money(asked, total, device, prices)
+
+
+def print_time_here(
+    estimator: Estimator,
+    results: Mapping[Run, Any],
+    pending: Sequence[Population],
+    execution: Execution,
+    compiled: frozenset[Model],
+) -> None:
+    """One population after another on all devices of this machine, as `run` trains them: it starts once, and compiles
+    once the shapes that are not `compiled` yet."""
+    from scaling.training.sharding import make_mesh
+
+    shapes = {population.jobs[0].runs[0].model for population in pending}
+    once = START_SECONDS + len(shapes - compiled) * estimator.overheads.compile
+    here = estimator.with_overheads(start=0.0, compiled=shapes)
+    total = Estimate(once, once / 2, once * 2, "")
+    for population in pending:
+        one = here.estimate(
+            Task(population), results.__contains__, make_mesh(execution, population.members).size
+        )
+        if one is None:
+            print(
+                "time on this machine: not known before a run is done or --calibrate has measured, as no probe of "
+                "matrix products tells how fast a linear model is"
+            )
+            return
+        total = total + one
+    span = f"{duration(total.low)} to {duration(total.high)}"
+    print(f"time on this machine: about {duration(total.seconds)} left ({span}), from {total.source}")
+
+
+def _print_wall(
+    asked: Planning, tasks: Sequence[Task], results: Mapping[Run, Any], estimator: Estimator, where: str
+) -> None:
+    each = devices_of(asked.launch)
+    places = asked.costing.devices_at_hand // each
+    if places < 1:
+        raise UserError(
+            f"--devices-at-hand {asked.costing.devices_at_hand} is less than the {each} devices of one job; give more"
+        )
+    bounds = []
+    for name in ("seconds", "low", "high"):
+        took = {}
+        for task in tasks:
+            one = estimator.estimate(task, results.__contains__, each)
+            if one is None:
+                print(f"time on {asked.costing.devices_at_hand} devices at once: unknown")
+                return
+            took[task.task_id] = getattr(one, name)
+        bounds.append(wall_seconds(tasks, lambda task, took=took: took[task.task_id], places))  # type: ignore[misc]
+    likely, low, high = (duration(seconds) for seconds in bounds)
+    print(
+        f"time on {asked.costing.devices_at_hand} devices at once: about {likely} ({low} to {high}) on {where}, "
+        f"{len(tasks)} jobs on {places} place{'s' if places > 1 else ''}"
+    )
+
+
+def _print_money(
+    asked: Planning, total: Estimate | None, device: str | None, prices: tuple[Price, ...]
+) -> None:
+    path = Path(asked.costing.prices)
+    if device is None:
+        raise UserError("--prices needs to know the device; give --device with one of its names")
+    price = price_of(device, prices, path)
+    at = f"{price.an_hour:g} {price.currency} a device-hour ({path}{': ' + price.note if price.note else ''})"
+    if total is None:
+        print(f"money: unknown, at {at}")
+        return
+    cost = total * (price.an_hour / 3600)
+    print(
+        f"money: about {cost.seconds:.3g} {price.currency} left ({cost.low:.3g} to {cost.high:.3g}), at {at}"
+    )
+
+
+def _tasks_apart(asked: Planning, results: Mapping[Run, Any]) -> tuple[Task, ...]:
+    """The jobs that are left as a cluster would train them, branches apart where there are places for more of them."""
+    from scaling.launching.filling import members_asked, members_of_accelerators
+
+    each = devices_of(asked.launch)
+
+    def members(job: Job) -> int:
+        if (told := members_asked(asked.execution)) is not None:
+            return told
+        accelerated = asked.launch.accelerators > 0 or asked.costing.device not in ("", "cpu")
+        return members_of_accelerators(job, each) if accelerated else 1
+
+    made = populations(asked.plan.jobs, members, asked.folder.begun_populations(), results.__contains__)
+    places = asked.costing.devices_at_hand // each
+    apart = asked.launch.branches == "apart" or (asked.launch.branches == "auto" and places > len(made))
+    return tasks_of(made, apart, results.__contains__)
+
+
+def devices_of(launch: Launch) -> int:
+    """Devices of a job: the accelerators of its hosts, or one CPU device for each core."""
+    return max(1, launch.hosts * (launch.accelerators or math.ceil(launch.cpus)))
+
+
+def _from_scratch(plan: Plan, results: Mapping[Run, Any], estimator: Estimator) -> Estimate | None:
+    """Device-seconds of every run left as a job of its own, from its first step."""
+    alone = [Task(Population((Job((run,)),))) for run in plan.study.runs if run not in results]
+    return estimator.study(alone)
+
+
+def _why_unknown(asked: Planning, device: str | None) -> str:
+    if device is None:
+        return "name the workers' device with --device, or finish a run there first"
+    if any(run.model.kind == "linear" for run in asked.plan.study.runs):
+        return "no peak tells how fast a linear model is; finish a run, or measure with --calibrate there"
+    return "its peak is not known; finish a run, or measure with --calibrate there"
+
+
+def _hours(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "unknown"
+    hours = estimate * (1 / 3600)
+    return f"{hours.seconds:.3g} ({hours.low:.3g} to {hours.high:.3g})"

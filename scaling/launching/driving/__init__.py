@@ -1,0 +1,1 @@
+"""The driver: what is trained next, what came of it, and what it cost."""

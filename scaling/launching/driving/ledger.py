@@ -1,0 +1,152 @@
+"""The driver's book of attempts: kept in the journal, read back by the next driver, so that nothing is forgotten."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterable
+
+from scaling.folder import StudyFolder
+from scaling.launching.cost.calibration import estimator_of
+from scaling.launching.driving.entry import Entry
+from scaling.launching.driving.spending import Spending
+from scaling.launching.engine import Ending
+from scaling.launching.journal import Attempt, Beat, Job, State, read_beat, read_driver, read_jobs, write_job
+from scaling.launching.launch import Launch
+from scaling.launching.standing import steps_done
+from scaling.launching.task import Task
+from scaling.spec import Run
+
+BEAT_SECONDS = 5.0
+"""About the time between two beats of a worker."""
+WRITE_SECONDS = 30.0
+"""What a running attempt has cost is written that often, for the driver that comes after a dead one."""
+ELSEWHERE = "its runs are trained in other jobs, or are no part of the study any more"
+LOST = "its driver went away before it ended"
+
+
+class Ledger:
+    """Attempts at tasks, by their ids, those of earlier drivers included."""
+
+    def __init__(self, folder: StudyFolder, launch: Launch) -> None:
+        """What earlier drivers wrote; an attempt without an end cost what its last beat tells."""
+        cap = launch.max_device_hours * 3600
+        self.folder = folder
+        self.devices = max(1, launch.accelerators) * launch.hosts
+        self.attempts: dict[str, list[Attempt]] = {}
+        self.unwritten: dict[str, Entry] = {}
+        """Tasks whose file does not say yet what the scheduler says."""
+        self._written: dict[str, float] = {}
+        """Seconds of the present attempts as the files have them."""
+        self.earlier = read_jobs(folder)
+        """Jobs as earlier drivers left them."""
+        for task_id, job in self.earlier.items():
+            self.attempts[task_id] = [self._closed(task_id, attempt) for attempt in job.attempts]
+        driver = read_driver(folder)
+        spent = sum(attempt.seconds * attempt.devices for told in self.attempts.values() for attempt in told)
+        spent = max(spent, driver.device_seconds if driver else 0.0)
+        self.spending = Spending(cap or math.inf, spent)
+
+    def steps_done(self, tasks: Iterable[Task]) -> dict[str, int]:
+        """Steps of each task that earlier attempts saved, as its files say."""
+        named = {task.task_id: task for task in tasks}
+        return {name: steps_done(self.folder, task) for name, task in named.items() if name in self.attempts}
+
+    def settle(self, tasks: Iterable[Task], finished: Iterable[Run]) -> None:
+        """Write what came of earlier jobs that are no tasks any more: done as their files say, or trained by others."""
+        there = {run.run_id for run in finished}
+        named = {task.task_id: task for task in tasks}
+        whole = {
+            name for task in named.values() if task.part == "whole" for name in task.population.trunk_ids
+        }
+        for task_id, job in self.earlier.items():
+            attempts = tuple(self.attempts[task_id])
+            if task_id in named or (job.state == "done" and attempts == job.attempts):
+                continue
+            over = there.issuperset(job.run_ids) and not (job.part == "trunk" and whole & set(job.trunk_ids))
+            state: State = "done" if over else "left_out"
+            reason = "" if over else ELSEWHERE
+            write_job(self.folder, dataclasses.replace(job, state=state, reason=reason, attempts=attempts))
+
+    def suppose(self, tasks: Iterable[Task], runs: Iterable[Run]) -> None:
+        """Under a cap, believe what finished runs and a calibration tell of the pace, until attempts tell it."""
+        if not self.spending.capped:
+            return
+        found = {run: result for run in runs if (result := self.folder.result(run)) is not None}
+        estimator = estimator_of(self.folder, found, None, self.devices)
+        for task in tasks:
+            if task.step_flops not in self.spending.supposed and estimator.known(task):
+                device_seconds = estimator.seconds(task) * self.devices
+                self.spending.suppose(task.step_flops, task.flops / device_seconds)
+
+    def begin(self, entry: Entry) -> Attempt:
+        """A new attempt, written before its worker can begin."""
+        told = self.attempts.setdefault(entry.task_id, [])
+        number = told[-1].number + 1 if told else 1
+        told.append(Attempt(number, time.time(), devices=self.devices))
+        self._written.pop(entry.task_id, None)
+        self.write(entry)
+        return told[-1]
+
+    def seen(self, entry: Entry, beat: Beat, seconds: float) -> None:
+        """The worker of the present attempt has been heard of; it has cost so many seconds."""
+        told = self.attempts[entry.task_id]
+        devices = beat.devices or told[-1].devices
+        told[-1] = dataclasses.replace(told[-1], seconds=seconds, devices=devices, host=beat.host)
+        written = self._written.get(entry.task_id, -math.inf)
+        if seconds - written > WRITE_SECONDS:
+            self._written[entry.task_id] = seconds
+            self.unwritten[entry.task_id] = entry
+
+    def end(self, entry: Entry, ending: Ending) -> None:
+        """The present attempt has ended."""
+        told = self.attempts[entry.task_id]
+        told[-1] = dataclasses.replace(
+            told[-1],
+            seconds=ending.seconds,
+            devices=ending.devices,
+            ending=ending.kind,
+            reason=ending.reason,
+            host=ending.host or told[-1].host,
+        )
+        self.write(entry)
+
+    def write(self, entry: Entry) -> None:
+        """Write what is known of a task."""
+        task, needed = entry.task, self.spending.estimate(entry.step_flops, entry.flops)
+        self.unwritten.pop(entry.task_id, None)
+        job = Job(
+            task_id=entry.task_id,
+            name=task.name,
+            part=task.part,
+            trunk_ids=task.population.trunk_ids,
+            run_ids=tuple(run.run_id for run in task.runs),
+            steps=task.steps,
+            flops=task.flops,
+            state=entry.state,
+            reason=entry.reason,
+            attempts=tuple(self.attempts.get(entry.task_id, ())),
+            estimated_seconds=None if needed is None else needed / self.devices,
+        )
+        write_job(self.folder, job)
+
+    def write_all(self, entries: Iterable[Entry]) -> None:
+        """Write of some tasks what is known."""
+        for entry in entries:
+            self.write(entry)
+
+    def write_some(self, seconds: float) -> None:
+        """Write of what is unwritten as much as so many seconds allow: thousands of small files take minutes."""
+        until = time.monotonic() + seconds
+        while self.unwritten and time.monotonic() < until:
+            self.write(next(iter(self.unwritten.values())))
+
+    def _closed(self, task_id: str, attempt: Attempt) -> Attempt:
+        if attempt.ending:
+            return attempt
+        beat = read_beat(self.folder, task_id)
+        heard = beat if beat is not None and beat.attempt == attempt.number else None
+        seconds = max(attempt.seconds, heard.count * BEAT_SECONDS if heard else 0.0)
+        devices = (heard.devices if heard else 0) or attempt.devices
+        return dataclasses.replace(attempt, seconds=seconds, devices=devices, ending="lost", reason=LOST)

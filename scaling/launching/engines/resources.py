@@ -1,0 +1,121 @@
+"""What a job asks of each host and whether the nodes of a cluster have it; pure, imports nothing of Ray."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.errors import UserError
+from scaling.launching.engines.slices import Slice
+from scaling.launching.launch import Launch
+
+GIB = 2.0**30
+ACCELERATOR_TYPE = "accelerator_type:"
+"""Prefix of the resource by which Ray says what accelerators a node has."""
+
+Node = dict[str, Any]
+"""A node as ray.nodes() describes it: Resources, Labels, NodeManagerAddress."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one job asks of each of its hosts, by Ray's names: CPU, GPU, TPU, memory in bytes."""
+
+    bundles: tuple[dict[str, float], ...]
+    """Of each host, rank 0 first; the hosts are different nodes."""
+    selectors: tuple[dict[str, str], ...] = ()
+    """Labels that the node of each host must have; empty for any."""
+
+    @property
+    def hosts(self) -> int:
+        """Nodes that train the job together."""
+        return len(self.bundles)
+
+    def options(self, rank: int) -> dict[str, Any]:
+        """Of a task of Ray that holds what the host of that rank is asked for."""
+        bundle = self.bundles[rank]
+        custom = {name: count for name, count in bundle.items() if name not in ("CPU", "GPU", "memory")}
+        return {
+            "num_cpus": bundle["CPU"],
+            "num_gpus": bundle.get("GPU", 0),
+            "memory": bundle.get("memory") or None,
+            "resources": custom or None,
+        }
+
+    def fits(self, node: Node) -> int:
+        """How many times a node holds the demand of one host."""
+        has = node["Resources"]
+        return int(min((has.get(name, 0.0) + 1e-9) // count for name, count in self.bundles[0].items()))
+
+    def __str__(self) -> str:
+        one = described(self.bundles[0])
+        return f"{self.hosts} different nodes with {one} each" if self.hosts > 1 else f"one node with {one}"
+
+
+def demand_of(launch: Launch, nodes: Sequence[Node]) -> Demand:
+    """What a job of this launch asks for; accelerators are GPUs unless the type says or the nodes have only TPUs."""
+    bundle = {"CPU": launch.cpus}
+    if launch.accelerators:
+        tpu = launch.accelerator_type.upper().startswith("TPU") or (
+            not launch.accelerator_type
+            and any("TPU" in node["Resources"] for node in nodes)
+            and not any("GPU" in node["Resources"] for node in nodes)
+        )
+        bundle["TPU" if tpu else "GPU"] = float(launch.accelerators)
+    if launch.accelerator_type:
+        bundle[ACCELERATOR_TYPE + launch.accelerator_type] = 0.001
+    if launch.memory_gib:
+        bundle["memory"] = float(int(launch.memory_gib * GIB))
+    return Demand((bundle,) * launch.hosts)
+
+
+def demand_of_slice(launch: Launch, chosen: Slice) -> Demand:
+    """What a job asks for that has a slice to itself: every chip of every host.
+
+    Host 0 has a resource by which Ray says that a slice is taken.
+    """
+    memory = {"memory": float(int(launch.memory_gib * GIB))} if launch.memory_gib else {}
+    bundles = [{"CPU": launch.cpus, "TPU": chips, **memory} for chips in chosen.chips]
+    bundles[0][f"TPU-{launch.slice}-head"] = 1.0
+    return Demand(tuple(bundles), chosen.selectors)
+
+
+def places(demand: Demand, nodes: Sequence[Node]) -> int:
+    """Jobs that can be in training at once; a job's hosts are different nodes."""
+    times = [demand.fits(node) for node in nodes]
+    if demand.hosts == 1:
+        return sum(times)
+    jobs = 0
+    while sum(min(count, jobs + 1) for count in times) >= (jobs + 1) * demand.hosts:
+        jobs += 1
+    return jobs
+
+
+def refusal(asked: str, nodes: Sequence[Node]) -> UserError:
+    """That the nodes could not hold even one job were they all idle."""
+    return UserError(
+        f"a job asks for {asked}, and the cluster can never give it that: it has {inventory(nodes)}; "
+        "ask for less, or add nodes that have it"
+    )
+
+
+def inventory(nodes: Sequence[Node]) -> str:
+    """The nodes in few words, equal ones together."""
+    kinds = Counter(described(node["Resources"]) for node in nodes)
+    said = [f"{count} node{'s' if count > 1 else ''} of {kind}" for kind, count in kinds.most_common(8)]
+    more = len(kinds) - len(said)
+    return ", ".join(said) + (f" and {more} other kinds" if more > 0 else "") if said else "no node"
+
+
+def described(resources: dict[str, float]) -> str:
+    """Resources as a person reads them: `4 CPU, 1 GPU (H100), 20.0 GiB`."""
+    said = [f"{resources[name]:g} {name}" for name in ("CPU", "GPU", "TPU") if resources.get(name)]
+    types = [name.removeprefix(ACCELERATOR_TYPE) for name in resources if name.startswith(ACCELERATOR_TYPE)]
+    if types:
+        said.append(f"accelerator {' and '.join(sorted(types))}")
+    said += sorted(name for name in resources if name.startswith("TPU-") and name.endswith("-head"))
+    if "memory" in resources:
+        said.append(f"{resources['memory'] / GIB:.1f} GiB of memory")
+    return ", ".join(said) or "nothing"

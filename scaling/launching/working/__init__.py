@@ -1,0 +1,1 @@
+"""The worker: one task, trained in a process of its own."""

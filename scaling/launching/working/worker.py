@@ -1,0 +1,245 @@
+"""A worker: trains one task as its order says, in a process of its own, and says how that ended.
+
+`python -m scaling.launching.working.worker ORDER.json ENDING.json` reads an order, works, and writes the ending.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from scaling.errors import UserError
+from scaling.folder import StudyFolder
+from scaling.launching.claim import Claim, release
+from scaling.launching.engine import Ending, Order
+from scaling.launching.journal import log_path
+from scaling.launching.launch import Launch
+from scaling.launching.local import stop_on_signals
+from scaling.launching.standing import claim_paths, is_finished, steps_done
+from scaling.launching.task import Task
+from scaling.launching.versions import check_versions
+from scaling.launching.working.orders import ordered_task, read_order
+from scaling.launching.working.printed import printed_to
+from scaling.storage import as_path, storage_reason, write_whole
+
+PARENT, CORES = "SCALING_PARENT", "SCALING_CORES"
+"""Environment of a worker: the process that it does not outlive, and the CPU cores that it keeps to."""
+PARENT_SECONDS = 0.5
+"""Between two looks at whether the parent lives."""
+ORPHAN_SECONDS = 5.0
+"""For a last checkpoint after the parent is gone."""
+
+
+def work(order_json: str, peers_json: str = "") -> str:
+    """Train what an order says, to the end or until SIGTERM, SIGINT or SIGUSR1 comes: the Ending, as JSON.
+
+    Must be called in the main thread of a process that has not used JAX. `peers_json` names the processes of other
+    hosts that train the same task; the first of them alone writes. Never raises.
+    """
+    began = time.monotonic()
+    with stop_on_signals() as stop_wanted:
+        try:
+            leads = not peers_json or json.loads(peers_json)["rank"] == 0
+            ending = Shift(read_order(order_json), peers_json, leads, stop_wanted).work()
+        except Exception as error:
+            ending = _ending_of(error)
+    return json.dumps(asdict(replace(ending, seconds=time.monotonic() - began, host=socket.gethostname())))
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One attempt at one task."""
+
+    order: Order
+    peers_json: str
+    leads: bool
+    """Whether this process writes: of several hosts the first."""
+    stop_wanted: Callable[[], bool]
+
+    def work(self) -> Ending:
+        """Train the task; raises UserError where the order cannot be followed here."""
+        check_versions(self.order.versions)
+        folder = StudyFolder(as_path(self.order.study))
+        task = ordered_task(self.order, folder)
+        with self._printing(folder) as copy:
+            print(f"--- attempt {self.order.attempt} on {socket.gethostname()}", flush=True)
+            try:
+                ending = self._attended(folder, task, copy)
+            except Exception as error:
+                ending = _ending_of(error)
+            print(f"--- {ending.kind}{': ' if ending.reason else ''}{ending.reason}", flush=True)
+        return ending
+
+    def _printing(self, folder: StudyFolder) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        if self.leads:
+            return printed_to(log_path(folder, self.order.task_id))
+        return contextlib.nullcontext(lambda: None)
+
+    def _attended(self, folder: StudyFolder, task: Task, copy: Callable[[], None]) -> Ending:
+        """Train the task while its claims are held and beats are written."""
+        from scaling.launching.working.pulse import Pulse, Superseded
+
+        with contextlib.ExitStack() as stack:
+            claims = self._claims(folder, task, stack) if self.leads else ()
+            if claims is None:
+                return Ending("interrupted", "asked to stop before it began")
+            pulse = stack.enter_context(
+                Pulse(folder, task, self.order.attempt, claims, copy, writes=self.leads)
+            )
+            before = steps_done(folder, task)
+            try:
+                ending = self._ended(folder, task, pulse)
+            except Superseded:
+                return Ending("lost", "another attempt at the same task has taken it over")
+            return replace(ending, steps=max(0, steps_done(folder, task) - before))
+
+    def _ended(self, folder: StudyFolder, task: Task, pulse: Any) -> Ending:
+        """Train the task; raises Superseded also where an error came of that another attempt moved its files."""
+        try:
+            return self._trained(folder, task, pulse)
+        except Exception as error:
+            pulse.check_now()
+            return _ending_of(error)
+
+    def _claims(
+        self, folder: StudyFolder, task: Task, stack: contextlib.ExitStack
+    ) -> tuple[Claim, ...] | None:
+        """What the task writes, claimed until the stack ends; None where it was asked to stop while it waited."""
+        own, *parts = claim_paths(folder, task)
+        taken: list[Claim] = []
+        for path in (own, *parts):
+            if taken and (dead := taken[0].rival.token):
+                release(path, dead)  # who let go of the task, or died, has let go of its parts
+            claim = Claim(path, self.order.token)
+            if not claim.take(stop_wanted=self.stop_wanted):
+                return None
+            stack.callback(_let_go, claim)
+            stack.enter_context(claim.beating())
+            taken.append(claim)
+        return tuple(taken)
+
+    def _trained(self, folder: StudyFolder, task: Task, pulse: Any) -> Ending:
+        """Train the task on this process's devices."""
+        if is_finished(folder, task):
+            return Ending("finished")
+        execution = self._devices()
+        import jax
+
+        from scaling.launching.working.bench import prepare, tracing
+        from scaling.training.job import train_part
+        from scaling.training.loop import Interrupted
+
+        devices = jax.device_count()
+        pulse.tell(phase="preparing", device=jax.devices()[0].device_kind, devices=devices)
+        recording, data_folder = self._recording(), as_path(self.order.data_folder)
+
+        def progress(what: str, done: int, total: int) -> None:
+            pulse.tell(phase="compiling" if what == "compiling" else "preparing")
+
+        bench = prepare(
+            [task.population], folder, data_folder, recording, execution, progress, self.stop_wanted
+        )
+        if bench is None:
+            return Ending("interrupted", "asked to stop before it began", devices=devices)
+        with tracing(folder, recording) as trace:
+            setting = bench.setting(task.population, pulse, self.stop_wanted, trace, pulse.check_now)
+            try:
+                train_part(task.population, task.part, task.budget, setting)
+            except Interrupted:
+                return Ending("interrupted", "asked to stop, and saved a checkpoint", devices=devices)
+        return Ending("finished", devices=devices)
+
+    def _devices(self) -> Any:
+        """Make the devices that the order gives this process, together with those of its peers; the execution on
+        them."""
+        import jax
+
+        from scaling.execution import Execution
+        from scaling.launching.allocator import keep_freed_memory
+        from scaling.launching.filling import on_this_machine
+
+        launch = Launch(**self.order.launch)
+        accelerated = launch.accelerators > 0 or bool(launch.slice)
+        if not accelerated:
+            keep_freed_memory()
+            jax.config.update("jax_platforms", "cpu")
+        if self.peers_json:
+            from scaling.launching.working.peers import join  # type: ignore[import,unused-ignore]
+
+            join(self.peers_json)
+        execution = on_this_machine(Execution(**self.order.execution), max(1, int(launch.cpus)))
+        if accelerated and jax.default_backend() == "cpu" and os.environ.get("JAX_PLATFORMS") != "cpu":
+            raise UserError(
+                f"{launch.accelerators} accelerators were asked for, and JAX on {socket.gethostname()} finds none: "
+                "install jax[cuda13] or jax[tpu] there, or leave out --accelerators"
+            )
+        return execution
+
+    def _recording(self) -> Any:
+        from scaling.launching.recording import Recording
+
+        values = self.order.recording
+        return Recording(**values | {"copies": tuple(values.get("copies", ()))})
+
+
+def _let_go(claim: Claim) -> None:
+    with contextlib.suppress(UserError, OSError):  # it will be found dead
+        claim.release()
+
+
+def _ending_of(error: Exception) -> Ending:
+    """What an error means for the task: whether another attempt may mend it."""
+    from scaling.training.disk import CheckpointError
+
+    sentence = " ".join(str(error).split())[:500]
+    if isinstance(error, UserError):
+        storage = error.__context__ is not None and storage_reason(error.__context__) is not None
+        print(f"error: {sentence}", file=sys.stderr, flush=True)
+        return Ending("failed" if storage or isinstance(error, CheckpointError) else "refused", sentence)
+    traceback.print_exception(error)
+    sys.stderr.flush()
+    return Ending("failed", f"{type(error).__name__}: {sentence}" if sentence else type(error).__name__)
+
+
+def main(order_file: str, ending_file: str) -> None:
+    """Work on the order in one file and write the ending to another, whole."""
+    _keep_to_cores()
+    _end_with_parent()
+    ending = work(as_path(order_file).read_text())
+    write_whole(as_path(ending_file), ending + "\n")
+
+
+def _keep_to_cores() -> None:
+    """Use no other CPU cores than the environment says; before any thread is made."""
+    if CORES in os.environ and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core) for core in os.environ[CORES].split(",")})
+
+
+def _end_with_parent() -> None:
+    """Save and end once the process that the environment names is no longer the parent, and end in any case soon
+    after."""
+    parent = int(os.environ.get(PARENT, "0"))
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ORPHAN_SECONDS)
+        os._exit(128 + signal.SIGTERM)
+
+    if parent:
+        threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
