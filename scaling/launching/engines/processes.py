@@ -90,7 +90,7 @@ class ProcessEngine:
         place = min(set(range(len(taken) + 1)) - taken)
         files = Path(tempfile.mkdtemp(dir=self._folder))
         (files / "order.json").write_text(order.to_json())
-        command = [sys.executable, "-m", __package__ + ".worker", "order.json", "ending.json"]
+        command = [sys.executable, "-m", "scaling.launching.working.worker", "order.json", "ending.json"]
         command[-2:] = [str(files / name) for name in command[-2:]]
         with (files / "printed").open("wb") as printed:
             process = subprocess.Popen(
