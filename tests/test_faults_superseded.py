@@ -39,11 +39,11 @@ def impatient(planned, order):
 
 
 def written(folder):
-    """All that training writes but the lines of logs for people, and when it was written."""
+    """All that is written but logs for people and claims, where each writes to a file of its own; and when it was."""
     return {
         str(path.relative_to(folder.path)): (path.stat().st_mtime_ns, path.stat().st_size)
         for path in folder.path.rglob("*")
-        if path.is_file() and path.suffix != ".log"
+        if path.is_file() and path.suffix != ".log" and path.parent.suffix != ".claim"
     }
 
 
