@@ -1,4 +1,4 @@
-"""What larger models are trained on: `3e9=8x2` gives those of 3e9 parameters or more 8 accelerators on each of 2 hosts."""
+"""What larger models take: `3e9=8x2` gives those of 3e9 parameters or more 8 accelerators on each of 2 hosts."""
 
 from __future__ import annotations
 
