@@ -108,6 +108,19 @@ def test_lost_and_interrupted_jobs_are_tried_again_without_limit(launched, capsy
     assert "told to end as lost; it is tried again, at once" in capsys.readouterr().out
 
 
+def test_an_attempt_that_is_lost_costs_all_its_devices(launched):
+    launch = Launch(accelerators=8, branches="together")
+    assert launched(launch, devices=8, places=2, script={"w": ["lost"]}).exit_code == 0
+    attempts = [attempt for job in launched.jobs().values() for attempt in job.attempts]
+    assert sorted((attempt.ending, attempt.devices) for attempt in attempts) == [
+        ("finished", 8),
+        ("finished", 8),
+        ("lost", 8),
+    ]
+    spent = 8 * sum(attempt.seconds for attempt in attempts)
+    assert read_driver(launched.folder).device_seconds == pytest.approx(spent)
+
+
 def test_a_job_that_always_crashes_is_given_up_and_the_others_are_trained(launched, capsys):
     (launched.folder.path / "jobs").mkdir(parents=True)
     outcome = launched(Launch(crashes=2), places=2, script={"w16": ["failed"] * 9})

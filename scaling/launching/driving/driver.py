@@ -223,6 +223,7 @@ class Driving:
         if task_id not in self.scheduler.active:
             return
         task = self.scheduler.entries[task_id].task
+        ending = self.ledger.filled(self.scheduler.entries[task_id], ending)
         if self.results.all_of(task):
             ending = dataclasses.replace(ending, kind="finished", reason="")
         elif (

@@ -32,8 +32,8 @@ class Ledger:
     def __init__(self, folder: StudyFolder, launch: Launch) -> None:
         """What earlier drivers wrote; an attempt without an end cost what its last beat tells."""
         cap = launch.max_device_hours * 3600
-        self.folder = folder
-        self.devices = max(1, launch.accelerators) * launch.hosts
+        self.folder, self.launch = folder, launch
+        self.devices = launch.devices
         self.attempts: dict[str, list[Attempt]] = {}
         self.unwritten: dict[str, Entry] = {}
         """Tasks whose file does not say yet what the scheduler says."""
@@ -84,7 +84,7 @@ class Ledger:
         """A new attempt, written before its worker can begin."""
         told = self.attempts.setdefault(entry.task_id, [])
         number = told[-1].number + 1 if told else 1
-        told.append(Attempt(number, time.time(), devices=self.devices))
+        told.append(Attempt(number, time.time(), devices=self.launch.for_task(entry.task).devices))
         self._written.pop(entry.task_id, None)
         self.write(entry)
         return told[-1]
@@ -99,6 +99,16 @@ class Ledger:
             self._written[entry.task_id] = seconds
             self.unwritten[entry.task_id] = entry
 
+    def filled(self, entry: Entry, ending: Ending) -> Ending:
+        """An ending whose worker could not tell its devices, its host or how long it took: by what was last seen."""
+        seen = self.attempts[entry.task_id][-1]
+        return dataclasses.replace(
+            ending,
+            devices=ending.devices or seen.devices,
+            seconds=ending.seconds or seen.seconds,
+            host=ending.host or seen.host,
+        )
+
     def end(self, entry: Entry, ending: Ending) -> None:
         """The present attempt has ended."""
         told = self.attempts[entry.task_id]
@@ -108,7 +118,7 @@ class Ledger:
             devices=ending.devices,
             ending=ending.kind,
             reason=ending.reason,
-            host=ending.host or told[-1].host,
+            host=ending.host,
         )
         self.write(entry)
 
@@ -127,7 +137,7 @@ class Ledger:
             state=entry.state,
             reason=entry.reason,
             attempts=tuple(self.attempts.get(entry.task_id, ())),
-            estimated_seconds=None if needed is None else needed / self.devices,
+            estimated_seconds=None if needed is None else needed / self.launch.for_task(task).devices,
         )
         write_job(self.folder, job)
 
