@@ -127,10 +127,17 @@ class Pulse:
                 if not all(claim.held() for claim in self._claims):
                     self._superseded.set()
 
+    def _taken_over(self) -> bool:
+        try:
+            self.check()
+        except Superseded:
+            return True
+        return False
+
     def _write(self) -> None:
         """A beat that cannot be written is left out: the disk may be full for a while, and training has its own word
-        on that."""
-        if not self._writes:
+        on that. Nothing is written over the beats of who has taken over."""
+        if not self._writes or self._taken_over():
             return
         with self._lock:
             self._beat = dataclasses.replace(self._beat, count=self._beat.count + 1, time=time.time())
