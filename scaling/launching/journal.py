@@ -68,7 +68,8 @@ class Beat:
     """Unix seconds, the worker's clock."""
     host: str
     pid: int
-    phase: Literal["starting", "preparing", "compiling", "training", "measuring", "ended"]
+    phase: Literal["waiting", "starting", "preparing", "compiling", "training", "measuring", "ended"]
+    """waiting: another process works on the same files; `message` names it, and what is said of training is its."""
     device: str = ""
     devices: int = 0
     what: str = ""
@@ -83,6 +84,8 @@ class Beat:
     tokens_per_second: float | None = None
     mfu: float | None = None
     message: str = ""
+    seconds: float = 0.0
+    """What the attempt has taken so far, by the worker's monotonic clock; waiting is part of it."""
 
 
 @dataclass(frozen=True)

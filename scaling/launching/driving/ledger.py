@@ -19,7 +19,7 @@ from scaling.launching.task import Task
 from scaling.spec import Run
 
 BEAT_SECONDS = 5.0
-"""About the time between two beats of a worker."""
+"""Between two beats of the driver."""
 WRITE_SECONDS = 30.0
 """What a running attempt has cost is written that often, for the driver that comes after a dead one."""
 ELSEWHERE = "its runs are trained in other jobs, or are no part of the study any more"
@@ -172,6 +172,6 @@ class Ledger:
             return attempt
         beat = read_beat(self.folder, task_id)
         heard = beat if beat is not None and beat.attempt == attempt.number else None
-        seconds = max(attempt.seconds, heard.count * BEAT_SECONDS if heard else 0.0)
+        seconds = max(attempt.seconds, heard.seconds if heard else 0.0)
         devices = (heard.devices if heard else 0) or attempt.devices
         return dataclasses.replace(attempt, seconds=seconds, devices=devices, ending="lost", reason=LOST)
