@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scaling.errors import UserError
+from scaling.errors import StorageError, UserError
 
 SCHEMES = ["gs"]
 """Of URLs that are opened: others would lack what claims and checkpoints are built on, a file that of several writers
@@ -28,6 +29,24 @@ CLIENTS = ("gcsfs", "aiohttp", "google", "requests")
 WORKS = "a folder of this machine or of a disk that it has mounted, or gs://BUCKET/FOLDER"
 SILENT_SECONDS = 10.0
 """A bucket that has not answered for so long is spoken of: its client tries again for a minute without a word."""
+PASSING = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EIO", "ESTALE", "EAGAIN", "EINTR", "EBUSY", "ETIMEDOUT", "ENOTCONN", "ECONNRESET", "ECONNREFUSED"),
+        *(
+            "ECONNABORTED",
+            "EPIPE",
+            "EHOSTDOWN",
+            "EHOSTUNREACH",
+            "ENETDOWN",
+            "ENETUNREACH",
+            "EREMOTEIO",
+            "ESHUTDOWN",
+        ),
+    )
+    if hasattr(errno, name)
+)
+"""Of the errors of a disk those that may pass by themselves, as where its server is started again."""
 REMEDY = "mend that and run the same command again"
 
 
@@ -148,14 +167,22 @@ def check_writable(place: Any, option: str = "--out") -> None:
 
 @contextlib.contextmanager
 def clear_storage_errors(failed: str, remedy: str = REMEDY) -> Iterator[None]:
-    """Turn what a disk or bucket refuses into a UserError: what `failed`, why, and the remedy."""
+    """Turn what a disk or bucket refuses into a StorageError: what `failed`, why, and the remedy."""
     try:
         yield
     except Exception as error:
         reason = storage_reason(error)
         if reason is None:
             raise
-        raise UserError(f"{failed} ({reason}); {remedy}") from None
+        raise StorageError(f"{failed} ({reason}); {remedy}", _passes(error, reason)) from None
+
+
+def _passes(error: Exception, reason: str) -> bool:
+    """Whether an error may pass by itself."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno in PASSING
+    lasting = r"\b40[0134]\b|[Ff]orbidden|[Dd]enied|[Uu]nauthori|[Pp]ermission|credentials|not installed"
+    return not re.search(lasting, reason)
 
 
 def storage_reason(error: BaseException) -> str | None:

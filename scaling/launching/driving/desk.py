@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal
 
-from scaling.errors import UserError
+from scaling.errors import StorageError, UserError
 from scaling.folder import StudyFolder
 from scaling.launching.current_table import CurrentTable
 from scaling.launching.driving.ledger import BEAT_SECONDS, Ledger
@@ -58,7 +58,11 @@ class Desk:
                 self._write()
             return
         self._driver = dataclasses.replace(self._driver, state=self.ending)
-        self._write()
+        try:
+            self._write()
+        except StorageError as error:
+            if not error.passes:
+                raise
 
     def beat(self, device_seconds: float, message: str, at_once: bool = False) -> None:
         """Say that the driver lives, when it is time or at once."""

@@ -103,6 +103,11 @@ class Ledger:
         self.write(entry)
         return told[-1]
 
+    def unbegin(self, entry: Entry) -> None:
+        """The new attempt could not be written or ordered: there was none."""
+        self.attempts[entry.task_id].pop()
+        self.unwritten[entry.task_id] = entry
+
     def seen(self, entry: Entry, beat: Beat, seconds: float) -> None:
         """The worker of the present attempt has been heard of; it has cost so many seconds."""
         told = self.attempts[entry.task_id]
@@ -140,7 +145,7 @@ class Ledger:
     def write(self, entry: Entry) -> None:
         """Write what is known of a task."""
         task, needed = entry.task, self.spending.estimate(entry.step_flops, entry.flops)
-        self.unwritten.pop(entry.task_id, None)
+        self.unwritten[entry.task_id] = entry
         job = Job(
             task_id=entry.task_id,
             name=task.name,
@@ -155,6 +160,7 @@ class Ledger:
             estimated_seconds=None if needed is None else needed / self.launch.for_task(task).devices,
         )
         write_job(self.folder, job)
+        del self.unwritten[entry.task_id]
 
     def write_all(self, entries: Iterable[Entry]) -> None:
         """Write of some tasks what is known."""

@@ -8,6 +8,7 @@ its ports: they must lie in a trusted network.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -167,6 +168,12 @@ class RayEngine:
         if attempt is not None and attempt.kill_at is None:
             attempt.kill_at = time.monotonic() + self.grace
             attempt.gang.cancel(force=False)
+
+    def kill(self, task_id: str) -> None:
+        """End an attempt at the next look."""
+        attempt = self.attempts.get(task_id)
+        if attempt is not None:
+            attempt.kill_at = min(time.monotonic(), attempt.kill_at or math.inf)
 
     def complaint(self) -> str:
         """A sentence where orders wait and nothing has begun for two minutes, else empty."""

@@ -122,6 +122,12 @@ class ProcessEngine:
             worker.asked = True
             worker.process.terminate()
 
+    def kill(self, task_id: str) -> None:
+        """End a worker at once."""
+        if (worker := self._workers.get(task_id)) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(worker.process.pid, signal.SIGKILL)
+
     def close(self) -> None:
         """Kill the workers that still run, and leave no process and no file behind."""
         for worker in self._workers.values():
