@@ -8,6 +8,7 @@ from typing import Any
 
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
+from scaling.launching.begun import begun
 from scaling.launching.display import outcome
 from scaling.launching.filling import members_asked, members_of_accelerators
 from scaling.launching.launch import Launch
@@ -75,8 +76,8 @@ def pending_tasks(
 ) -> tuple[Task, ...]:
     """The tasks that are left, in populations that fill their devices and leave no place empty.
 
-    Populations that were begun stay together, unless `execution` asks for smaller ones. A trunk whose branches find
-    their checkpoints is no task.
+    What was begun stays as it is, alone or in its population, unless `execution` asks for smaller ones. A trunk whose
+    branches find their checkpoints is no task.
     """
     finished = results.outcomes.__contains__
     left = sum(not all(map(finished, job.runs)) for job in plan.jobs)
@@ -89,9 +90,8 @@ def pending_tasks(
             return asked or 1
         return min(share, members_of_accelerators(job, own.accelerators))
 
-    most = execution.pack or math.inf
-    begun = [trunks for trunks in results.folder.begun_populations() if len(trunks) <= most]
-    made = populations(plan.jobs, members, begun, finished)
+    kept = begun(results.survey, plan.jobs, execution, finished)
+    made = populations(plan.jobs, members, kept, finished)
     apart = launch.branches == "apart" or (launch.branches == "auto" and places > len(made))
     tasks = tasks_of(made, apart, finished)
     return tuple(task for task in tasks if task.part != "trunk" or not results.all_were_of(task))
