@@ -16,7 +16,7 @@ def begun(
     folder: StudyFolder, jobs: Sequence[Job], execution: Execution, finished: Callable[[Run], bool]
 ) -> list[list[str]]:
     """The trunk ids of what stays as it was begun: populations, unless `execution` asks for smaller ones, and each
-    trunk that has checkpoints of its own and never was of a population, which would go back to its first step in one."""
+    trunk that has checkpoints of its own and never was of a population: in one it would go back to its first step."""
     together = folder.begun_populations()
     members = {trunk for trunks in together for trunk in trunks}
     there = set(children(folder.path))
