@@ -18,6 +18,7 @@ from scaling.accounting import training_flops
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
+from scaling.launching.begun import begun
 from scaling.launching.claim import Holder
 from scaling.launching.cost.calibration import estimator_of
 from scaling.launching.cost.estimator import Estimator
@@ -195,13 +196,12 @@ def fill_copies(plan: Plan, folder: StudyFolder, recording: Recording) -> None:
 def pending_populations(plan: Plan, folder: StudyFolder, execution: Execution) -> tuple[Population, ...]:
     """The unfinished jobs of a plan as they are trained together on this machine.
 
-    Populations that were begun stay together, unless `execution` asks for smaller ones.
+    What was begun stays as it is, alone or in its population, unless `execution` asks for smaller ones.
     """
     finished = results(plan.study.runs, folder).__contains__
-    most = execution.pack or math.inf
-    begun = [trunks for trunks in folder.begun_populations() if len(trunks) <= most]
+    kept = begun(folder, plan.jobs, execution, finished)
     members = functools.partial(members_that_fill, execution=execution)
-    return populations(plan.jobs, members, begun, finished)
+    return populations(plan.jobs, members, kept, finished)
 
 
 def packing(made: Sequence[Population]) -> str:
