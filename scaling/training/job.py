@@ -12,7 +12,7 @@ from scaling.population import Population
 from scaling.results import diverged
 from scaling.spec import Run
 from scaling.training.checkpoint import PopulationCheckpoints
-from scaling.training.hosts import is_writer
+from scaling.training.hosts import is_writer, of_writer
 from scaling.training.program import program_of
 from scaling.training.setting import Display, Setting
 from scaling.training.sharding import check_layout
@@ -79,7 +79,7 @@ def train_branches(population: Population, budget: int, setting: Setting) -> Non
     """Train and measure the runs of one of `population.budgets` from their trunks' checkpoint, which another process
     saves; raises CheckpointError where it is not there."""
     runs = population.budgets[budget]
-    if all(setting.folder.result(run) is not None for run in runs):
+    if runs not in _pending(population, setting):
         return
     training = _training(population, setting)
     with _trunks(population, setting, reads_only=True) as trunks:
@@ -87,7 +87,9 @@ def train_branches(population: Population, budget: int, setting: Setting) -> Non
 
 
 def _pending(population: Population, setting: Setting) -> list[tuple[Run, ...]]:
-    return [runs for runs in population.budgets if any(setting.folder.result(run) is None for run in runs)]
+    """The budgets of which not every run has a result, as the host that writes sees it."""
+    found = [any(setting.folder.result(run) is None for run in runs) for runs in population.budgets]
+    return [runs for runs, missing in zip(population.budgets, of_writer(found), strict=True) if missing]
 
 
 def _training(population: Population, setting: Setting) -> Training:

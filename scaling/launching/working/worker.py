@@ -130,7 +130,7 @@ class Shift:
 
     def _trained(self, folder: StudyFolder, task: Task, pulse: Any) -> Ending:
         """Train the task on this process's devices."""
-        if is_finished(folder, task):
+        if not self.peers_json and is_finished(folder, task):  # several hosts may not see the same
             return Ending("finished")
         execution = self._devices()
         import jax
