@@ -7,6 +7,7 @@ from dataclasses import replace
 from scaling.folder import StudyFolder
 from scaling.launching.engine import Ending
 from scaling.launching.journal import Beat, write_beat
+from scaling.launching.standing import steps_done
 from scaling.launching.task import Task
 from scaling.plan import make_plan
 from scaling.population import Population
@@ -27,16 +28,30 @@ class FakeEngine:
     """Trains `speed` steps a second, or `flops` a second.
 
     `script` maps a word in a task's name to the kinds of its first endings, the others finish; an attempt that does not
-    finish lasts ten seconds and saves `gained` steps.
+    finish lasts ten seconds and saves a checkpoint that is `gained` steps further. As with real engines, one that was
+    lost tells neither its steps nor its devices. Of its `hosts` those in `bad` refuse; the first that is not avoided
+    gets an order.
     """
 
     def __init__(
-        self, clock, places=2, speed=10.0, script=None, gained=0, diverging=(), at_poll=None, flops=None
+        self,
+        clock,
+        places=2,
+        speed=10.0,
+        script=None,
+        gained=0,
+        diverging=(),
+        at_poll=None,
+        flops=None,
+        devices=1,
+        hosts=("virtual",),
+        bad=(),
     ):
         self.clock, self._places, self.speed, self.gained = clock, places, speed, gained
         self.script = {word: list(kinds) for word, kinds in (script or {}).items()}
         self.diverging, self.at_poll = diverging, at_poll
-        self.flops = flops
+        self.flops, self.devices = flops, devices
+        self.hosts, self.bad, self.host_of = hosts, bad, {}
         self.at_work, self.orders, self.stopped, self.polls = {}, [], [], 0
         self.checked, self.closed, self.most = None, False, 0
 
@@ -54,6 +69,9 @@ class FakeEngine:
         kind = next(
             (kinds.pop(0) for word, kinds in self.script.items() if word in task.name and kinds), "finished"
         )
+        host = next((host for host in self.hosts if host not in order.avoid), self.hosts[0])
+        self.host_of[order.task_id] = host
+        kind = "refused" if host in self.bad else kind
         seconds = task.steps / self._pace(task) if kind == "finished" else 10.0
         self.orders.append((self.clock.now, task, order))
         self.at_work[order.task_id] = (order, task, kind, self.clock.now, self.clock.now + seconds)
@@ -89,12 +107,15 @@ class FakeEngine:
 
     def _end(self, order, task, kind, began, end):
         del self.at_work[order.task_id]
-        ending = Ending(
-            kind, "" if kind == "finished" else f"told to end as {kind}", end - began, 1, "virtual"
-        )
-        if kind != "finished":
-            return order.task_id, replace(ending, steps=self.gained)
+        host, reason = self.host_of[order.task_id], "" if kind == "finished" else f"told to end as {kind}"
+        ending = Ending(kind, reason, end - began, self.devices, host)
         folder = StudyFolder(self.folder_of(order))
+        if kind != "finished":
+            self._save(folder, task)
+            if kind == "lost":
+                return order.task_id, replace(ending, devices=0)
+            at_fault = "node" if host in self.bad else "task"
+            return order.task_id, replace(ending, steps=self.gained, at_fault=at_fault)
         for run in task.runs:
             lost = any(word in run.name for word in self.diverging)
             result = (
@@ -107,13 +128,30 @@ class FakeEngine:
         self._checkpoints(folder, task, task.leaves)
         return order.task_id, replace(ending, steps=task.steps)
 
+    def _save(self, folder, task):
+        """A checkpoint `gained` steps beyond the last, where the task's last member would have it."""
+        if self.gained:
+            run, done = task.population.budgets[-1][-1], steps_done(folder, task)
+            step = (task.leaves if task.part == "branch" else 0) + done + self.gained
+            path = folder.run(run) if task.part == "branch" or step > task.leaves else folder.trunk(run)
+            (path / "checkpoints" / str(step)).mkdir(parents=True, exist_ok=True)
+
     def _pace(self, task):
         return self.flops / task.step_flops if self.flops else self.speed
 
     def _beat(self, order, task, step):
         folder = StudyFolder(self.folder_of(order))
         beat = Beat(
-            order.attempt, 1, 0.0, "virtual", os.getpid(), "training", "fake", 1, task.name, step=step
+            order.attempt,
+            1,
+            0.0,
+            "virtual",
+            os.getpid(),
+            "training",
+            "fake",
+            self.devices,
+            task.name,
+            step=step,
         )
         write_beat(
             folder, order.task_id, replace(beat, steps_done=step, tokens_per_second=self._pace(task) * 256)

@@ -45,6 +45,8 @@ class Order:
     """Fields of scaling.launching.launch.Launch."""
     versions: dict[str, str] = field(default_factory=dict)
     """What the driver runs: packages, and a hash of this package's source; a worker with others refuses."""
+    avoid: tuple[str, ...] = ()
+    """Hosts that it is not given to while there are others that could ever hold it; names as in Ending.host."""
 
     def to_json(self) -> str:
         """As JSON text."""
@@ -54,7 +56,8 @@ class Order:
     def from_json(cls, text: str) -> Order:
         """The order in a JSON text."""
         values = json.loads(text)
-        return cls(**values | {"trunk_ids": tuple(values["trunk_ids"])})
+        tuples = {name: tuple(values[name]) for name in ("trunk_ids", "avoid") if name in values}
+        return cls(**values | tuples)
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,13 @@ class Ending:
     """One sentence for a person; empty when it finished."""
     seconds: float = 0.0
     """From the worker's start to its end, by one clock (the worker's, or the engine's where the worker was lost)."""
-    devices: int = 1
-    """Devices that it had."""
+    devices: int = 0
+    """Devices that it had; 0 where that is not known."""
     host: str = ""
     steps: int = 0
-    """Steps newly saved or finished in this attempt: 0 means that it got nowhere."""
+    """Steps newly saved or finished in this attempt; 0 where it got nowhere, or where its worker can no longer tell."""
+    at_fault: Literal["task", "node"] = "task"
+    """Of a refusal or failure: `node` where the task may well be trained on another host."""
 
 
 class Engine(Protocol):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from scaling.accounting import parameters
+from scaling.launching.engines.slices import chips_of
+from scaling.launching.larger import Larger, larger
 from scaling.record import SpecError
 
 if TYPE_CHECKING:
     from scaling.launching.task import Task
+    from scaling.spec import Model
 
 AUTO = 0
 
@@ -32,6 +36,9 @@ class Launch:
     """A TPU slice that a job has to itself, as `v4-16` or `v5p-32`: all its hosts train one job."""
     hosts: int = 1
     """Hosts that train one job together, by jax.distributed; a slice says itself how many it has."""
+    larger: tuple[str, ...] = ()
+    """What models of so many parameters or more take instead: `3e8=4 3e9=8x2` gives those from 3e8 on 4 accelerators,
+    and those from 3e9 on 8 on each of 2 hosts; `3e9=v5p-16` a TPU slice."""
     cpus: float = 1.0
     """CPU cores of each host that a job reserves."""
     memory_gib: float = 0.0
@@ -42,9 +49,12 @@ class Launch:
     jobs_at_once: int = AUTO
     """Jobs that are trained or queued at the same time; 0 as many as there are places for."""
     crashes: int = 3
-    """Times that a job is tried again after errors of its own; after lost workers and preemptions without limit."""
+    """Times in a row that a job is tried again after errors of its own, those of earlier calls included; steps that it
+    saved forgive the errors before them. A job that was given up is tried once by each new call. After lost workers and
+    preemptions without limit."""
     deadline_hours: float = 0.0
-    """Hours after which no job is begun or tried again; 0 for none."""
+    """Hours of launching after which no job is begun or tried again, and what runs goes on to its end; 0 for none.
+    Earlier calls with the same number count: another number begins anew."""
     max_device_hours: float = 0.0
     """Device-hours that the study may take in all, those of earlier calls included; 0 for no limit."""
 
@@ -65,16 +75,43 @@ class Launch:
                 self._require(
                     not getattr(self, name), name, "it is about a Ray cluster: use it with --on ray"
                 )
+            if self.larger:
+                raise SpecError(
+                    f"--larger {' '.join(self.larger)} cannot be: every job of --on local has the same; use it with "
+                    "--on ray, which without --address starts Ray on this machine alone"
+                )
             self._require(self.hosts == 1, "hosts", "this machine is one host: use it with --on ray")
+        if self.slice:
+            chips_of(self.slice)
+        self._larger  # noqa: B018  # raises where it says nothing
 
     def for_task(self, task: Task) -> Launch:
-        """What one task is launched with."""
-        return self
+        """What one task is launched with: by the size of its models, without `larger`."""
+        return self.for_model(task.population.jobs[0].runs[0].model)
+
+    def for_model(self, model: Model) -> Launch:
+        """What a job of models of this shape is launched with, without `larger`."""
+        if not self.larger:
+            return self
+        size = parameters(model).N
+        found = next((one for one in reversed(self._larger) if size >= one.N), None)
+        if found is None:
+            return replace(self, larger=())
+        return replace(self, larger=(), accelerators=found.accelerators, hosts=found.hosts, slice=found.slice)
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether jobs train on accelerators."""
+        return self.accelerators > 0 or bool(self.slice)
 
     @property
     def devices(self) -> int:
         """Devices that a job has on all its hosts; on CPUs a host counts as one."""
-        return max(1, self.accelerators) * self.hosts
+        return chips_of(self.slice) if self.slice else max(1, self.accelerators) * self.hosts
+
+    @property
+    def _larger(self) -> tuple[Larger, ...]:
+        return larger(tuple(self.larger))
 
     def _require(self, holds: bool, name: str, remedy: str) -> None:
         if not holds:

@@ -15,7 +15,7 @@ from scaling.launching.cost.prices import Price, price_of
 from scaling.launching.display import duration
 from scaling.launching.launch import Launch
 from scaling.launching.task import Task, tasks_of
-from scaling.plan import Job, Plan
+from scaling.plan import Job
 from scaling.population import Population, populations
 from scaling.spec import Model, Run
 
@@ -33,7 +33,7 @@ def print_cost(
     if not tasks:
         print("nothing is left to train")
         return
-    total = estimator.study(tasks, results.__contains__)
+    total = estimator.study(tasks, results.__contains__, lambda task: devices_of(asked.launch.for_task(task)))
     where = device or "the cluster's devices"
     if here is not None:
         print_time_here(estimator, results, *here)
@@ -42,7 +42,7 @@ def print_cost(
     else:
         print(
             f"device-hours: about {_hours(total)} left on {where}, trunks shared; "
-            f"{_hours(_from_scratch(asked.plan, results, estimator))} if every run left were trained from scratch"
+            f"{_hours(_from_scratch(asked, results, estimator))} if every run left were trained from scratch"
         )
         print(f"  from {total.source}")
         print(
@@ -88,26 +88,35 @@ def print_time_here(
 def _print_wall(
     asked: Planning, tasks: Sequence[Task], results: Mapping[Run, Any], estimator: Estimator, where: str
 ) -> None:
-    each = devices_of(asked.launch)
-    places = asked.costing.devices_at_hand // each
-    if places < 1:
-        raise UserError(
-            f"--devices-at-hand {asked.costing.devices_at_hand} is less than the {each} devices of one job; give more"
-        )
+    at_hand = asked.costing.devices_at_hand
+    takes = {task.task_id: devices_of(asked.launch.for_task(task)) for task in tasks}
+    least, most = min(takes.values()), max(takes.values())
+    if most > at_hand:
+        raise UserError(f"--devices-at-hand {at_hand} is less than the {most} devices of one job; give more")
     bounds = []
     for name in ("seconds", "low", "high"):
         took = {}
         for task in tasks:
-            one = estimator.estimate(task, results.__contains__, each)
+            one = estimator.estimate(task, results.__contains__, takes[task.task_id])
             if one is None:
-                print(f"time on {asked.costing.devices_at_hand} devices at once: unknown")
+                print(f"time on {at_hand} devices at once: unknown")
                 return
             took[task.task_id] = getattr(one, name)
-        bounds.append(wall_seconds(tasks, lambda task, took=took: took[task.task_id], places))  # type: ignore[misc]
+        bounds.append(
+            wall_seconds(
+                tasks,
+                lambda task, took=took: took[task.task_id],  # type: ignore[misc]
+                at_hand,
+                lambda task: takes[task.task_id],
+            )
+        )
     likely, low, high = (duration(seconds) for seconds in bounds)
+    places = at_hand // most
+    said = (
+        f"on {places} place{'s' if places > 1 else ''}" if least == most else f"of {least} to {most} devices"
+    )
     print(
-        f"time on {asked.costing.devices_at_hand} devices at once: about {likely} ({low} to {high}) on {where}, "
-        f"{len(tasks)} jobs on {places} place{'s' if places > 1 else ''}"
+        f"time on {at_hand} devices at once: about {likely} ({low} to {high}) on {where}, {len(tasks)} jobs {said}"
     )
 
 
@@ -137,8 +146,11 @@ def _tasks_apart(asked: Planning, results: Mapping[Run, Any]) -> tuple[Task, ...
     def members(job: Job) -> int:
         if (told := members_asked(asked.execution)) is not None:
             return told
-        accelerated = asked.launch.accelerators > 0 or asked.costing.device not in ("", "cpu")
-        return members_of_accelerators(job, each) if accelerated else 1
+        own = asked.launch.for_model(job.runs[0].model)
+        if own.hosts > 1 or own.slice:
+            return 1
+        accelerated = own.accelerated or asked.costing.device not in ("", "cpu")
+        return members_of_accelerators(job, devices_of(own)) if accelerated else 1
 
     made = populations(asked.plan.jobs, members, asked.folder.begun_populations(), results.__contains__)
     places = asked.costing.devices_at_hand // each
@@ -148,13 +160,13 @@ def _tasks_apart(asked: Planning, results: Mapping[Run, Any]) -> tuple[Task, ...
 
 def devices_of(launch: Launch) -> int:
     """Devices of a job: the accelerators of its hosts, or one CPU device for each core."""
-    return max(1, launch.hosts * (launch.accelerators or math.ceil(launch.cpus)))
+    return launch.devices if launch.accelerated else max(1, launch.hosts * math.ceil(launch.cpus))
 
 
-def _from_scratch(plan: Plan, results: Mapping[Run, Any], estimator: Estimator) -> Estimate | None:
+def _from_scratch(asked: Planning, results: Mapping[Run, Any], estimator: Estimator) -> Estimate | None:
     """Device-seconds of every run left as a job of its own, from its first step."""
-    alone = [Task(Population((Job((run,)),))) for run in plan.study.runs if run not in results]
-    return estimator.study(alone)
+    alone = [Task(Population((Job((run,)),))) for run in asked.plan.study.runs if run not in results]
+    return estimator.study(alone, devices=lambda task: devices_of(asked.launch.for_task(task)))
 
 
 def _why_unknown(asked: Planning, device: str | None) -> str:

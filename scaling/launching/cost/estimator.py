@@ -136,16 +136,21 @@ class Estimator:
         return None if rate is None else self._estimate(task, finished, rate, devices or self.devices)
 
     def study(
-        self, tasks: Iterable[Task], finished: Callable[[Run], bool] = lambda _: False
+        self,
+        tasks: Iterable[Task],
+        finished: Callable[[Run], bool] = lambda _: False,
+        devices: Callable[[Task], int] | None = None,
     ) -> Estimate | None:
-        """Device-seconds of all tasks; None where nothing tells about one of them, or there is none."""
+        """Device-seconds of all tasks, each on its `devices`; None where nothing tells about one of them, or there is
+        none."""
         total: Estimate | None = None
         for task in tasks:
-            one = self.estimate(task, finished)
+            each = devices(task) if devices else self.devices
+            one = self.estimate(task, finished, each)
             if one is None:
                 return None
-            total = one if total is None else total + one
-        return None if total is None else total * self.devices
+            total = one * each if total is None else total + one * each
+        return total
 
     def _estimate(self, task: Task, finished: Callable[[Run], bool], rate: Rate, devices: int) -> Estimate:
         first, members = task.population.jobs[0].runs[0], task.population.members
@@ -193,9 +198,15 @@ def work_of(task: Task, finished: Callable[[Run], bool] = lambda _: False) -> tu
     return trunk + sum(runs[0].decay_steps for runs in left), len(left), 2 * len(left)
 
 
-def wall_seconds(tasks: Sequence[Task], seconds: Callable[[Task], float], places: int) -> float:
-    """Seconds until the last of the tasks ends with so many in training at once, by list scheduling: the longest that
-    may begin goes first, and a branch may begin when its trunk's task is over or comes to where the branch leaves it.
+def wall_seconds(
+    tasks: Sequence[Task],
+    seconds: Callable[[Task], float],
+    places: int,
+    takes: Callable[[Task], int] = lambda _: 1,
+) -> float:
+    """Seconds until the last of the tasks ends where each `takes` some of the places, by list scheduling: the longest
+    that may begin goes first, and a branch may begin when its trunk's task is over or comes to where the branch leaves
+    it. A task that takes several places waits until so many are free, whichever these are.
     """
     ids = {task.task_id: task for task in tasks if task.part == "trunk"}
     ready = [(-seconds(task), number) for number, task in enumerate(tasks) if task.after not in ids]
@@ -205,16 +216,18 @@ def wall_seconds(tasks: Sequence[Task], seconds: Callable[[Task], float], places
             waiting.setdefault(str(task.after), []).append(number)
     heapq.heapify(ready)
     coming: list[tuple[float, int]] = []  # when a branch may begin
-    free, end = [0.0] * min(places, max(1, len(tasks))), 0.0
+    free, end = [0.0] * min(places, max(1, sum(map(takes, tasks)))), 0.0
     while ready or coming:
-        now = heapq.heappop(free)
+        now = free[0]
         if not ready and coming:
             now = max(now, coming[0][0])
         while coming and coming[0][0] <= now:
             _, number = heapq.heappop(coming)
             heapq.heappush(ready, (-seconds(tasks[number]), number))
         length, number = heapq.heappop(ready)
-        heapq.heappush(free, now - length)
+        now = max(now, *(heapq.heappop(free) for _ in range(takes(tasks[number]))))
+        for _ in range(takes(tasks[number])):
+            heapq.heappush(free, now - length)
         end = max(end, now - length)
         task = tasks[number]
         for branch in waiting.pop(task.task_id, []) if task.part == "trunk" else []:

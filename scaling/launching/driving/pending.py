@@ -56,9 +56,10 @@ def pending_tasks(
 
     def members(job: Job) -> int:
         asked = members_asked(execution)
-        if asked is not None or launch.accelerators == 0 or launch.hosts > 1 or launch.slice:
+        own = launch.for_model(job.runs[0].model)
+        if asked is not None or own.accelerators == 0 or own.hosts > 1 or own.slice:
             return asked or 1
-        return min(share, members_of_accelerators(job, launch.accelerators))
+        return min(share, members_of_accelerators(job, own.accelerators))
 
     most = execution.pack or math.inf
     begun = [trunks for trunks in results.folder.begun_populations() if len(trunks) <= most]

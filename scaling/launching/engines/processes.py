@@ -28,7 +28,10 @@ from scaling.launching.working.orders import release_claims
 from scaling.launching.working.worker import CORES, PARENT
 from scaling.storage import as_path, read_whole
 
+WORKER = "scaling.launching.working.worker"
 LOOK_SECONDS = 0.05
+WORKER = "scaling.launching.working.worker"
+"""The module that a worker runs."""
 
 
 @dataclass
@@ -90,7 +93,7 @@ class ProcessEngine:
         place = min(set(range(len(taken) + 1)) - taken)
         files = Path(tempfile.mkdtemp(dir=self._folder))
         (files / "order.json").write_text(order.to_json())
-        command = [sys.executable, "-m", __package__ + ".worker", "order.json", "ending.json"]
+        command = [sys.executable, "-m", WORKER, "order.json", "ending.json"]
         command[-2:] = [str(files / name) for name in command[-2:]]
         with (files / "printed").open("wb") as printed:
             process = subprocess.Popen(

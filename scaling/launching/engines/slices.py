@@ -30,12 +30,12 @@ class Slice:
         return tuple({NAME: self.name, HOST: str(host)} for host in range(len(self.chips)))
 
 
-def chips_of(kind: str) -> int:
+def chips_of(kind: str, option: str = "--slice") -> int:
     """TPU chips of a slice type as `v4-16`; raises UserError for what is no type."""
     found = re.fullmatch(r"(v\d+[a-z]*)-([1-9]\d*)", kind)
     if found is None or found[1] not in CORES_A_CHIP:
         known = ", ".join(CORES_A_CHIP)
-        raise UserError(f"--slice {kind} cannot be: give a generation of {known} and its size, as v4-16")
+        raise UserError(f"{option} {kind} cannot be: give a generation of {known} and its size, as v4-16")
     return max(1, int(found[2]) // CORES_A_CHIP[found[1]])
 
 
