@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
+from scaling.launching.cost import calibration
 from scaling.launching.cost.bill import print_cost
 from scaling.launching.cost.costing import Planning
-from scaling.launching.cost.estimator import Estimator, calibration
+from scaling.launching.cost.estimator import Estimator
 from scaling.launching.cost.pace import known_devices, size
 from scaling.launching.cost.prices import Price, read_prices
 from scaling.population import Population
