@@ -59,6 +59,7 @@ class Desk:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._table.close()
         if value is not None:
             self._driver = dataclasses.replace(self._driver, state="failed", message=str(value))
             with contextlib.suppress(UserError):  # the error itself may be that nothing can be written
