@@ -10,8 +10,11 @@ import pytest
 from fake_engine import FakeEngine, VirtualTime
 from test_storage import Memory
 
+from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.folder import StudyFolder, write_whole
+from scaling.launching import current_table
+from scaling.launching.current_table import CurrentTable
 from scaling.launching.driving.driver import launch_study
 from scaling.launching.driving.ledger import Ledger
 from scaling.launching.driving.pending import Results
@@ -191,3 +194,33 @@ def test_an_answer_that_comes_after_its_attempt_has_ended_is_not_heard(folder):
     time.sleep(1.0)
     watch.look(0.0)
     assert not watch.beats
+
+
+def test_the_table_is_made_aside_where_it_takes_long_and_is_never_older_than_the_last(folder):
+    plan, now = a_plan(seeds=1), [0.0]
+    for run in plan.study.runs:
+        write_whole(
+            folder.run(run) / "result.json", json.dumps(done(run, None, L=2.0, bpb=None, device_seconds=1.0))
+        )
+    with CurrentTable(plan.study, folder, lambda: now[0]) as table:
+        table.keep(4)
+        assert not folder.table_csv.exists(), "it is not time yet"
+        now[0], Counted.wait = 61.0, 0.7
+        began = time.monotonic()
+        table.keep(4)
+        assert time.monotonic() - began < 1.6 and not folder.table_csv.exists()
+    Counted.wait = 0.0
+    assert len(folder.table_csv.read_text().splitlines()) >= 5
+
+
+def test_a_table_that_cannot_be_written_is_told_to_whoever_keeps_it(folder, monkeypatch):
+    def refuses(study, of):
+        raise UserError("no space")
+
+    monkeypatch.setattr(current_table, "collect", refuses)
+    now = [0.0]
+    table = CurrentTable(a_plan(seeds=1).study, folder, lambda: now[0])
+    now[0] = 61.0
+    with pytest.raises(UserError, match="no space"):
+        table.keep(1)
+    table.keep(1)  # not at once again

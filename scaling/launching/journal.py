@@ -109,6 +109,8 @@ class Driver:
     message: str = ""
     launched_seconds: float = 0.0
     """That this driver was at work, and those before it with the same --deadline-hours."""
+    jobs: bool = True
+    """Whether it writes files of jobs; one that trains in its own process does not, and finds those of others."""
 
 
 def write_job(folder: StudyFolder, job: Job) -> None:

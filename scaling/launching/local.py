@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,6 +36,7 @@ from scaling.launching.task import Task
 from scaling.plan import Plan
 from scaling.population import Population, populations
 from scaling.results import collect, results
+from scaling.spec import Run
 from scaling.storage import children
 from scaling.training.metrics import Logs
 
@@ -58,7 +59,7 @@ def run_study(
     execution = on_this_machine(execution)
     with folder.locked() as held:
         folder.write_study(plan.study, iter(plan.lines()))
-        before = {run for run in plan.study.runs if folder.result(run) is not None}
+        before = results(plan.study.runs, folder)
         interrupted, left_out = False, 0
         if len(before) < len(plan.study.runs):
             with (
@@ -73,9 +74,9 @@ def run_study(
             fill_copies(plan, folder, recording)
         collect(plan.study, folder)
         _mention_others(plan, folder)
-        results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
-        lost = sum(result["status"] == "diverged" for result in results)
-        return Outcome(len(results), len(results) - len(before), lost, interrupted, left_out=left_out)
+        found = results(plan.study.runs, folder)
+        lost = sum(result["status"] == "diverged" for result in found.values())
+        return Outcome(len(found), len(found) - len(before), lost, interrupted, left_out=left_out)
 
 
 def _train(
@@ -100,9 +101,13 @@ def _train(
         bench = prepare(pending, folder, data_folder, recording, execution, progress, stop_wanted)
     if bench is None:
         return True, 0
-    finished = sum(folder.result(run) is not None for run in plan.study.runs)
-    table = CurrentTable(plan.study, folder)
-    with tracing(folder, recording) as trace, display(plan, finished, _flops_left(plan, folder)) as watcher:
+    there = results(plan.study.runs, folder)
+    finished = len(there)
+    with (
+        CurrentTable(plan.study, folder) as table,
+        tracing(folder, recording) as trace,
+        display(plan, finished, _flops_left(plan, there)) as watcher,
+    ):
         for said in (packing(pending), layout(execution, max(population.members for population in pending))):
             if said:
                 watcher.say(said)
@@ -161,7 +166,7 @@ def _meter(plan: Plan, folder: StudyFolder, launch: Launch) -> Meter:
 
     @functools.cache
     def estimator() -> Estimator:
-        found = {run: result for run in plan.study.runs if (result := folder.result(run)) is not None}
+        found = results(plan.study.runs, folder)
         return estimator_of(folder, found, jax.devices()[0].device_kind, jax.device_count(), probed())
 
     def seconds(task: Task) -> float:
@@ -253,10 +258,10 @@ def _mention_others(plan: Plan, folder: StudyFolder) -> None:
         )
 
 
-def _flops_left(plan: Plan, folder: StudyFolder) -> float:
+def _flops_left(plan: Plan, finished: Container[Run]) -> float:
     left = 0.0
     for job in plan.jobs:
-        pending = [run for run in job.runs if folder.result(run) is None]
+        pending = [run for run in job.runs if run not in finished]
         if pending:
             done = max((run.decay_start for run in job.runs if run not in pending), default=0)
             steps = max(0, pending[-1].decay_start - done) + sum(run.decay_steps for run in pending)
