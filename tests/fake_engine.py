@@ -135,7 +135,16 @@ class FakeEngine:
     def _beat(self, order, task, step):
         folder = StudyFolder(self.folder_of(order))
         beat = Beat(
-            order.attempt, 1, 0.0, "virtual", os.getpid(), "training", "fake", self.devices, task.name, step=step
+            order.attempt,
+            1,
+            0.0,
+            "virtual",
+            os.getpid(),
+            "training",
+            "fake",
+            self.devices,
+            task.name,
+            step=step,
         )
         write_beat(
             folder, order.task_id, replace(beat, steps_done=step, tokens_per_second=self._pace(task) * 256)

@@ -65,7 +65,9 @@ class Watch:
         )
 
     def _hear(self, entry: Entry, beat: Beat, now: float) -> None:
-        self.scheduler.running(entry.task_id, now, beat.devices or self.ledger.attempts[entry.task_id][-1].devices)
+        self.scheduler.running(
+            entry.task_id, now, beat.devices or self.ledger.attempts[entry.task_id][-1].devices
+        )
         self.ledger.seen(entry, beat, now - entry.began)
         self.beats[entry.task_id] = beat
         if beat.tokens_per_second:
