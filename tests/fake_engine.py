@@ -29,7 +29,8 @@ class FakeEngine:
 
     `script` maps a word in a task's name to the kinds of its first endings, the others finish; an attempt that does not
     finish lasts ten seconds and saves a checkpoint that is `gained` steps further. As with real engines, one that was
-    lost tells neither its steps nor its devices.
+    lost tells neither its steps nor its devices. Of its `hosts` those in `bad` refuse; the first that is not avoided
+    gets an order.
     """
 
     def __init__(
@@ -43,11 +44,14 @@ class FakeEngine:
         at_poll=None,
         flops=None,
         devices=1,
+        hosts=("virtual",),
+        bad=(),
     ):
         self.clock, self._places, self.speed, self.gained = clock, places, speed, gained
         self.script = {word: list(kinds) for word, kinds in (script or {}).items()}
         self.diverging, self.at_poll = diverging, at_poll
         self.flops, self.devices = flops, devices
+        self.hosts, self.bad, self.host_of = hosts, bad, {}
         self.at_work, self.orders, self.stopped, self.polls = {}, [], [], 0
         self.checked, self.closed, self.most = None, False, 0
 
@@ -65,6 +69,9 @@ class FakeEngine:
         kind = next(
             (kinds.pop(0) for word, kinds in self.script.items() if word in task.name and kinds), "finished"
         )
+        host = next((host for host in self.hosts if host not in order.avoid), self.hosts[0])
+        self.host_of[order.task_id] = host
+        kind = "refused" if host in self.bad else kind
         seconds = task.steps / self._pace(task) if kind == "finished" else 10.0
         self.orders.append((self.clock.now, task, order))
         self.at_work[order.task_id] = (order, task, kind, self.clock.now, self.clock.now + seconds)
@@ -100,15 +107,15 @@ class FakeEngine:
 
     def _end(self, order, task, kind, began, end):
         del self.at_work[order.task_id]
-        ending = Ending(
-            kind, "" if kind == "finished" else f"told to end as {kind}", end - began, self.devices, "virtual"
-        )
+        host, reason = self.host_of[order.task_id], "" if kind == "finished" else f"told to end as {kind}"
+        ending = Ending(kind, reason, end - began, self.devices, host)
         folder = StudyFolder(self.folder_of(order))
         if kind != "finished":
             self._save(folder, task)
-            lost = kind == "lost"
-            told = replace(ending, devices=0) if lost else replace(ending, steps=self.gained)
-            return order.task_id, told
+            if kind == "lost":
+                return order.task_id, replace(ending, devices=0)
+            at_fault = "node" if host in self.bad else "task"
+            return order.task_id, replace(ending, steps=self.gained, at_fault=at_fault)
         for run in task.runs:
             lost = any(word in run.name for word in self.diverging)
             result = (
