@@ -60,6 +60,13 @@ class Options:
     """Where jobs are trained, and what they may cost."""
 
     def __post_init__(self) -> None:
+        if self.data_folder.parts[:1] and self.data_folder.parts[0].endswith(
+            ":"
+        ):  # Path ate one of the slashes
+            raise SpecError(
+                f"--data-folder {self.data_folder.parts[0]}//{'/'.join(self.data_folder.parts[1:])} cannot be: rows "
+                "are memory-mapped, so name a folder of each machine's own disk, as --data-folder /tmp/data"
+            )
         if not self.checkpoint_seconds > 0:
             raise SpecError(
                 f"checkpoint_seconds = {self.checkpoint_seconds} cannot be: use a number above zero"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -173,13 +173,19 @@ class Plan:
 
 def make_plan(study: Study) -> Plan:
     """Group a study's runs by trunk and look for weaknesses of its design."""
+    jobs = sorted(jobs_of(study.runs), key=lambda job: job.flops)
+    return Plan(study, tuple(jobs), tuple(_warnings(study.runs)))
+
+
+def jobs_of(runs: Iterable[Run], trunk_ids: Collection[str] | None = None) -> tuple[Job, ...]:
+    """Runs grouped by trunk; of these trunks alone where they are named."""
     trunks: dict[str, list[Run]] = {}
-    for run in study.runs:
-        trunks.setdefault(run.trunk_id, []).append(run)
-    jobs = [
-        Job(tuple(sorted(runs, key=lambda run: (run.decay_start, run.steps)))) for runs in trunks.values()
-    ]
-    return Plan(study, tuple(sorted(jobs, key=lambda job: job.flops)), tuple(_warnings(study.runs)))
+    for run in runs:
+        if trunk_ids is None or run.trunk_id in trunk_ids:
+            trunks.setdefault(run.trunk_id, []).append(run)
+    return tuple(
+        Job(tuple(sorted(mine, key=lambda run: (run.decay_start, run.steps)))) for mine in trunks.values()
+    )
 
 
 def repetition_warnings(study: Study, unique_tokens: dict[Data, int]) -> list[str]:

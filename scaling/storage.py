@@ -6,18 +6,28 @@ import contextlib
 import logging
 import os
 import re
+import secrets
+import socket
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from scaling.errors import UserError
 
-SCHEMES = ("gs", "s3", "az", "hf")
-"""Of URLs that etils.epath opens; each needs the fsspec package of its own."""
-PACKAGES = {"gs": "gcsfs", "s3": "s3fs", "az": "adlfs", "hf": "huggingface_hub"}
+SCHEMES = ["gs"]
+"""Of URLs that are opened: others would lack what claims and checkpoints are built on, a file that of several writers
+one alone can create, listings that are never old, and Orbax's mark of a finished checkpoint."""
+OTHERS = ("s3", "az", "abfs", "hf", "http", "https")
+"""Schemes that somebody may hope for; known where a slash is missing."""
+PACKAGES = {"gs": "gcsfs"}
 """What pip must install for a scheme."""
-CLIENTS = ("gcsfs", "aiohttp", "google", "requests", "s3fs", "botocore", "adlfs", "azure", "huggingface_hub")
+CLIENTS = ("gcsfs", "aiohttp", "google", "requests")
 """Packages whose own exceptions say that a bucket refused something or could not be reached."""
+WORKS = "a folder of this machine or of a disk that it has mounted, or gs://BUCKET/FOLDER"
+SILENT_SECONDS = 10.0
+"""A bucket that has not answered for so long is spoken of: its client tries again for a minute without a word."""
 REMEDY = "mend that and run the same command again"
 
 
@@ -25,7 +35,7 @@ def as_path(place: str | os.PathLike[str]) -> Any:
     """A folder or file by its name: a pathlib.Path on this machine, the etils.epath.Path of a URL, which has the same
     methods. Raises UserError for a scheme that cannot be opened."""
     text = os.fspath(place)
-    if half := re.match(f"({'|'.join(SCHEMES)}):/(?!/)", text):
+    if half := re.match(f"({'|'.join((*SCHEMES, *OTHERS))}):/(?!/)", text):
         raise UserError(f"{text} has one slash too few: write {half[1]}://BUCKET/FOLDER")
     if "://" not in text:
         return Path(text)
@@ -33,7 +43,7 @@ def as_path(place: str | os.PathLike[str]) -> Any:
     if scheme not in SCHEMES:
         known = ", ".join(f"{each}://" for each in SCHEMES)
         raise UserError(
-            f"{text} cannot be opened: {scheme}:// is none of {known}, nor a folder of this machine"
+            f"{text} cannot be opened: {scheme}:// is none of {known}, which was tried; name {WORKS}"
         )
     if not rest or rest.startswith("/"):
         raise UserError(f"{text} names no bucket; write {scheme}://BUCKET/FOLDER")
@@ -41,6 +51,12 @@ def as_path(place: str | os.PathLike[str]) -> Any:
 
     _prepare_client()
     return epath.Path(text)
+
+
+def admit(scheme: str) -> None:
+    """Let URLs of another scheme that epath knows be opened: for tests, whose stand-in keeps files in memory."""
+    if scheme not in SCHEMES:
+        SCHEMES.append(scheme)
 
 
 def is_local(path: Any) -> bool:
@@ -54,7 +70,7 @@ def read_whole(path: Any) -> bytes | None:
     An object of a bucket comes in one piece; opened as a file it may be put anew between two parts.
     """
     path = as_path(path)
-    with clear_storage_errors(f"cannot read {path}"):
+    with _answering(path), clear_storage_errors(f"cannot read {path}"):
         try:
             return path.read_bytes() if is_local(path) else _client(path).cat_file(os.fspath(path))
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -67,7 +83,7 @@ def children(folder: Any) -> list[str]:
     Of a bucket this lists one level, where a pattern would list everything below.
     """
     folder = as_path(folder)
-    with clear_storage_errors(f"cannot read {folder}"):
+    with _answering(folder), clear_storage_errors(f"cannot read {folder}"):
         try:
             return sorted(path.name for path in folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -85,29 +101,30 @@ def put_whole(path: Any, content: bytes) -> None:
     In a bucket an object appears when all of it is there; on a disk a finished file takes the name of the old one.
     """
     path = as_path(path)
-    with clear_storage_errors(f"cannot write {path}"):
+    with _answering(path), clear_storage_errors(f"cannot write {path}"):
         if not is_local(path):
             _client(path).pipe_file(os.fspath(path), content)
             return
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(temporary, content, "wb")
+        temporary = path.with_name(f".{path.name}.{_unique()}.tmp")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _gone_where_it_fails(temporary):
+            _write(temporary, content)
             os.replace(temporary, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
 
 
 def create_whole(path: Any, text: str) -> bool:
-    """Write a file that is not there yet; False, and nothing done, where it is: of several writers one succeeds."""
+    """Write a file that is not there yet; False, and nothing done, where it is: of several writers one succeeds.
+
+    Raises UserError where it cannot be written, and then leaves nothing behind.
+    """
     path = as_path(path)
-    with clear_storage_errors(f"cannot write {path}"):
+    with _answering(path), clear_storage_errors(f"cannot write {path}"):
         try:
             if is_local(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _write(path, text.encode(), "xb")
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                with _gone_where_it_fails(path):  # an empty claim would count for one
+                    _write(path, text.encode())
             else:
                 _client(path).pipe_file(os.fspath(path), text.encode(), mode="create")
         except FileExistsError:
@@ -119,11 +136,12 @@ def check_writable(place: Any, option: str = "--out") -> None:
     """Raise UserError unless files can be made in a folder or bucket."""
     folder = as_path(place)
     remedy = f"name another folder with {option}"
-    with clear_storage_errors(f"cannot write to {folder}", remedy):
+    with _answering(folder), clear_storage_errors(f"cannot write to {folder}", remedy):
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
+        probe = folder / f".probe-{_unique()}"
+        with _gone_where_it_fails(probe):
+            probe.write_text("")
+            probe.unlink()
         if os.fspath(folder).startswith("gs://"):  # Orbax asks of what kind the bucket is
             _client(folder).call("GET", "b/{}", folder.parts[2], json_out=True)
 
@@ -160,11 +178,56 @@ def storage_reason(error: BaseException) -> str | None:
     return None
 
 
-def _write(path: Path, content: bytes, mode: Literal["wb", "xb"]) -> None:
-    with open(path, mode) as file:
+def _unique() -> str:
+    """A name that no other process has, on any machine, nor this one again."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
+    return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _gone_where_it_fails(path: Any) -> Iterator[None]:
+    """Remove a file that could not be written to its end."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            path.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _answering(path: Any) -> Iterator[None]:
+    """Say that a bucket is waited for, where it does not answer for a while."""
+    if is_local(path):
+        yield
+        return
+    timer = threading.Timer(SILENT_SECONDS, _say_silent, (path,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+_said = threading.Lock()
+
+
+def _say_silent(path: Any) -> None:
+    """One line for all that wait at that time."""
+    if _said.acquire(blocking=False):
+        said = f"no answer for {SILENT_SECONDS:.0f} s about {path}: it is tried again for about a minute"
+        print(said, file=sys.stderr, flush=True)
+        again = threading.Timer(60.0, _said.release)
+        again.daemon = True
+        again.start()
 
 
 def _client(path: Any) -> Any:
@@ -182,5 +245,5 @@ def _prepare_client() -> None:
     os.environ.setdefault(
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"
     )  # asks another service for each bucket's kind
-    for scheme in ("gcs", "gs", "s3"):
+    for scheme in ("gcs", *SCHEMES):
         fsspec.config.conf.setdefault(scheme, {}).setdefault("use_listings_cache", False)

@@ -319,7 +319,7 @@ def test_a_study_of_many_runs_is_told_by_shape(capsys, tmp_path):
 
 def test_of_many_shapes_the_largest_alone_are_compiled_unless_all_are_asked_for(monkeypatch):
     from scaling.execution import Execution
-    from scaling.launching.cost import planning
+    from scaling.launching.cost.estimator import planning
     from scaling.training import memory
 
     compiled = []

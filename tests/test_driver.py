@@ -12,7 +12,9 @@ from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
 from scaling.launching.driving.driver import launch_study
+from scaling.launching.driving.hosts import Hosts
 from scaling.launching.driving.ticker import Standing, ticker
+from scaling.launching.engine import Ending
 from scaling.launching.journal import read_driver, read_jobs
 from scaling.launching.launch import Launch
 from scaling.launching.places import in_this_process
@@ -132,10 +134,67 @@ def test_a_job_that_always_crashes_is_given_up_and_the_others_are_trained(launch
     assert "failed: w16-d1-lr0.003-s0: told to end as failed" in capsys.readouterr().out
 
 
+def test_a_job_that_was_given_up_is_tried_once_by_each_new_call_and_more_where_more_crashes_are_allowed(
+    launched,
+):
+    tries = []
+    for crashes in (2, 2, 4):
+        launched(Launch(crashes=crashes, branches="together"), script={"w16": ["failed"] * 9})
+        tries.append(sum(name.startswith("w16") for name in names(launched.engine)))
+    assert tries == [3, 1, 1]
+    launched(Launch(crashes=8, branches="together"), script={"w16": ["failed"] * 9})
+    assert sum(name.startswith("w16") for name in names(launched.engine)) == 4
+    assert launched(Launch(crashes=2, branches="together")).exit_code == 0
+
+
+def test_progress_that_a_lost_worker_could_not_tell_is_read_from_its_files(launched):
+    launched(script={"w16": ["lost"] * 3}, gained=7)
+    attempts = launched.jobs()["w16-d1-lr0.003-s0"].attempts
+    assert [attempt.steps for attempt in attempts[:3]] == [7, 7, 7]
+
+
+def test_the_deadline_goes_on_in_a_call_with_the_same_number_and_begins_anew_with_another(launched):
+    short = Launch(deadline_hours=20 / 3600, branches="together")
+    for _ in range(2):
+        launched(short, places=1, speed=1e-3, at_poll=stop_at(30))
+        assert len(launched.engine.orders) == 1
+    assert read_driver(launched.folder).launched_seconds > 20
+    assert launched(short).left_out == 4
+    assert launched(Launch(deadline_hours=1, branches="together")).exit_code == 0
+
+
 def test_a_refused_job_is_not_tried_again(launched):
     outcome = launched(script={"w8": ["refused"]})
     assert (outcome.failed, outcome.exit_code) == (2, 1)
     assert len(launched.jobs()["w8-d1-lr0.003-s0"].attempts) == 1
+
+
+def test_a_host_that_refuses_gets_no_more_jobs_while_there_are_others(tmp_path, capsys):
+    launched = Launched(tmp_path, study(widths=(8, 16, 32, 64)))
+    outcome = launched(Launch(on="ray", branches="together"), places=1, hosts=("bad", "good"), bad=("bad",))
+    assert (outcome.finished, outcome.exit_code) == (8, 0)
+    hosts = [attempt.host for job in launched.jobs().values() for attempt in job.attempts]
+    assert sorted(hosts) == ["bad", "good", "good", "good", "good"]
+    assert (
+        "nothing more is given to bad while there are others: told to end as refused"
+        in capsys.readouterr().out
+    )
+
+
+def test_where_all_hosts_refuse_each_job_fails_on_two_of_them(launched):
+    launch = Launch(on="ray", branches="together")
+    assert launched(launch, hosts=("a", "b", "c"), bad=("a", "b", "c")).failed == 4
+    assert [len(job.attempts) for job in launched.jobs().values()] == [2, 2]
+    assert all("(so on " in job.reason for job in launched.jobs().values())
+
+
+def test_hosts_are_avoided_after_three_failures_of_different_tasks_without_one_that_got_on():
+    hosts, failed = Hosts(), Ending("failed", "no space left", host="a")
+    heard = [hosts.heard(task, failed) for task in ("1", "1", "1", "2")]
+    assert heard == [False] * 4
+    assert not hosts.heard("3", Ending("lost", host="a", steps=5))
+    assert [hosts.heard(task, failed) for task in "1234"] == [False, False, True, False]
+    assert hosts.avoid == {"a": "no space left"}
 
 
 def test_a_diverged_run_is_a_finished_run(launched):
@@ -160,8 +219,6 @@ def test_a_finished_job_without_its_results_has_failed(launched, monkeypatch):
 
 
 def _only_said(engine, order):
-    from scaling.launching.engine import Ending
-
     del engine.at_work[order.task_id]
     return order.task_id, Ending("finished")
 

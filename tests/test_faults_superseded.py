@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,11 +39,11 @@ def impatient(planned, order):
 
 
 def written(folder):
-    """Everything that training writes, and when it was written."""
+    """All that is written but logs for people and claims, where each writes to a file of its own; and when it was."""
     return {
-        path: (path.stat().st_mtime_ns, path.stat().st_size)
+        str(path.relative_to(folder.path)): (path.stat().st_mtime_ns, path.stat().st_size)
         for path in folder.path.rglob("*")
-        if path.is_file() and path.parent.name != "jobs"
+        if path.is_file() and path.suffix != ".log" and path.parent.suffix != ".claim"
     }
 
 
@@ -54,6 +55,7 @@ def test_who_was_superseded_in_its_sleep_writes_nothing_when_it_wakes(calm, tmp_
     order = made.order(task, seconds=0.1)
     sleeper = made.start(order)
     freeze_it(made, task, sleeper, saving)
+    steps = checkpoint_steps(made.folder.trunk(task.runs[0]))
     ending = impatient(made, made.order(task, attempt=2, seconds=0.1))
     assert ending.kind == "finished"
     before = written(made.folder)
@@ -62,10 +64,26 @@ def test_who_was_superseded_in_its_sleep_writes_nothing_when_it_wakes(calm, tmp_
     assert sleeper.returncode == 0, said
     ending = Ending(**json.loads(made.ending_of(order).read_text()))
     assert (ending.kind, ending.reason) == ("lost", "another attempt at the same task has taken it over")
-    assert written(made.folder) == before
-    assert calm.numbers(made.folder.path).items() <= calm.numbers().items()
+    came = {path for path, when in written(made.folder).items() if before.get(path) != when}
+    assert all(saving and "/checkpoints/" in path for path in came), came  # the save in flight may end
+    ours = calm.numbers(made.folder.path)
+    assert len(ours) == 7 and ours.items() <= calm.numbers().items()
     log = made.log(task)
     assert log.index("--- attempt 2") < log.index("--- finished") < log.index("--- lost")
+    lose_the_end(made, task, steps)
+    ending = impatient(made, made.order(task, attempt=3, seconds=0.1))
+    assert ending.kind == "finished"
+    assert calm.numbers(made.folder.path) == ours
+
+
+def lose_the_end(made, task, steps):
+    """Take away results and checkpoints, but those of the trunk that the sleeper had saved or was saving."""
+    for run in task.runs:
+        shutil.rmtree(made.folder.run(run))
+    trunk = made.folder.trunk(task.runs[0]) / "checkpoints"
+    for step in checkpoint_steps(made.folder.trunk(task.runs[0])):
+        if step > 319 or step in steps:
+            shutil.rmtree(trunk / str(step))
 
 
 def freeze_it(made, task, process, saving):

@@ -56,7 +56,7 @@ STUDY = """
 import dataclasses, json, sys
 from pathlib import Path
 import jax
-host, hosts, port, out, data_folder = *map(int, sys.argv[1:4]), *map(Path, sys.argv[4:6])
+host, hosts, port, out, data_folder, lr, stop_after = *map(int, sys.argv[1:4]), *map(Path, sys.argv[4:6]), *sys.argv[6:]
 if hosts > 1:
     jax.distributed.initialize(f"127.0.0.1:{port}", hosts, host)
 from scaling.data.rows import prepare_rows
@@ -66,23 +66,40 @@ from scaling.launching.display import PlainDisplay
 from scaling.plan import make_plan
 from scaling.population import Population
 from scaling.spec import Data, Model, Optim, Run, Study
+from scaling.training import loop, program
 from scaling.training.evaluation import HeldOut
 from scaling.training.hosts import is_writer
 from scaling.training.job import Setting, train_population
 from scaling.training.metrics import Logs
 
+if hosts > 1:
+    loop.FETCH_SECONDS = (0.0, 1e9)[host]  # as clocks that differ do
 data = Data(corpus="markov:vocab=64", context=16, eval_tokens=1024)
 model = Model(vocab=64, context=16, width=16, depth=2, heads=2)
-run = Run(model=model, data=data, optim=Optim(batch_tokens=128), steps=30, warmup_steps=4, decay_steps=10)
+optim = Optim(batch_tokens=128, lr=float(lr))
+run = Run(model=model, data=data, optim=optim, steps=30, warmup_steps=4, decay_steps=10)
 plan = make_plan(Study(name="s", runs=(run, dataclasses.replace(run, steps=40))))
 splits = prepare_rows(data, data_folder)
 execution = Execution(fsdp=hosts > 1)
 held_out, display = HeldOut.of(splits["validation"], data.eval_tokens), PlainDisplay(plan, 0, 0.0)
 folder = StudyFolder(out)
 logs = Logs(out, writes=is_writer())
-watch = display, lambda: False, 60.0, logs
-train_population(Population(plan.jobs), Setting(folder, splits["train"], held_out, *watch, execution))
-print(jax.process_count())
+asked = []
+
+def stop_wanted():
+    asked.append(1)
+    return 0 < int(stop_after) <= len(asked) and host == hosts - 1
+
+steps = []
+batch = program.Program.batch
+program.Program.batch = lambda *given: steps.append(given[3]) or batch(*given)
+watch = display, stop_wanted, 60.0, logs
+try:
+    train_population(Population(plan.jobs), Setting(folder, splits["train"], held_out, *watch, execution))
+    end = "finished"
+except loop.Interrupted:
+    end = "interrupted"
+print(json.dumps([jax.process_count(), end, len(steps)]))
 """
 
 
@@ -158,7 +175,8 @@ def test_two_processes_that_share_the_state_of_a_study_end_as_one_process_does(t
     found = []
     for hosts in (1, 2):
         folder = tmp_path / str(hosts)
-        assert told_by(STUDY, hosts, folder, data_folder) == [hosts] * hosts
+        told = told_by(STUDY, hosts, folder, data_folder, 1e-3, 0)
+        assert [one[:2] for one in told] == [[hosts, "finished"]] * hosts
         results = [json.loads(path.read_text()) for path in sorted(folder.glob("*/result.json"))]
         texts = [path.read_text() for path in sorted(folder.glob("*/metrics.jsonl"))]
         logs = [json.loads(line) for text in texts for line in text.splitlines()]
@@ -167,3 +185,35 @@ def test_two_processes_that_share_the_state_of_a_study_end_as_one_process_does(t
         len(found[0]) == 2 + 3 + 1 + 1
     )  # two runs; a record every ten steps of the trunk and of two branches
     np.testing.assert_allclose(found[1], found[0], rtol=1e-4)
+
+
+def fates(folder):
+    """What each run's result says of it, measured numbers left out."""
+    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*/result.json"))]
+    return [(result["status"], result["diverged"], result["run_id"]) for result in results]
+
+
+def test_two_processes_leave_a_run_that_diverges_at_the_same_step(tmp_path, data_folder):
+    """One hears of its losses at once, the other late; what they record is what one process records."""
+    found = []
+    for hosts in (1, 2):
+        told = told_by(STUDY, hosts, tmp_path / str(hosts), data_folder, 1e30, 0)
+        assert [end for _, end, _ in told] == ["finished"] * hosts
+        assert len({steps for _, _, steps in told}) == 1, told
+        found.append(fates(tmp_path / str(hosts)))
+    assert found[0] == found[1]
+    assert [status for status, _, _ in found[0]] == ["diverged"] * 2
+
+
+def test_two_processes_of_which_one_is_asked_to_stop_save_the_same_step_and_go_on_from_there(
+    tmp_path, data_folder
+):
+    first = told_by(STUDY, 2, tmp_path, data_folder, 1e-3, 2)
+    assert [end for _, end, _ in first] == ["interrupted"] * 2
+    (steps,) = {steps for _, _, steps in first}
+    (trunk,) = tmp_path.glob("trunk-*/checkpoints")
+    assert [path.name for path in trunk.iterdir()] == [str(steps)]
+    second = told_by(STUDY, 2, tmp_path, data_folder, 1e-3, 0)
+    whole = 30 + 10 + 10  # the trunk, and two branches of ten steps
+    assert [(end, steps) for _, end, steps in second] == [("finished", whole - steps)] * 2
+    assert not list(tmp_path.glob("*/damaged-*"))

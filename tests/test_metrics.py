@@ -101,6 +101,17 @@ def test_a_half_written_line_is_cut_off_with_all_after_it(tmp_path):
     assert [record["step"] for record in read(path)] == [10, 20]
 
 
+def test_records_that_a_superseded_process_added_late_are_left_out(tmp_path):
+    """Those of its successor stay, before and after."""
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps({"step": step}) + "\n" for step in (10, 20, 30, 20, 30, 40)) + '{"st')
+    assert [record["step"] for record in read(path)] == [10, 20, 30, 40]
+    with MetricsLog(path) as log:
+        log.write(40, loss=1.0)
+        log.write(50, loss=1.0)
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [10, 20, 30, 40, 50]
+
+
 def test_no_copy_is_made_unless_asked_for(tmp_path):
     with Logs(tmp_path).open(tmp_path / "abcd" / "metrics.jsonl", "w8") as log:
         log.write(10, loss=1.0)

@@ -93,8 +93,47 @@ def test_a_job_that_fails_is_tried_again_so_many_times_with_pauses_that_double()
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_failures_that_saved_steps_count_all_the_same():
-    assert len(attempts(one(crashes=3), "failed", steps=1)) == 4
+def test_failures_after_steps_that_were_saved_forgive_those_before():
+    scheduler = one(crashes=2)
+    assert len(attempts(scheduler, "failed", most=90, steps=1)) == 45
+    assert len(attempts(scheduler, "failed", most=90)) == 2
+    (entry,) = scheduler.entries.values()
+    assert entry.state == "failed"
+
+
+def test_failures_of_earlier_drivers_count_and_who_calls_again_gets_one_try_at_least():
+    (task,) = tasks(widths=(8,))
+    for earlier, tries in ((0, 4), (2, 2), (3, 1), (9, 1)):
+        scheduler = Scheduler([task], Policy(crashes=3), tries={task.task_id: (earlier, 0)})
+        assert len(attempts(scheduler, "failed")) == tries
+
+
+def refused(host, at_fault="node"):
+    return Ending("refused", "it has no data", 1.0, 1, host, at_fault=at_fault)
+
+
+def test_what_one_host_refuses_is_tried_elsewhere_and_given_up_when_two_refuse():
+    scheduler = one()
+    for now, host, state in ((0.0, "a", "waiting"), (1.0, "b", "failed")):
+        entry = scheduler.start(now)
+        scheduler.end(entry.task_id, refused(host), now)
+        assert entry.state == state
+    assert (entry.avoid, entry.reason) == (("a", "b"), "it has no data (so on a, and on b)")
+
+
+@pytest.mark.parametrize(("policy", "tries"), [({}, 2), ({"one_host": True}, 1)], ids=["same", "alone"])
+def test_what_the_only_host_refuses_is_given_up(policy, tries):
+    scheduler = one(**policy)
+    for now in range(tries):
+        entry = scheduler.start(now)
+        scheduler.end(entry.task_id, refused("a"), now)
+    assert (entry.state, entry.reason) == ("failed", "it has no data")
+
+
+def test_what_could_not_be_ordered_waits_as_before():
+    scheduler = one()
+    scheduler.put_back(scheduler.start(0.0).task_id)
+    assert (scheduler.waiting, len(scheduler.active), scheduler.start(0.0).attempts) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("kind", ["lost", "interrupted"])

@@ -1,16 +1,21 @@
 """A study's files: the same on a disk, in fsspec's memory, and in a bucket that answers on 127.0.0.1."""
 
+import errno
+import fcntl
 import json
 import os
 import re
 import threading
 import time
+from pathlib import Path
 
 import fsspec
 import pytest
 from etils import epath
 from fsspec.implementations.memory import MemoryFileSystem
 
+from scaling import storage
+from scaling.__main__ import Options
 from scaling.errors import UserError
 from scaling.folder import StudyFolder, check_writable, write_whole
 from scaling.launching import journal
@@ -19,7 +24,7 @@ from scaling.launching.lock import locked
 from scaling.plan import Recipe, make_plan, product
 from scaling.results import collect, done
 from scaling.spec import Data, Model, Optim, SpecError, Study
-from scaling.storage import as_path, create_whole, is_local, put_whole, read_whole
+from scaling.storage import admit, as_path, create_whole, is_local, put_whole, read_whole
 from scaling.training.event_files import EventFiles, last_step
 from scaling.training.metrics import Logs, MetricsLog, read
 
@@ -47,6 +52,7 @@ def place(request, tmp_path):
         request.getfixturevalue("bucket")
         return as_path(f"gs://bucket/{tmp_path.name}")
     fsspec.register_implementation("az", Memory, clobber=True)
+    admit("az")
     Memory.store.clear()
     return as_path(f"az://bucket/{tmp_path.name}")
 
@@ -208,6 +214,32 @@ def test_a_study_is_taken_over_from_one_that_gives_no_sign_of_life(place, capsys
     )
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_disk_that_knows_no_locks_is_held_by_a_claim(tmp_path, monkeypatch, number):
+    def unsupported(file, how):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with locked(tmp_path / "rates", beat_seconds=0.1) as held:
+        assert held()
+        with pytest.raises(UserError, match="is being run by process"), locked(tmp_path / "rates"):
+            raise AssertionError("two hold it")
+    with locked(tmp_path / "rates") as held:
+        assert held()
+
+
+def test_a_disk_that_will_not_lock_is_one_sentence(tmp_path, monkeypatch):
+    def fails(file, how):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", fails)
+    with (
+        pytest.raises(UserError, match=r"cannot lock .* \(Input/output error\); .* --out"),
+        locked(tmp_path / "rates"),
+    ):
+        raise AssertionError("held")
+
+
 def write_steps(log, steps):
     for step in steps:
         log.write(step, loss=step / 16)
@@ -354,3 +386,61 @@ def test_a_url_is_the_same_path_however_it_was_given():
         == os.fspath(as_path("gs://bucket/a/"))
         == "gs://bucket/a"
     )
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/runs", "az://bucket/runs", "hf://bucket/runs", "https://a.b/runs"]
+)
+def test_a_scheme_that_was_not_tried_is_refused_with_what_works(url, monkeypatch):
+    monkeypatch.setattr(storage, "SCHEMES", ["gs"])
+    with pytest.raises(UserError, match=r"a folder of this machine .* or gs://BUCKET/FOLDER$") as refused:
+        as_path(url)
+    assert "\n" not in str(refused.value) and url in str(refused.value)
+
+
+@pytest.mark.parametrize("write", [create_whole, write_whole])
+def test_a_file_that_a_full_disk_cuts_off_is_not_left_behind(tmp_path, monkeypatch, write):
+    def full(number):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match="No space left on device"):
+            write(tmp_path / "a.claim" / "000001.json", "content")
+    assert list((tmp_path / "a.claim").iterdir()) == []
+    assert Claim(tmp_path / "a.claim", "token").take(patience=60)
+
+
+def test_a_holder_keeps_its_claim_when_a_taker_finds_the_disk_full(tmp_path, monkeypatch):
+    first = Claim(tmp_path / "a.claim", "first")
+    assert first.take()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda number: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        with pytest.raises(UserError):
+            Claim(tmp_path / "a.claim", "second").take(patience=0.0)
+    assert first.held(0)
+
+
+def test_two_machines_whose_processes_have_one_number_write_different_temporary_files(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    monkeypatch.setattr(os, "fsync", lambda number: seen.extend(p.name for p in tmp_path.iterdir()))
+    for _ in range(2):
+        write_whole(tmp_path / "a", "x")
+        (tmp_path / "a").unlink()
+    assert len(set(seen)) == 2 and all(os.uname().nodename[:4] in name for name in seen)
+
+
+def test_a_bucket_that_does_not_answer_is_spoken_of_once(monkeypatch, capsys):
+    monkeypatch.setattr(storage, "SILENT_SECONDS", 0.05)
+    for _ in range(2):
+        with storage._answering(as_path("gs://bucket/a")):
+            time.sleep(0.2)
+    assert capsys.readouterr().err.count("no answer for 0 s about gs://bucket/a") == 1
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/data", "s3://bucket/data"])
+def test_a_bucket_as_data_folder_is_refused(url):
+    """As a pathlib.Path it has lost a slash, and would be a folder named `gs:` here."""
+    with pytest.raises(UserError, match=f"--data-folder {url} cannot be: .* memory-mapped"):
+        Options(data_folder=Path(url))

@@ -11,13 +11,13 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from scaling.errors import UserError
+from scaling.errors import HostError
 
 ABANDONED_AFTER = 24 * 3600.0
 """Age in seconds at which a half-made folder must be the remains of a killed process."""
 
 
-class FolderError(UserError):
+class FolderError(HostError):
     """A folder that cannot hold prepared data: the message names the folder, the reason and the remedy."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from scaling.errors import UserError
+from scaling.errors import HostError
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(what, done, total) while something long is prepared; `what` names the units it counts."""
@@ -14,7 +14,7 @@ Found = tuple[str, bytes]
 """A document: its name, and its text as UTF-8."""
 
 
-class CorpusError(UserError):
+class CorpusError(HostError):
     """A corpus that is unknown, too small, damaged or not the one asked for: the message names the remedy."""
 
 

@@ -3,12 +3,14 @@
 A claim is a folder of files `<number>.json`, of which the one with the highest number says who holds it. A taker makes
 the file of the next number, which of several takers one alone can do; so a holder that was superseded finds a higher
 number, and only ever writes to its own. A holder lives while the counter in its file grows, watched by the clock of
-whoever waits for it: no time that another machine wrote is read.
+whoever waits for it: no time that another machine wrote is read. Claims that are taken for the sake of another name it,
+and are held as long as that one: it alone beats, is released, and is superseded before any of them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -20,6 +22,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from scaling.errors import UserError
+from scaling.launching.identity import identity, surely_gone
 from scaling.storage import as_path, children, create_whole, write_whole
 
 PATIENCE = 60.0
@@ -42,6 +45,17 @@ class Holder:
     released: bool = False
     time: float = 0.0
     """Unix seconds by the holder's clock, for people alone."""
+    process: str = ""
+    """Its scaling.launching.identity, by which processes of the same machine know that it is gone."""
+    first: str = ""
+    """The name of the claim, beside this one, for whose sake it was taken; empty where it stands for itself."""
+    number: int = 0
+    """Of the file of `first`."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody need wait for it."""
+        return self.released or surely_gone(self.process)
 
 
 class Claim:
@@ -53,9 +67,11 @@ class Claim:
         token: str,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        first: Claim | None = None,
     ) -> None:
-        """`path` is the claim's folder, made when it is taken; `clock` and `sleep` are replaced in tests."""
-        self.path, self.token = as_path(path), token
+        """`path` is the claim's folder, made when it is taken, beside that of the `first`, for whose sake it is taken,
+        if any; `clock` and `sleep` are replaced in tests."""
+        self.path, self.token, self.first = as_path(path), token, first
         self.rival = Holder("", "another process")
         """Who else held it when this one last tried to take it."""
         self.rival_lives = False
@@ -66,9 +82,15 @@ class Claim:
         self._count = 0
         self._checked = 0.0
 
-    def take(self, patience: float = PATIENCE, stop_wanted: Callable[[], bool] = lambda: False) -> bool:
-        """Take it, once who holds it has released it or has not beaten for `patience` seconds; waits while that one
-        lives. False where `stop_wanted` came first. Raises UserError where the folder cannot be written."""
+    def take(
+        self,
+        patience: float = PATIENCE,
+        stop_wanted: Callable[[], bool] = lambda: False,
+        waiting: Callable[[Holder], None] = lambda _: None,
+    ) -> bool:
+        """Take it, once who holds it has released it, has ended on this machine, or has not beaten for `patience`
+        seconds; waits while that one lives, and tells `waiting` of it about every second. False where `stop_wanted`
+        came first. Raises UserError where the folder cannot be written."""
         seen, waited, looked = None, 0.0, self._clock()
         while True:
             number, self.rival = _highest(self.path)
@@ -78,17 +100,20 @@ class Claim:
             if (number, self.rival.count) != seen:
                 self.rival_lives = seen is not None
                 seen, waited = (number, self.rival.count), 0.0
-            free = not number or self.rival.released or self.rival.token == self.token
+            free = not number or self.rival.gone or self.rival.token == self.token
             if free or waited >= patience:
-                if self._supersede(number):
+                if self._revoke() and self._supersede(number):
                     return True
                 continue
             if stop_wanted():
                 return False
+            waiting(self.rival)
             self._sleep(min(1.0, patience / 20))
 
     def held(self, max_age: float = CHECK_SECONDS) -> bool:
         """Whether it is still this one's, as it was at most `max_age` seconds ago; once False, ever so."""
+        if self.first is not None:
+            return self._number > 0 and self.first.held(max_age)
         if self._number and self._clock() - self._checked >= max_age:
             self._checked = self._clock()
             if _numbers(self.path)[-1:] != [self._number]:
@@ -96,7 +121,7 @@ class Claim:
         return self._number > 0
 
     def beat(self) -> None:
-        """Tell those who wait that this holder lives."""
+        """Tell those who wait that this holder lives; for claims that were taken for the sake of this one too."""
         with self._writing:
             if self.held():
                 self._count += 1
@@ -132,13 +157,26 @@ class Claim:
         mine = number + 1
         if not create_whole(self._file(mine), self._text(released=False)):
             return False
-        self._number, self._checked = mine, self._clock()
+        self._checked = self._clock()
+        numbers = _numbers(self.path)
         # one that slept since it read the folder may have made a file that was passed over
-        if not self.held(max_age=0.0):
+        if numbers[-1:] != [mine]:
             return False
-        for old in _numbers(self.path)[:-1]:
+        self._number = mine
+        for old in numbers[:-1]:
             self._file(old).unlink(missing_ok=True)
         return True
+
+    def _revoke(self) -> bool:
+        """Supersede the claim for whose sake the rival took this one, so that it finds out there; False where another
+        did so first."""
+        rival = self.rival
+        if not rival.first or rival.released or rival.token == self.token:
+            return True
+        file = self.path.parent / os.path.basename(rival.first) / f"{rival.number + 1:06d}.json"
+        return create_whole(
+            file, json.dumps(asdict(dataclasses.replace(rival, released=True, first=""))) + "\n"
+        )
 
     def _say(self, released: bool) -> None:
         if number := self._number:  # another thread may have found it superseded
@@ -146,22 +184,42 @@ class Claim:
 
     def _text(self, released: bool) -> str:
         who = f"process {os.getpid()} on {socket.gethostname()}"
-        return json.dumps(asdict(Holder(self.token, who, self._count, released, time.time()))) + "\n"
+        holder = Holder(self.token, who, self._count, released, time.time(), identity())
+        if self.first is not None:
+            holder = dataclasses.replace(holder, first=self.first.path.name, number=self.first._number)
+        return json.dumps(asdict(holder)) + "\n"
 
     def _file(self, number: int) -> Any:
         return self.path / f"{number:06d}.json"
 
 
-def release(path: Any, token: str | None = None) -> None:
+def release(path: Any, token: str = "") -> None:
     """Release the claim of a holder that is known to be dead, if its token is `token`, or whatever it is."""
     number, holder = _highest(as_path(path))
-    if number and not holder.released and token in (None, holder.token):
+    if number and not holder.released and token in ("", holder.token):
         released = asdict(holder) | {"released": True}
         write_whole(as_path(path) / f"{number:06d}.json", json.dumps(released) + "\n")
 
 
+def holder_of(path: Any) -> Holder:
+    """Who holds a claim or held it last; its token is empty where nobody did."""
+    return _highest(as_path(path))[1]
+
+
 def _highest(path: Any) -> tuple[int, Holder]:
-    """The number of the file that counts, 0 for none, and what it says."""
+    """The number of the file that counts, 0 for none, and what it says; of one that was taken for the sake of another,
+    whether it is released, and its beats, as that other says."""
+    number, holder = _said(path)
+    if number and holder.first and not holder.released:
+        first, said = _said(path.parent / os.path.basename(holder.first))
+        # an unreadable file is of somebody who does not beat
+        over = first != holder.number or (said.token not in ("", holder.token)) or said.released
+        holder = dataclasses.replace(holder, count=said.count, released=over)
+    return number, holder
+
+
+def _said(path: Any) -> tuple[int, Holder]:
+    """The number of the file that counts, 0 for none, and what is in it."""
     unknown = Holder("", "another process")
     numbers = _numbers(path)
     if not numbers:

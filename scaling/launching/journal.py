@@ -33,6 +33,8 @@ class Attempt:
     """A Kind of scaling.launching.engine; empty while it runs."""
     reason: str = ""
     host: str = ""
+    steps: int = 0
+    """Steps newly saved or finished in it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Beat:
     """Unix seconds, the worker's clock."""
     host: str
     pid: int
-    phase: Literal["starting", "preparing", "compiling", "training", "measuring", "ended"]
+    phase: Literal["waiting", "starting", "preparing", "compiling", "training", "measuring", "ended"]
+    """waiting: another process works on the same files; `message` names it, and what is said of training is its."""
     device: str = ""
     devices: int = 0
     what: str = ""
@@ -81,6 +84,8 @@ class Beat:
     tokens_per_second: float | None = None
     mfu: float | None = None
     message: str = ""
+    seconds: float = 0.0
+    """What the attempt has taken so far, by the worker's monotonic clock; waiting is part of it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ class Driver:
     device_seconds: float = 0.0
     """Spent on attempts so far, by this driver and those before it."""
     message: str = ""
+    launched_seconds: float = 0.0
+    """That this driver was at work, and those before it with the same --deadline-hours."""
 
 
 def write_job(folder: StudyFolder, job: Job) -> None:

@@ -52,9 +52,12 @@ class Launch:
     grace_seconds: float = 120.0
     """On a Ray cluster, how long a job that was asked to stop may save; longer while it is heard of."""
     crashes: int = 3
-    """Times that a job is tried again after errors of its own; after lost workers and preemptions without limit."""
+    """Times in a row that a job is tried again after errors of its own, those of earlier calls included; steps that it
+    saved forgive the errors before them. A job that was given up is tried once by each new call. After lost workers and
+    preemptions without limit."""
     deadline_hours: float = 0.0
-    """Hours after which no job is begun or tried again; 0 for none."""
+    """Hours of launching after which no job is begun or tried again, and what runs goes on to its end; 0 for none.
+    Earlier calls with the same number count: another number begins anew."""
     max_device_hours: float = 0.0
     """Device-hours that the study may take in all, those of earlier calls included; 0 for no limit."""
 

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -17,12 +18,15 @@ from scaling.accounting import training_flops
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
+from scaling.launching.claim import Holder
 from scaling.launching.cost.calibration import estimator_of
 from scaling.launching.cost.estimator import Estimator
 from scaling.launching.cost.pace import probed
 from scaling.launching.current_table import CurrentTable
 from scaling.launching.driving.meter import Meter
 from scaling.launching.filling import members_that_fill, on_this_machine
+from scaling.launching.holding import holding, in_words
+from scaling.launching.journal import new_token
 from scaling.launching.launch import DEFAULT as ON_THIS_MACHINE
 from scaling.launching.launch import Launch
 from scaling.launching.lock import while_held
@@ -33,6 +37,9 @@ from scaling.population import Population, populations
 from scaling.results import collect, results
 from scaling.storage import children
 from scaling.training.metrics import Logs
+
+SAME_WISH_SECONDS = 1.0
+"""A signal to a process group or a cgroup may come to a process twice, of different senders."""
 
 
 def run_study(
@@ -102,10 +109,13 @@ def _train(
             if why := meter.refuses(population):
                 return False, _leave_out(pending[number:], folder, why, watcher.say)
             folder.begin_population(population.population_id, population.trunk_ids)
+            wanted = meter.watching(stop_wanted)
             try:
-                train_population(
-                    population, bench.setting(population, watcher, meter.watching(stop_wanted), trace)
-                )
+                with _held(folder, population, stop_wanted, watcher.say) as still_held:
+                    setting = bench.setting(
+                        population, watcher, while_held(wanted, still_held, folder.path), trace
+                    )
+                    train_population(population, setting)
             except Interrupted:
                 if stop_wanted():
                     return True, 0
@@ -117,6 +127,31 @@ def _train(
         traced_to = trace.files
         print(f"profile: {traced_to[-1]}" if traced_to else "no profile: there were too few steps to trace")
     return False, 0
+
+
+@contextlib.contextmanager
+def _held(
+    folder: StudyFolder, population: Population, stop_wanted: Callable[[], bool], say: Callable[[str], None]
+) -> Iterator[Callable[[], bool]]:
+    """Hold what a population writes: a worker that a dead driver left behind may still save its last checkpoint. Raises
+    Interrupted where it was asked to stop while it waited."""
+    from scaling.training.hosts import is_writer
+    from scaling.training.loop import Interrupted
+
+    if not is_writer():
+        yield lambda: True
+        return
+    told: set[str] = set()
+
+    def waiting(holder: Holder) -> None:
+        if holder.who not in told:
+            told.add(holder.who)
+            say(in_words(holder, Task(population).name))
+
+    with holding(folder, Task(population), new_token(), stop_wanted, waiting) as claim:
+        if claim is None:
+            raise Interrupted
+        yield claim.held
 
 
 def _meter(plan: Plan, folder: StudyFolder, launch: Launch) -> Meter:
@@ -230,19 +265,23 @@ def _flops_left(plan: Plan, folder: StudyFolder) -> float:
 
 
 @contextlib.contextmanager
-def stop_on_signals(last: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """A function that says whether SIGTERM, SIGUSR1 or Ctrl-C came; a second one ends the process at once after `last`,
-    a third one without."""
-    asked = 0
+def stop_on_signals(
+    last: Callable[[], None] = lambda: None, ends: bool = True
+) -> Iterator[Callable[[], bool]]:
+    """A function that says whether SIGTERM, SIGUSR1 or Ctrl-C came. Where they may `end` the process, one more ends it
+    at once after `last`, and one after that without; within a second of the first it is the same wish, told twice."""
+    asked, first = 0, 0.0
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked += 1
+        nonlocal asked, first
+        if asked == 1 and time.monotonic() - first < SAME_WISH_SECONDS:
+            return
+        asked, first = asked + 1, first or time.monotonic()
         try:
-            if asked == 2:
+            if asked == 2 and ends:
                 last()
         finally:
-            if asked >= 2:
+            if asked >= 2 and ends:
                 os._exit(128 + number)
 
     previous: dict[int, Any] = {

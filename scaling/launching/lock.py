@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -17,6 +18,8 @@ from scaling.storage import is_local
 
 LOCK_PATIENCE = 30.0
 """Seconds without a beat after which who holds a study in a bucket counts as dead."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+"""Answers of a disk that knows no locks: NFS without lockd, Lustre without flock, a mounted bucket."""
 
 
 @contextlib.contextmanager
@@ -25,12 +28,18 @@ def locked(
 ) -> Iterator[Callable[[], bool]]:
     """Hold a study's folder; raises UserError that names the holder where another process has it.
 
-    On a disk the lock goes with its process, however that ends. In a bucket it is a claim: refused while another's
+    On a disk the lock goes with its process, however that ends. In a bucket, and on a disk that knows no locks, it is a
+    claim: refused while another's
     beats arrive, and taken from one that has not beaten for `patience` seconds. The function that the block gets says
     whether the study is still held.
     """
-    with _file_locked(folder) if is_local(folder) else _claimed(folder, patience, beat_seconds) as held:
-        yield held
+    with _file_locked(folder) if is_local(folder) else contextlib.nullcontext() as held:
+        if held is not None:
+            yield held
+            return
+        name = ".lock.claim" if is_local(folder) else ".lock"  # the name of the other is that of a file
+        with _claimed(folder, folder / name, patience, beat_seconds) as held:
+            yield held
 
 
 def while_held(stop_wanted: Callable[[], bool], held: Callable[[], bool], folder: Any) -> Callable[[], bool]:
@@ -48,10 +57,11 @@ def while_held(stop_wanted: Callable[[], bool], held: Callable[[], bool], folder
 
 
 @contextlib.contextmanager
-def _file_locked(folder: Path) -> Iterator[Callable[[], bool]]:
+def _file_locked(folder: Path) -> Iterator[Callable[[], bool] | None]:
+    """Says that it is held; None where the disk knows no locks. Raises UserError where it cannot be had."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a+", encoding="utf-8")
+        file = (folder / ".lock").open("ab+", buffering=0)
     except OSError as error:
         raise UserError(
             f"cannot write to {folder} ({error.strerror}); mend that, or choose another --out"
@@ -61,16 +71,25 @@ def _file_locked(folder: Path) -> Iterator[Callable[[], bool]]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise _refusal(folder, file.read().strip() or "another process") from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+            raise _refusal(
+                folder, file.read().decode(errors="replace").strip() or "another process"
+            ) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise UserError(
+                    f"cannot lock {folder} ({error.strerror}); mend that, or choose another --out"
+                ) from None
+            yield None
+            return
+        with contextlib.suppress(OSError):  # for people alone, and the disk may be full
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield lambda: True
 
 
 @contextlib.contextmanager
-def _claimed(folder: Any, patience: float, beat_seconds: float) -> Iterator[Callable[[], bool]]:
-    claim, told = Claim(folder / ".lock", secrets.token_hex(16)), False
+def _claimed(folder: Any, path: Any, patience: float, beat_seconds: float) -> Iterator[Callable[[], bool]]:
+    claim, told = Claim(path, secrets.token_hex(16)), False
 
     def refused() -> bool:
         nonlocal told

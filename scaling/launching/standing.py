@@ -31,15 +31,16 @@ def may_begin(folder: StudyFolder, task: Task) -> bool:
 
 
 def claim_paths(folder: StudyFolder, task: Task) -> tuple[Any, ...]:
-    """The claims that whoever works on a task takes, its own first: one for each thing that is written.
+    """The claims that whoever works on a task takes, in this order: its own, by which the others are held, then one for
+    each trunk and run that it writes, sorted, so that of two who wait neither has what the other waits for."""
+    trunks = () if task.part == "branch" else task.population.trunk_ids
+    written = sorted([f"trunk-{trunk}" for trunk in trunks] + [f"run-{run.run_id}" for run in task.runs])
+    return (own_claim(folder, task.task_id), *(folder.path / "claims" / name for name in written))
 
-    A population that is trained whole writes what its trunk and its branches would.
-    """
-    parts = [task]
-    if task.part == "whole" and len(task.population.budgets) > 1:
-        branches = range(len(task.population.budgets))
-        parts += [Task(task.population, "trunk"), *(Task(task.population, "branch", n) for n in branches)]
-    return tuple(folder.path / "jobs" / f"{part.task_id}.claim" for part in parts)
+
+def own_claim(folder: StudyFolder, task_id: str) -> Any:
+    """The claim of whoever works on a task."""
+    return folder.path / "claims" / f"task-{task_id}"
 
 
 def steps_of(task: Task) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from scaling.errors import UserError
+from scaling.errors import HostError
 from scaling.record import short_hash
 
 PACKAGES = ("scaling", "jax", "flax", "optax", "orbax-checkpoint")
@@ -34,12 +34,12 @@ def source_hash(package: Path) -> str:
 
 
 def check_versions(asked: Mapping[str, str]) -> None:
-    """Raise UserError that names both values where this process runs another version than its order `asked` for."""
+    """Raise HostError that names both values where this process runs another version than its order `asked` for."""
     ours = versions()
     for name in sorted(asked):
         if (mine := ours.get(name, "nothing")) != asked[name]:
             what = "the source of this package (its hash)" if name == "source" else name
-            raise UserError(
+            raise HostError(
                 f"driver and worker differ in {what}: the driver has {asked[name]}, this worker {mine}; "
                 "install the same commit and packages on all machines and start the study again"
             )

@@ -13,7 +13,7 @@ import numpy as np
 
 from scaling.data.rows import Rows
 from scaling.training.checkpoint import PopulationCheckpoints
-from scaling.training.hosts import any_host
+from scaling.training.hosts import Agreement
 from scaling.training.metrics import MetricsLog
 from scaling.training.program import Program
 from scaling.training.state import Metrics, State
@@ -47,6 +47,8 @@ class Watch:
     progress: Callable[[Progress], None] = lambda _: None
     stop_wanted: Callable[[], bool] = lambda: False
     checkpoint_seconds: float = 60.0
+    before_saving: Callable[[], None] = lambda: None
+    """Raises where another process has taken the work over."""
 
 
 @dataclass
@@ -149,11 +151,13 @@ class Trainer:
         """Train from step `start` to `stop`, saving there and every so many seconds.
 
         Ends early, unsaved, where every member has diverged. Metrics are fetched some steps late, so that the device
-        does not wait for the host. Raises Interrupted after a checkpoint when the watch wants to stop.
+        does not wait for the host; several hosts, whose clocks differ, all look at the same steps. Raises Interrupted
+        after a checkpoint when the watch wants to stop.
         """
         self.clock.skip()
         saved = fetched = time.monotonic()
         seeds = [member.seed for member in self.members]
+        agreement = Agreement()
         for done in range(start + 1, stop + 1):
             batch = self.program.batch(self.rows, seeds, done - 1, self.batch_rows)
             state, metrics = self.program.step(state, batch)
@@ -168,13 +172,17 @@ class Trainer:
             if len(self._pending) > LOG_EVERY or now - fetched > FETCH_SECONDS:
                 self._settle(in_flight=1)
                 fetched = now
-            due = now - saved > self.watch.checkpoint_seconds
-            wanted, due = any_host(done, self.watch.stop_wanted(), due)
-            if wanted or due or done == stop:
-                self._settle(in_flight=0)
-            if self.lost:
+            wanted = due = False
+            together = agreement.is_due(done)
+            if together:
+                due = now - saved > self.watch.checkpoint_seconds
+                wanted, due = agreement.any_host(done, self.watch.stop_wanted(), due)
+            saves = wanted or due or done == stop
+            if saves or (together and agreement.hosts > 1):
+                self._settle(in_flight=0)  # all hosts have then heard of the same steps
+            if self.lost and (saves or together):
                 return state
-            if wanted or due or done == stop:
+            if saves:
                 self._save(done, state)
                 saved = time.monotonic()
             if wanted and done < stop:
@@ -203,6 +211,7 @@ class Trainer:
                 member.hear(step, mine, tokens, self.clock.device_seconds, speed)
 
     def _save(self, step: int, state: State) -> None:
+        self.watch.before_saving()
         notes = [member.noted(self.clock.device_seconds) for member in self.members]
         for member in self.members:  # or a kill after the checkpoint would leave a gap in the log
             member.log.flush()

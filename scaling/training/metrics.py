@@ -49,16 +49,20 @@ class MetricsLog:
     """Appends records to a file, and to its copies, each step once.
 
     A resumed run repeats the steps since its last checkpoint and gets the same numbers: those already in the file are
-    not written again, and a line that was left half-written is cut off, with all after it. On a disk each line is
-    appended at once; an object of a bucket cannot grow, so it is put whole at each `flush`.
+    not written again, and a line that was left half-written is cut off, with all after it. A record that a superseded
+    process added after those of its successor is left out: its step does not grow. On a disk each line is appended at
+    once; an object of a bucket cannot grow, so it is put whole at each `flush`.
     """
 
     def __init__(self, path: Any, copies: Sequence[Sink] = ()) -> None:
         """Open `path`, mend its end, find the last step logged, and bring the copies up to it."""
         self._path = path = as_path(path)
         self._copies = copies
-        records, whole = _whole(read_whole(path) or b"")
+        content = read_whole(path) or b""
+        records, whole = _whole(content)
         self.last_step = records[-1]["step"] if records else -1
+        if not content.startswith(whole):
+            put_whole(path, whole)
         self._file: Any = self._append_to(path, len(whole)) if is_local(path) else None
         self._content, self._put = bytearray(whole), len(whole)
         if any(copy.last_step < self.last_step for copy in copies):
@@ -198,15 +202,17 @@ def read(path: Any) -> list[dict[str, Any]]:
 
 
 def _whole(content: bytes) -> tuple[list[dict[str, Any]], bytes]:
-    """The records of the whole lines at the beginning of a log, and these lines."""
-    records, size = [], 0
+    """The records of the whole lines at the beginning of a log whose steps grow, and these lines."""
+    records: list[dict[str, Any]] = []
+    lines = []
     for line in content.splitlines(keepends=True):
         record = _record(line)
         if record is None:
             break
-        records.append(record)
-        size += len(line)
-    return records, content[:size]
+        if not records or record["step"] > records[-1]["step"]:
+            records.append(record)
+            lines.append(line)
+    return records, b"".join(lines)
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -215,7 +221,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
         record = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
-    return record if isinstance(record, dict) and "step" in record else None
+    return record if isinstance(record, dict) and isinstance(record.get("step"), int) else None
 
 
 def _is_scalar(value: Any) -> bool:

@@ -48,4 +48,4 @@ class Setting:
     compile_seconds: float | None = None
     """What its programs took to compile."""
     before_writing: Callable[[], None] = lambda: None
-    """Called before a result is written; raises where another process has taken the work over."""
+    """Called before a checkpoint or a result is written; raises where another process has taken the work over."""

@@ -170,7 +170,9 @@ class Training:
         """The state at `stop`, and what came of each member."""
         first, setting = runs[0], self.setting
         clock = Clock(self.program.mesh.size / len(runs))
-        watch = Watch(setting.display.progress, setting.stop_wanted, setting.checkpoint_seconds)
+        watch = Watch(
+            setting.display.progress, setting.stop_wanted, setting.checkpoint_seconds, setting.before_writing
+        )
         flops = training_flops(first.model, first.optim.batch_tokens) * len(runs)
         setting.display.begin(self._name(runs, stop), start, stop, flops)
         with contextlib.ExitStack() as stack:

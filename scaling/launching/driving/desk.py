@@ -42,7 +42,7 @@ class Desk:
             launch=dataclasses.asdict(launch),
             device_seconds=ledger.spending.spent,
         )
-        self._next_beat = clock()
+        self._next_beat = self._began = clock()
         self._table = CurrentTable(study, folder, clock)
 
     def __enter__(self) -> Desk:
@@ -72,5 +72,10 @@ class Desk:
         self._table.keep(len(results.outcomes))
 
     def _write(self) -> None:
-        self._driver = dataclasses.replace(self._driver, count=self._driver.count + 1, time=time.time())
+        self._driver = dataclasses.replace(
+            self._driver,
+            count=self._driver.count + 1,
+            time=time.time(),
+            launched_seconds=self.ledger.launched_seconds + self.clock() - self._began,
+        )
         write_driver(self.folder, self._driver)

@@ -17,7 +17,8 @@ from pathlib import Path
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
 from scaling.launching.driving.desk import Desk
-from scaling.launching.driving.entry import Entry, Policy
+from scaling.launching.driving.entry import Policy
+from scaling.launching.driving.hosts import Hosts
 from scaling.launching.driving.ledger import Ledger
 from scaling.launching.driving.news import News
 from scaling.launching.driving.pending import Results, pending_tasks
@@ -107,7 +108,7 @@ class Orders:
     execution: Execution
     launch: Launch
 
-    def of(self, task: Task, task_id: str, attempt: int) -> Order:
+    def of(self, task: Task, task_id: str, attempt: int, avoid: tuple[str, ...] = ()) -> Order:
         """The order to a worker to try a task; the population that it trains is remembered."""
         from scaling.launching.versions import versions
 
@@ -127,7 +128,14 @@ class Orders:
             recording=dataclasses.asdict(self.recording) | {"copies": list(self.recording.copies)},
             launch=dataclasses.asdict(self.launch.for_task(task)),
             versions=dict(versions()),
+            avoid=avoid,
         )
+
+
+def _policy(launch: Launch, now: float, launched_seconds: float) -> Policy:
+    left = launch.deadline_hours * 3600 - launched_seconds
+    deadline = now + left if launch.deadline_hours else math.inf
+    return Policy(launch.crashes, deadline=deadline, one_host=launch.on == "local")
 
 
 class Driving:
@@ -145,11 +153,12 @@ class Driving:
     ) -> None:
         self.orders, self.engine, self.clock, self.ledger = orders, engine, clock, ledger
         self.results, self.news = results, news
-        hours = orders.launch.deadline_hours
-        policy = Policy(orders.launch.crashes, deadline=clock() + hours * 3600 if hours else math.inf)
-        steps_done = ledger.steps_done(tasks)
-        self.scheduler = Scheduler(tasks, policy, ledger.spending, steps_done)
+        policy = _policy(orders.launch, clock(), ledger.launched_seconds)
+        self.scheduler = Scheduler(
+            tasks, policy, ledger.spending, ledger.steps_done(tasks), ledger.tries(policy)
+        )
         self.watch = Watch(orders.folder, self.scheduler, ledger, results)
+        self.hosts = Hosts()
         ledger.unwritten |= self.scheduler.entries
         for trunk_id in self.scheduler.waits:
             trunk = self.scheduler.entries[trunk_id]
@@ -211,7 +220,8 @@ class Driving:
             if (entry := self.scheduler.start(now)) is None:
                 return
             number = self.ledger.begin(entry).number
-            self.engine.submit(self.orders.of(entry.task, entry.task_id, number))
+            avoid = tuple(dict.fromkeys((*entry.avoid, *self.hosts.avoid)))
+            self.engine.submit(self.orders.of(entry.task, entry.task_id, number, avoid))
             self.news.started(entry, number)
 
     def _patience(self, now: float) -> float:
@@ -230,17 +240,15 @@ class Driving:
             ending.kind == "finished" and task.part != "trunk"
         ):  # a trunk that diverged has no last checkpoint
             ending = dataclasses.replace(ending, kind="failed", reason=MISSING)
-        elif ending.kind == "lost" and not ending.steps:
-            ending = dataclasses.replace(ending, steps=self._saved(self.scheduler.entries[task_id]))
+        else:
+            entry = self.scheduler.entries[task_id]
+            ending = entry.told(ending, steps_done(self.orders.folder, task))
+        if self.hosts.heard(task_id, ending):
+            self.news.say(f"nothing more is given to {ending.host} while there are others: {ending.reason}")
         entry = self.scheduler.end(task_id, ending, self.clock())
         self.watch.forget(task_id)
         self.ledger.end(entry, ending)
         self.news.ended(entry, ending, bool(self.stopping))
-
-    def _saved(self, entry: Entry) -> int:
-        """Steps that an attempt saved whose worker can no longer tell: a loss after progress is no stall."""
-        before = entry.task.steps - entry.steps_left
-        return max(0, int(steps_done(self.orders.folder, entry.task) - before))
 
     def _look(self) -> None:
         """Read what the workers say, when it is time."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from scaling.folder import StudyFolder
 from scaling.launching.cost.calibration import estimator_of
-from scaling.launching.driving.entry import Entry
+from scaling.launching.driving.entry import Entry, Policy
 from scaling.launching.driving.spending import Spending
 from scaling.launching.engine import Ending
 from scaling.launching.journal import Attempt, Beat, Job, State, read_beat, read_driver, read_jobs, write_job
@@ -19,7 +19,7 @@ from scaling.launching.task import Task
 from scaling.spec import Run
 
 BEAT_SECONDS = 5.0
-"""About the time between two beats of a worker."""
+"""Between two beats of the driver."""
 WRITE_SECONDS = 30.0
 """What a running attempt has cost is written that often, for the driver that comes after a dead one."""
 ELSEWHERE = "its runs are trained in other jobs, or are no part of the study any more"
@@ -47,11 +47,25 @@ class Ledger:
         spent = sum(attempt.seconds * attempt.devices for told in self.attempts.values() for attempt in told)
         spent = max(spent, driver.device_seconds if driver else 0.0)
         self.spending = Spending(cap or math.inf, spent)
+        same = driver is not None and driver.launch.get("deadline_hours") == launch.deadline_hours
+        self.launched_seconds = driver.launched_seconds if driver and same else 0.0
+        """That earlier drivers with the same deadline were at work."""
 
     def steps_done(self, tasks: Iterable[Task]) -> dict[str, int]:
         """Steps of each task that earlier attempts saved, as its files say."""
         named = {task.task_id: task for task in tasks}
         return {name: steps_done(self.folder, task) for name, task in named.items() if name in self.attempts}
+
+    def tries(self, policy: Policy) -> dict[str, tuple[int, int]]:
+        """Crashes and stalls in a row of each task by earlier drivers; an attempt whose driver went away is neither."""
+        found = {}
+        for task_id, told in self.attempts.items():
+            crashes = stalls = 0
+            for attempt in told:
+                if attempt.reason != LOST:
+                    crashes, stalls = policy.counted(crashes, stalls, attempt.ending, attempt.steps)
+            found[task_id] = crashes, stalls
+        return found
 
     def settle(self, tasks: Iterable[Task], finished: Iterable[Run]) -> None:
         """Write what came of earlier jobs that are no tasks any more: done as their files say, or trained by others."""
@@ -119,6 +133,7 @@ class Ledger:
             ending=ending.kind,
             reason=ending.reason,
             host=ending.host,
+            steps=ending.steps,
         )
         self.write(entry)
 
@@ -157,6 +172,6 @@ class Ledger:
             return attempt
         beat = read_beat(self.folder, task_id)
         heard = beat if beat is not None and beat.attempt == attempt.number else None
-        seconds = max(attempt.seconds, heard.count * BEAT_SECONDS if heard else 0.0)
+        seconds = max(attempt.seconds, heard.seconds if heard else 0.0)
         devices = (heard.devices if heard else 0) or attempt.devices
         return dataclasses.replace(attempt, seconds=seconds, devices=devices, ending="lost", reason=LOST)

@@ -37,7 +37,8 @@ class Meter:
         self._desk = Desk(study, folder, launch, self._ledger, clock)
         self._began, self._seconds = clock(), seconds
         hours = launch.deadline_hours
-        self._deadline = self._began + hours * 3600 if hours else math.inf
+        left = hours * 3600 - self._ledger.launched_seconds
+        self._deadline = self._began + left if hours else math.inf
 
     def __enter__(self) -> Meter:
         self._desk.__enter__()

@@ -21,14 +21,15 @@ class Scheduler:
     """Begins the longest remaining chain first: trunks before what waits for them, big jobs first, so that the end of a
     study is not one big job alone. Where what is left costs more than the cap leaves, the cheapest first.
 
-    A branch whose trunk is none of the tasks waits for nothing. `steps_done` are those that earlier attempts saved. An
-    event costs O(log n), and with a cap O(running) more.
+    A branch whose trunk is none of the tasks waits for nothing. `steps_done` are those that earlier attempts saved,
+    `tries` their crashes and stalls in a row. An event costs O(log n), and with a cap O(running) more.
     """
 
     tasks: Iterable[Task]
     policy: Policy = field(default_factory=Policy)
     spending: Spending = field(default_factory=Spending)
     steps_done: Mapping[str, int] = field(default_factory=dict)
+    tries: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.entries: dict[str, Entry] = {}
@@ -90,15 +91,26 @@ class Scheduler:
             self._release(task_id, self.waits.get(task_id, [])[:])
             return entry
         entry.reason = ending.reason
-        entry.stalls = 0 if ending.steps > 0 else entry.stalls + 1
-        stalled = ending.kind == "lost" and entry.stalls > 0 and entry.stalls % self.policy.stalls == 0
-        if ending.kind == "failed" or stalled:
-            entry.crashes += 1
-        if ending.kind == "refused" or entry.crashes > self.policy.crashes:
-            self._fail(entry, ending.reason)
+        if ending.at_fault == "node" and ending.host and ending.host not in entry.avoid:
+            entry.avoid += (ending.host,)
+        entry.crashes, entry.stalls = self.policy.counted(
+            entry.crashes, entry.stalls, ending.kind, ending.steps
+        )
+        if entry.crashes > self.policy.crashes or (
+            ending.kind == "refused" and not self._elsewhere(entry, ending)
+        ):
+            self._fail(entry, entry.reason)
         else:
             self._again(entry, ending, now)
         return entry
+
+    def put_back(self, task_id: str) -> None:
+        """What was to begin could not be ordered: it waits as before."""
+        entry = self.active.pop(task_id)
+        entry.state = "waiting"
+        entry.attempts -= 1
+        self._count(entry, 1)
+        self._push(entry)
 
     def next_wake(self, now: float) -> float | None:
         """When a task that pauses may be tried again; None where none pauses."""
@@ -134,6 +146,8 @@ class Scheduler:
     def _add(self, task_id: str, task: Task, blocked: bool) -> None:
         left = max(1, task.steps - self.steps_done.get(task_id, 0))
         entry = Entry(task, task_id, task.step_flops, left, len(self.entries), blocked=blocked)
+        crashes, entry.stalls = self.tries.get(task_id, (0, 0))
+        entry.crashes = min(crashes, self.policy.crashes)  # who calls again wants one try at least
         self.entries[task_id] = entry
         if blocked:
             self.waits.setdefault(task.after or "", []).append(entry)
@@ -166,6 +180,16 @@ class Scheduler:
             entry = self._numbered[heapq.heappop(self._later)[1]]
             entry.pauses = False
             self._push(entry)
+
+    def _elsewhere(self, entry: Entry, ending: Ending) -> bool:
+        """Whether another host may do what one refused: not where two have, or that one again, there being no other."""
+        if ending.at_fault == "task" or self.policy.one_host:
+            return False
+        host = ending.host or "a host without a name"
+        first, entry.refused_by = entry.refused_by, host
+        if first and first != host:
+            entry.reason = f"{ending.reason} (so on {first}, and on {host})"
+        return not first
 
     def _again(self, entry: Entry, ending: Ending, now: float) -> None:
         entry.state = "waiting"

@@ -28,6 +28,7 @@ from scaling.launching.working.orders import release_claims
 from scaling.launching.working.worker import CORES, PARENT
 from scaling.storage import as_path, read_whole
 
+WORKER = "scaling.launching.working.worker"
 LOOK_SECONDS = 0.05
 WORKER = "scaling.launching.working.worker"
 """The module that a worker runs."""

@@ -44,7 +44,9 @@ def _of_an_exception(error: Exception) -> Ending:
     missing = re.search(r"No module named '([\w.]+)'", str(error))
     if missing and (isinstance(cause, ImportError) or "failed to import on the worker" in str(error)):
         return Ending(
-            "refused", f"a node lacks the module {missing[1]}: install what the driver has on every node"
+            "refused",
+            f"a node lacks the module {missing[1]}: install what the driver has on every node",
+            at_fault="node",
         )
     return Ending("failed", said)
 

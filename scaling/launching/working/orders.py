@@ -8,9 +8,9 @@ from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.claim import release
 from scaling.launching.engine import Order
-from scaling.launching.standing import claim_paths
+from scaling.launching.standing import own_claim
 from scaling.launching.task import Task
-from scaling.plan import make_plan
+from scaling.plan import jobs_of
 from scaling.population import Population
 from scaling.storage import as_path
 
@@ -32,7 +32,7 @@ def ordered_task(order: Order, folder: StudyFolder) -> Task:
             f"{folder.study_json} has the hash {study.spec_sha256[:12]} and the order is for {order.spec_sha256[:12]}: "
             "the study was changed since the order was given; run its latest spec again"
         )
-    jobs = {job.trunk_id: job for job in make_plan(study).jobs}
+    jobs = {job.trunk_id: job for job in jobs_of(study.runs, frozenset(order.trunk_ids))}
     if not order.trunk_ids or not set(order.trunk_ids) <= set(jobs):
         raise UserError(f"the order names trunks that the study {study.name} does not have; run it again")
     task = Task(Population(tuple(jobs[trunk] for trunk in order.trunk_ids)), order.part, order.budget)
@@ -45,7 +45,5 @@ def ordered_task(order: Order, folder: StudyFolder) -> Task:
 
 def release_claims(order: Order) -> None:
     """Let go of the claims of a worker whose process is known to be dead, so that the next one need not wait."""
-    with contextlib.suppress(UserError, OSError):
-        folder = StudyFolder(as_path(order.study))
-        for path in claim_paths(folder, ordered_task(order, folder)):
-            release(path, order.token)
+    with contextlib.suppress(UserError, OSError):  # they will be found dead
+        release(own_claim(StudyFolder(as_path(order.study)), order.task_id), order.token)

@@ -18,10 +18,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from scaling.errors import UserError
+from scaling.errors import HostError, UserError
 from scaling.folder import StudyFolder
-from scaling.launching.claim import Claim, release
-from scaling.launching.engine import Ending, Order
+from scaling.launching.claim import holder_of
+from scaling.launching.engine import Ending, Kind, Order
+from scaling.launching.holding import holding
 from scaling.launching.journal import log_path
 from scaling.launching.launch import Launch
 from scaling.launching.local import stop_on_signals
@@ -36,6 +37,8 @@ PARENT, CORES = "SCALING_PARENT", "SCALING_CORES"
 """Environment of a worker: the process that it does not outlive, and the CPU cores that it keeps to."""
 PARENT_SECONDS = 0.5
 """Between two looks at whether the parent lives."""
+LEADER_SECONDS = 0.5
+"""Between two looks at whether the host that leads has its claims."""
 ORPHAN_SECONDS = 5.0
 """For a last checkpoint after the parent is gone."""
 
@@ -47,10 +50,10 @@ def work(order_json: str, peers_json: str = "") -> str:
     hosts that train the same task; the first of them alone writes. Never raises.
     """
     began = time.monotonic()
-    with stop_on_signals() as stop_wanted:
+    with stop_on_signals(ends=False) as stop_wanted:
         try:
             leads = not peers_json or json.loads(peers_json)["rank"] == 0
-            ending = Shift(read_order(order_json), peers_json, leads, stop_wanted).work()
+            ending = Shift(read_order(order_json), peers_json, leads, stop_wanted, began).work()
         except Exception as error:
             ending = _ending_of(error)
     return json.dumps(asdict(replace(ending, seconds=time.monotonic() - began, host=socket.gethostname())))
@@ -65,6 +68,8 @@ class Shift:
     leads: bool
     """Whether this process writes: of several hosts the first."""
     stop_wanted: Callable[[], bool]
+    began: float
+    """By time.monotonic()."""
 
     def work(self) -> Ending:
         """Train the task; raises UserError where the order cannot be followed here."""
@@ -89,13 +94,14 @@ class Shift:
         """Train the task while its claims are held and beats are written."""
         from scaling.launching.working.pulse import Pulse, Superseded
 
+        pulse = Pulse(folder, task, self.order.attempt, copy, self.leads, self.began)
         with contextlib.ExitStack() as stack:
-            claims = self._claims(folder, task, stack) if self.leads else ()
-            if claims is None:
+            if self.leads:
+                claims = holding(folder, task, self.order.token, self.stop_wanted, pulse.waiting)
+                pulse.claim = stack.enter_context(claims)
+            if pulse.claim is None and (self.leads or not self._leader_holds(folder, task)):
                 return Ending("interrupted", "asked to stop before it began")
-            pulse = stack.enter_context(
-                Pulse(folder, task, self.order.attempt, claims, copy, writes=self.leads)
-            )
+            stack.enter_context(pulse)
             before = steps_done(folder, task)
             try:
                 ending = self._ended(folder, task, pulse)
@@ -111,22 +117,15 @@ class Shift:
             pulse.check_now()
             return _ending_of(error)
 
-    def _claims(
-        self, folder: StudyFolder, task: Task, stack: contextlib.ExitStack
-    ) -> tuple[Claim, ...] | None:
-        """What the task writes, claimed until the stack ends; None where it was asked to stop while it waited."""
-        own, *parts = claim_paths(folder, task)
-        taken: list[Claim] = []
-        for path in (own, *parts):
-            if taken and (dead := taken[0].rival.token):
-                release(path, dead)  # who let go of the task, or died, has let go of its parts
-            claim = Claim(path, self.order.token)
-            if not claim.take(stop_wanted=self.stop_wanted):
-                return None
-            stack.callback(_let_go, claim)
-            stack.enter_context(claim.beating())
-            taken.append(claim)
-        return tuple(taken)
+    def _leader_holds(self, folder: StudyFolder, task: Task) -> bool:
+        """Wait until the host that leads holds all claims: it may wait for long, and would not be met meanwhile. False
+        where this one was asked to stop."""
+        last = claim_paths(folder, task)[-1]
+        while holder_of(last).token != self.order.token:
+            if self.stop_wanted():
+                return False
+            time.sleep(LEADER_SECONDS)
+        return True
 
     def _trained(self, folder: StudyFolder, task: Task, pulse: Any) -> Ending:
         """Train the task on this process's devices."""
@@ -179,7 +178,7 @@ class Shift:
             join(self.peers_json)
         execution = on_this_machine(Execution(**self.order.execution), max(1, int(launch.cpus)))
         if accelerated and jax.default_backend() == "cpu" and os.environ.get("JAX_PLATFORMS") != "cpu":
-            raise UserError(
+            raise HostError(
                 f"{launch.accelerators} accelerators were asked for, and JAX on {socket.gethostname()} finds none: "
                 "install jax[cuda13] or jax[tpu] there, or leave out --accelerators"
             )
@@ -192,11 +191,6 @@ class Shift:
         return Recording(**values | {"copies": tuple(values.get("copies", ()))})
 
 
-def _let_go(claim: Claim) -> None:
-    with contextlib.suppress(UserError, OSError):  # it will be found dead
-        claim.release()
-
-
 def _ending_of(error: Exception) -> Ending:
     """What an error means for the task: whether another attempt may mend it."""
     from scaling.training.disk import CheckpointError
@@ -205,7 +199,8 @@ def _ending_of(error: Exception) -> Ending:
     if isinstance(error, UserError):
         storage = error.__context__ is not None and storage_reason(error.__context__) is not None
         print(f"error: {sentence}", file=sys.stderr, flush=True)
-        return Ending("failed" if storage or isinstance(error, CheckpointError) else "refused", sentence)
+        kind: Kind = "failed" if storage or isinstance(error, CheckpointError) else "refused"
+        return Ending(kind, sentence, at_fault="node" if storage or isinstance(error, HostError) else "task")
     traceback.print_exception(error)
     sys.stderr.flush()
     return Ending("failed", f"{type(error).__name__}: {sentence}" if sentence else type(error).__name__)
