@@ -91,7 +91,11 @@ class Ledger:
         estimator = estimator_of(self.folder, found, None, self.devices)
         for task in tasks:
             devices = self.launch.for_task(task).devices
-            one = None if task.step_flops in self.spending.supposed else estimator.estimate(task, devices=devices)
+            one = (
+                None
+                if task.step_flops in self.spending.supposed
+                else estimator.estimate(task, devices=devices)
+            )
             if one is not None:
                 self.spending.suppose(task.step_flops, task.flops / (one.seconds * devices))
 
