@@ -20,8 +20,6 @@ from scaling.launching.status.study_files import StudyFiles, StudyReader
 from scaling.storage import as_path
 
 PLAIN_WIDTH = 160
-PAGE_SECONDS = 30.0
-"""A page of a study that is not over loads itself that often, where nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ class _Shower:
             return
         from scaling.launching.status.page import page
 
-        refresh = 0.0 if report.status.over else max(1.0, self.wanted.watch or PAGE_SECONDS)
+        refresh = 0.0 if report.status.over or not self.wanted.watch else max(1.0, self.wanted.watch)
         path = self.folder.path / "status.html" if not self.wanted.html else as_path(self.wanted.html)
         write_whole(path, page(report, time.time(), refresh))
         if self.wanted.watch is None:
