@@ -44,7 +44,7 @@ class Orders:
             data_folder=str(self.data_folder),
             execution=dataclasses.asdict(self.execution),
             recording=dataclasses.asdict(self.recording) | {"copies": list(self.recording.copies)},
-            launch=dataclasses.asdict(self.launch.for_task(task)),
+            launch=dataclasses.asdict(self.launch.for_task(task)) | {"larger": []},
             versions=dict(versions()),
             avoid=avoid,
         )
