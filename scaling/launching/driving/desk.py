@@ -25,7 +25,13 @@ class Desk:
     """Used as a context manager: `driver.json` says how it ended, also where that was an error."""
 
     def __init__(
-        self, study: Study, folder: StudyFolder, launch: Launch, ledger: Ledger, clock: Callable[[], float]
+        self,
+        study: Study,
+        folder: StudyFolder,
+        launch: Launch,
+        ledger: Ledger,
+        clock: Callable[[], float],
+        jobs: bool = True,
     ) -> None:
         self.study, self.folder, self.ledger, self.clock = study, folder, ledger, clock
         self.ending: Literal["finished", "interrupted", "failed"] = "finished"
@@ -41,6 +47,7 @@ class Desk:
             state="running",
             launch=dataclasses.asdict(launch),
             device_seconds=ledger.spending.spent,
+            jobs=jobs,
         )
         self._next_beat = self._began = clock()
         self._table = CurrentTable(study, folder, clock)
@@ -52,6 +59,7 @@ class Desk:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._table.close()
         if value is not None:
             self._driver = dataclasses.replace(self._driver, state="failed", message=str(value))
             with contextlib.suppress(UserError):  # the error itself may be that nothing can be written

@@ -75,7 +75,7 @@ def launch_study(
         tasks = pending_tasks(plan, results, execution, launch, engine.places())
         engine.check(tasks)
         orders = Orders(folder, plan.study.spec_sha256, data_folder, recording, execution, launch)
-        ledger = Ledger(folder, launch)
+        ledger = Ledger(results.survey, launch)  # which knows what was there, and asks for nothing twice
         ledger.settle(tasks, results.outcomes)
         ledger.suppose(tasks, results.outcomes)
         with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Iterable
@@ -12,11 +13,12 @@ from scaling.launching.cost.calibration import estimator_of
 from scaling.launching.driving.entry import Entry, Policy
 from scaling.launching.driving.spending import Spending
 from scaling.launching.engine import Ending
-from scaling.launching.journal import Attempt, Beat, Job, State, read_beat, read_driver, read_jobs, write_job
+from scaling.launching.journal import Attempt, Beat, Job, State, read_beats, read_driver, read_jobs, write_job
 from scaling.launching.launch import Launch
 from scaling.launching.standing import steps_done
 from scaling.launching.task import Task
 from scaling.spec import Run
+from scaling.storage import READERS, pooled
 
 BEAT_SECONDS = 5.0
 """Between two beats of the driver."""
@@ -41,8 +43,12 @@ class Ledger:
         """Seconds of the present attempts as the files have them."""
         self.earlier = read_jobs(folder)
         """Jobs as earlier drivers left them."""
+        unended = [
+            name for name, job in self.earlier.items() if any(not each.ending for each in job.attempts)
+        ]
+        beats = read_beats(folder, unended)
         for task_id, job in self.earlier.items():
-            self.attempts[task_id] = [self._closed(task_id, attempt) for attempt in job.attempts]
+            self.attempts[task_id] = [self._closed(beats.get(task_id), attempt) for attempt in job.attempts]
         driver = read_driver(folder)
         spent = sum(attempt.seconds * attempt.devices for told in self.attempts.values() for attempt in told)
         spent = max(spent, driver.device_seconds if driver else 0.0)
@@ -74,6 +80,7 @@ class Ledger:
         whole = {
             name for task in named.values() if task.part == "whole" for name in task.population.trunk_ids
         }
+        settled = []
         for task_id, job in self.earlier.items():
             attempts = tuple(self.attempts[task_id])
             if task_id in named or (job.state == "done" and attempts == job.attempts):
@@ -81,7 +88,8 @@ class Ledger:
             over = there.issuperset(job.run_ids) and not (job.part == "trunk" and whole & set(job.trunk_ids))
             state: State = "done" if over else "left_out"
             reason = "" if over else ELSEWHERE
-            write_job(self.folder, dataclasses.replace(job, state=state, reason=reason, attempts=attempts))
+            settled.append(dataclasses.replace(job, state=state, reason=reason, attempts=attempts))
+        pooled(lambda job: write_job(self.folder, job), settled)
 
     def suppose(self, tasks: Iterable[Task], runs: Iterable[Run]) -> None:
         """Under a cap, believe what finished runs and a calibration tell of the pace, until attempts tell it."""
@@ -171,12 +179,11 @@ class Ledger:
         """Write of what is unwritten as much as so many seconds allow: thousands of small files take minutes."""
         until = time.monotonic() + seconds
         while self.unwritten and time.monotonic() < until:
-            self.write(next(iter(self.unwritten.values())))
+            pooled(self.write, list(itertools.islice(self.unwritten.values(), READERS)))
 
-    def _closed(self, task_id: str, attempt: Attempt) -> Attempt:
+    def _closed(self, beat: Beat | None, attempt: Attempt) -> Attempt:
         if attempt.ending:
             return attempt
-        beat = read_beat(self.folder, task_id)
         heard = beat if beat is not None and beat.attempt == attempt.number else None
         seconds = max(attempt.seconds, heard.seconds if heard else 0.0)
         devices = (heard.devices if heard else 0) or attempt.devices
