@@ -98,9 +98,14 @@ class Ledger:
         found = {run: result for run in runs if (result := self.folder.result(run)) is not None}
         estimator = estimator_of(self.folder, found, None, self.devices)
         for task in tasks:
-            if task.step_flops not in self.spending.supposed and estimator.known(task):
-                device_seconds = estimator.seconds(task) * self.devices
-                self.spending.suppose(task.step_flops, task.flops / device_seconds)
+            devices = self.launch.for_task(task).devices
+            one = (
+                None
+                if task.step_flops in self.spending.supposed
+                else estimator.estimate(task, devices=devices)
+            )
+            if one is not None:
+                self.spending.suppose(task.step_flops, task.flops / (one.seconds * devices))
 
     def begin(self, entry: Entry) -> Attempt:
         """A new attempt, written before its worker can begin."""
