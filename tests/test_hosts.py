@@ -106,6 +106,7 @@ print(json.dumps([jax.process_count(), end, len(steps)]))
 CHECKPOINTS = """
 import json, sys
 from pathlib import Path
+from types import SimpleNamespace
 import jax
 import numpy as np
 host, hosts, port, out = *map(int, sys.argv[1:4]), Path(sys.argv[4])
@@ -113,6 +114,7 @@ jax.distributed.initialize(f"127.0.0.1:{port}", hosts, host)
 from scaling.training import checkpoint
 from scaling.training.checkpoint import Checkpoints
 from scaling.training.disk import CheckpointError
+from scaling.training.program import Program
 
 mesh = jax.make_mesh((hosts,), ("data",))
 
@@ -172,6 +174,11 @@ with Checkpoints(out) as saved:
     saved.prune([2])
     told["pruned"] = saved.steps()
 told["said"] = len(said)
+
+sharding = jax.NamedSharding(mesh, jax.P(None, "data"))
+like = jax.make_array_from_callback((2, 4), sharding, lambda at: np.zeros((2, 4), np.float32)[at])
+both = Program.together(SimpleNamespace(members=2), [state(1), state(2)], {"x": like})["x"]
+told["together"] = [both.sharding == sharding, np.asarray(both.addressable_shards[0].data).tolist()]
 jax.distributed.shutdown()
 print(json.dumps(told))
 """
@@ -294,7 +301,8 @@ def test_two_processes_of_which_one_is_asked_to_stop_save_the_same_step_and_go_o
 
 
 def test_the_host_that_writes_says_which_checkpoints_there_are_and_all_say_whether_one_is_sound(tmp_path):
-    """The other lists them late, or never, or cannot read its part; nothing is set aside twice."""
+    """The other lists them late, or never, or cannot read its part; nothing is set aside twice. Members whose
+    arrays are split over the hosts are put together into a population."""
     folder = tmp_path / "checkpoints"
     first, second = told_by(CHECKPOINTS, 2, folder)
     assert first == second
@@ -308,5 +316,6 @@ def test_the_host_that_writes_says_which_checkpoints_there_are_and_all_say_wheth
         "again": 7.0,
         "pruned": [2],
         "said": 1,
+        "together": [True, [[1.0, 1.0], [2.0, 2.0]]],
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "damaged-checkpoints-2"]
