@@ -19,6 +19,10 @@ class CheckpointError(UserError):
     """A checkpoint that could not be written or read: the message says where, why and what is safe."""
 
 
+class DamagedTrunk(CheckpointError):
+    """The trunk's checkpoint that a branch begins at is there and is unsound."""
+
+
 def drop_orbax_errors() -> None:
     """Keep Orbax from telling of every failure itself, as that is done here: neither its threads in the log, nor writes
     that it gave up on, whose errors nobody asks for and which find its event loop closed when they end."""

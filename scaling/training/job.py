@@ -12,6 +12,7 @@ from scaling.population import Population
 from scaling.results import diverged
 from scaling.spec import Run
 from scaling.training.checkpoint import PopulationCheckpoints
+from scaling.training.disk import DamagedTrunk
 from scaling.training.hosts import is_writer, of_writer
 from scaling.training.program import program_of
 from scaling.training.setting import Display, Setting
@@ -77,13 +78,23 @@ def train_trunks(population: Population, setting: Setting) -> None:
 
 def train_branches(population: Population, budget: int, setting: Setting) -> None:
     """Train and measure the runs of one of `population.budgets` from their trunks' checkpoint, which another process
-    saves; raises CheckpointError where it is not there."""
+    saves; raises CheckpointError where it is not there. One that is damaged is set aside, and the trunks are trained to
+    there again from the one before."""
     runs = population.budgets[budget]
     if runs not in _pending(population, setting):
         return
     training = _training(population, setting)
-    with _trunks(population, setting, reads_only=True) as trunks:
-        _write(runs, training.results(runs, trunks, only_there=True), setting)
+    try:
+        with _trunks(population, setting, reads_only=True) as trunks:
+            results = training.results(runs, trunks, only_there=True)
+    except DamagedTrunk:
+        setting.display.say(
+            f"the trunk of {runs[0].name} is trained to step {runs[0].decay_start} again here"
+        )
+        setting.claim_trunks()
+        with _trunks(population, setting) as trunks:
+            results = training.results(runs, trunks)
+    _write(runs, results, setting)
 
 
 def _pending(population: Population, setting: Setting) -> list[tuple[Run, ...]]:

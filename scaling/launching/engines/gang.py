@@ -53,7 +53,10 @@ def begin(work: Work, order: str, name: str, demand: Demand) -> Gang:
     import ray
 
     if demand.hosts == 1 and not demand.selectors:
-        return Gang((ray.remote(**ALONE, **demand.options(0), name=name)(work).remote(order, ""),))
+        options: dict[str, Any] = ALONE | demand.options(0)
+        if demand.avoid:  # others may be gone before it begins
+            options |= {"label_selector": demand.elsewhere, "fallback_strategy": [{"label_selector": {}}]}
+        return Gang((ray.remote(**options, name=name)(work).remote(order, ""),))
     from ray.util.placement_group import placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -61,7 +64,8 @@ def begin(work: Work, order: str, name: str, demand: Demand) -> Gang:
         list(demand.bundles),
         strategy="STRICT_SPREAD",
         name=name,
-        bundle_label_selector=list(demand.selectors) or None,
+        bundle_label_selector=list(demand.selectors)
+        or ([demand.elsewhere] * demand.hosts if demand.avoid else None),
     )
 
     def place(rank: int) -> dict[str, Any]:
@@ -78,8 +82,8 @@ def begin(work: Work, order: str, name: str, demand: Demand) -> Gang:
 
 
 def meeting_place() -> str:
-    """ADDRESS:PORT of this node that is free now. Another may take the port before rank 0 does: then they do not meet,
-    the attempt fails, and the next asks again."""
+    """ADDRESS:PORT of this node that is free now. Another may take the port before rank 0 does: then JAX's coordinator
+    ends its process without a word, the attempt is lost, and the next asks for another."""
     import ray
 
     address = ray.util.get_node_ip_address()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scaling.launching.journal import Driver, Job
-from scaling.launching.status.active import Active, active_jobs, begun, clean, life
+from scaling.launching.status.active import SILENT_SECONDS, Active, active_jobs, begun, clean, life
 from scaling.launching.status.planned import Planned
 from scaling.launching.status.study_files import StudyFiles
 from scaling.launching.status.totals import Totals, totals_of
@@ -77,8 +77,8 @@ def status_of(files: StudyFiles, now: float, silence: Mapping[str, float] | None
     than what was last said, by a clock that may be another's.
     """
     kinds = Counter(str(result["status"]) for result in files.results.values())
-    active = active_jobs(files, now, silence) if files.jobs else begun(files)
-    failed = [job for job in files.jobs if job.state == "failed"]
+    active = active_jobs(files, now, silence) if files.current else begun(files)
+    failed = [job for job in files.current if job.state == "failed"]
     over = files.driver.state != "running" if files.driver else len(files.results) == len(files.runs)
     return Status(
         files.path,
@@ -89,10 +89,12 @@ def status_of(files: StudyFiles, now: float, silence: Mapping[str, float] | None
         kinds["done"],
         kinds["diverged"],
         tuple(RunLine(run.name, run.tokens, _state(run, files)) for run in files.runs),
-        {state: number for state in STATES if (number := _count(files.jobs, state))},
+        {state: number for state in STATES if (number := _count(files.current, state))},
         active,
         tuple(_failed(job, files) for job in failed),
-        Counter(clean(job.reason) or "no reason was given" for job in files.jobs if job.state == "left_out"),
+        Counter(
+            clean(job.reason) or "no reason was given" for job in files.current if job.state == "left_out"
+        ),
         totals_of(
             files,
             sum(job.devices for job in active),
@@ -138,7 +140,8 @@ def _driver(driver: Driver | None, now: float, silence: Mapping[str, float] | No
         return f"{who}: {driver.state}{message}"
     alive = life(driver.time, now, None if silence is None else silence.get("driver"))
     remedy = "; the same `run` command continues" if "perhaps dead" in alive else ""
-    return f"{who}: running by its last word{message}; {alive}{remedy}"
+    rule = f"; silent for {SILENT_SECONDS:g} s it may be dead, which --watch tells" if silence is None else ""
+    return f"{who}: running by its last word{message}; {alive}{rule}{remedy}"
 
 
 def _device(files: StudyFiles, active: Sequence[Active]) -> str:

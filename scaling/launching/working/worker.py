@@ -20,7 +20,7 @@ from typing import Any
 
 from scaling.errors import HostError, UserError
 from scaling.folder import StudyFolder
-from scaling.launching.claim import holder_of
+from scaling.launching.claim import Claim, holder_of
 from scaling.launching.engine import Ending, Kind, Order
 from scaling.launching.holding import holding
 from scaling.launching.journal import log_path
@@ -122,6 +122,19 @@ class Shift:
             pulse.check_now()
             return _ending_of(error)
 
+    def _claim_trunks(self, folder: StudyFolder, task: Task, pulse: Any) -> None:
+        """Claim the trunks of a branch, too, as long as its own claim is held; raises Interrupted where it was asked to
+        stop while it waited."""
+        from scaling.training.loop import Interrupted
+
+        trunk = Task(task.population, "trunk")
+        for path in claim_paths(folder, trunk)[1:] if self.leads else ():
+            claim = Claim(path, self.order.token, first=pulse.claim)
+            if not claim.take(stop_wanted=self.stop_wanted):
+                raise Interrupted
+        if not self.leads and not self._leader_holds(folder, trunk):
+            raise Interrupted
+
     def _leader_holds(self, folder: StudyFolder, task: Task) -> bool:
         """Wait until the host that leads holds all claims: it may wait for long, and would not be met meanwhile. False
         where this one was asked to stop."""
@@ -157,6 +170,7 @@ class Shift:
             return Ending("interrupted", "asked to stop before it began", devices=devices)
         with tracing(folder, recording) as trace:
             setting = bench.setting(task.population, pulse, self.stop_wanted, trace, pulse.check_now)
+            setting = replace(setting, claim_trunks=lambda: self._claim_trunks(folder, task, pulse))
             try:
                 train_part(task.population, task.part, task.budget, setting)
             except Interrupted:
