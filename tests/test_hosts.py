@@ -1,9 +1,11 @@
 """Several hosts: each reads its slice, and together they see the batches, losses and updates of one."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from test_batches import made
 from scaling.data.batches import batch, host_slice
 
 ROOT = Path(__file__).parents[1]
+COMPILED = tempfile.TemporaryDirectory()
+"""Programs that one test compiles are ready for the next."""
 
 HOST = """
 import json, sys
@@ -200,7 +204,9 @@ def told_by(script, hosts, *arguments):
     port = free_port()
     commands = [[sys.executable, "-c", script, *map(str, (h, hosts, port, *arguments))] for h in range(hosts)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    processes = [subprocess.Popen(command, cwd=ROOT, text=True, **pipes) for command in commands]
+    cache = {"JAX_COMPILATION_CACHE_DIR": COMPILED.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    options = {"cwd": ROOT, "text": True, "env": os.environ | cache}
+    processes = [subprocess.Popen(command, **pipes, **options) for command in commands]
     outputs = [process.communicate(timeout=240) for process in processes]
     assert [process.returncode for process in processes] == [0] * hosts, outputs
     return [json.loads(out.splitlines()[-1]) for out, _ in outputs]
