@@ -55,6 +55,9 @@ class Launch:
     """Times in a row that a job is tried again after errors of its own, those of earlier calls included; steps that it
     saved forgive the errors before them. A job that was given up is tried once by each new call. After lost workers and
     preemptions without limit."""
+    stuck_minutes: float = 15.0
+    """Minutes without a step in training after which a job is stopped, or killed, and tried again as after an error of
+    its own; four times that where it prepares, compiles or measures; 0 for never."""
     deadline_hours: float = 0.0
     """Hours of launching after which no job is begun or tried again, and what runs goes on to its end; 0 for none.
     Earlier calls with the same number count: another number begins anew."""
@@ -67,6 +70,7 @@ class Launch:
             "jobs_at_once",
             "crashes",
             "memory_gib",
+            "stuck_minutes",
             "deadline_hours",
             "max_device_hours",
         ):
