@@ -172,7 +172,9 @@ class Simulation:
 
     def _preempted(self, device: int, now: float) -> bool:
         if (attempt := self._at_work.get(device)) is not None:
-            lost = Ending("lost", seconds=now - attempt.began, devices=1)  # engines cannot tell what was saved
+            lost = Ending(
+                "lost", seconds=now - attempt.began, devices=1
+            )  # engines cannot tell what was saved
             entry = attempt.entry
             done = entry.task.steps - attempt.steps + attempt.saved(now)
             self._release(attempt, entry.told(lost, done), now)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scaling.errors import UserError
 from scaling.execution import Execution
-from scaling.experiment import load
+from scaling.experiment import load, parse
 from scaling.folder import StudyFolder, check_writable
 from scaling.launching.cost.costing import Costing
 from scaling.launching.launch import Launch
@@ -28,7 +28,7 @@ Train the runs of a study and put them in a table.
   collect STUDY  write table.csv from the runs that are done
 
 SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a study folder, runs/<name>.
-`run SPEC --help` lists the knobs of an experiment and these options:
+`VERB --help` lists the options of a verb, `run SPEC --help` the knobs of an experiment too. Some options:
 
   --out FOLDER                  where study folders are made (default runs)
   --data-folder FOLDER          where prepared corpora are kept (default data)
@@ -38,6 +38,11 @@ SPEC is an experiment (.py), a study as JSON, or a study folder; STUDY is a stud
   --microbatches, --fsdp, ...   how the runs are laid out on devices
   --on local|ray, ...           where jobs are trained, and what they may cost (--max-device-hours)
 """
+
+PLAN_HELP = """Print what would be trained, what it costs, and what is doubtful; prepares the corpus, trains nothing.
+`plan SPEC --help` lists the knobs of an experiment too."""
+RUN_HELP = """Train what is not done of a study, then write its table; the same command continues.
+`run SPEC --help` lists the knobs of an experiment too."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument("spec", metavar="SPEC", help="an experiment, a study as JSON, or a study folder")
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] and words[0] in HELP and words[1:2] in (["-h"], ["--help"]):
+        HELP[words[0]]()
     chosen = parser.parse_args(words[:2])
     try:
         return VERBS[chosen.verb](chosen.spec, words[2:])
@@ -181,6 +188,16 @@ VERBS: dict[str, Callable[[str, Sequence[str]], int]] = {
     "status": status,
     "collect": collect,
 }
+HELP: dict[str, Callable[[], object]] = {
+    "plan": lambda: parse(PlanOptions, ["--help"], "python -m scaling plan SPEC", PLAN_HELP),
+    "run": lambda: parse(Options, ["--help"], "python -m scaling run SPEC", RUN_HELP),
+    "status": lambda: status("", ["--help"]),
+    "collect": lambda: argparse.ArgumentParser(
+        prog="python -m scaling collect STUDY",
+        description="Write STUDY/table.csv from the runs that are done.",
+    ).parse_args(["--help"]),
+}
+"""Prints the options of a verb and ends the process; without a spec there are no knobs of an experiment to name."""
 
 
 def _prepare(study: Study, options: Options) -> tuple[Plan, list[str]]:

@@ -25,7 +25,7 @@ def load(spec: str, knobs: Sequence[str], options: type[O], verb: str) -> tuple[
     message and exit code 2.
     """
     if "://" in spec:
-        return StudyFolder(spec).study(), _parse(
+        return StudyFolder(spec).study(), parse(
             options, knobs, f"python -m scaling {verb} {spec}", options.__doc__
         )
     path = Path(spec)
@@ -34,7 +34,7 @@ def load(spec: str, knobs: Sequence[str], options: type[O], verb: str) -> tuple[
     if not path.is_file():
         raise SpecError(f"no spec at {spec}; name an experiment (.py), a study as JSON, or a study folder")
     if path.suffix == ".json":
-        chosen = _parse(options, knobs, f"python -m scaling {verb} {spec}", options.__doc__)
+        chosen = parse(options, knobs, f"python -m scaling {verb} {spec}", options.__doc__)
         return from_json(Study, _read(path)), chosen
     if path.suffix != ".py":
         raise SpecError(f"{spec} is neither .py nor .json; name an experiment or a study as JSON")
@@ -59,7 +59,7 @@ def _experiment(path: Path, knobs: Sequence[str], options: type[O], verb: str) -
             ("options", Annotated[options, tyro.conf.arg(name="")]),
         ],
     )
-    parsed = _parse(both, knobs, f"python -m scaling {verb} {path}", module.__doc__)
+    parsed = parse(both, knobs, f"python -m scaling {verb} {path}", module.__doc__)
     try:
         study = parsed.experiment.study()
     except UserError:
@@ -104,7 +104,8 @@ def _line_of(error: BaseException, path: Path) -> str:
     return f", line {lines[-1]}," if lines else ""
 
 
-def _parse(kind: type[O], arguments: Sequence[str], prog: str, description: str | None) -> O:
+def parse(kind: type[O], arguments: Sequence[str], prog: str, description: str | None) -> O:
+    """Options from a command line; what is wrong there, and --help, end the process."""
     import tyro
 
     return tyro.cli(

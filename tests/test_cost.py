@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import subprocess
 
 import pytest
@@ -20,8 +21,10 @@ from scaling.launching.cost.estimator import (
     wall_seconds,
     work_of,
 )
+from scaling.launching.cost.naming import alike, disagreements
 from scaling.launching.cost.pace import Knot, Rate, assumed, size, utilisation
-from scaling.launching.cost.prices import price_of, read_prices
+from scaling.launching.cost.prices import amount, price_of, read_prices
+from scaling.launching.launch import Launch
 from scaling.launching.task import Task, tasks_of
 from scaling.plan import Recipe, make_plan, product
 from scaling.population import Population, populations
@@ -275,6 +278,126 @@ def test_a_plan_for_a_cluster_names_device_hours_wall_time_and_money_and_asks_no
     assert not tiny.study.exists()
 
 
+def left(said, what):
+    """The likely figure of device-hours or money that a plan tells."""
+    return float(re.search(rf"^{what}: about ([\d.e-]+)", said, re.MULTILINE)[1])
+
+
+def test_device_hours_and_money_count_every_chip_of_every_host_that_a_job_holds(tiny):
+    prices = tiny.folder / "prices.csv"
+    prices.write_text(HEADER + f"{V5E},10,USD\n")
+    told = {}
+    for chips, asked in (
+        (1, ("--accelerators", "1")),
+        (8, ("--accelerators", "8")),
+        (16, ("--accelerators", "8", "--hosts", "2")),
+        (16, ("--accelerators", "4", "--slice", "v5litepod-16")),
+    ):
+        knobs = ("--on", "ray", "--device", V5E, "--pack", "1", "--branches", "together", *asked)
+        code, said, error = plan(tiny, *knobs, "--prices", str(prices), "--devices-at-hand", "16")
+        assert code == 0 and "warning: jobs ask for" not in said, error
+        hours, scratch = (
+            left(said, "device-hours"),
+            float(re.search(r"; ([\d.e-]+) \(.* from scratch", said)[1]),
+        )
+        assert left(said, "money") == pytest.approx(10 * hours, rel=0.01)
+        assert (f"jobs of {chips} devices" in said) == (chips > 1)
+        assert f"on {16 // chips} place" in said
+        told.setdefault(chips, (hours, scratch))
+        assert told[chips] == (hours, scratch)
+    # Tiny jobs are almost all start, so that chips that train faster save nothing.
+    for chips in (8, 16):
+        assert told[chips] == pytest.approx([chips * one for one in told[1]], rel=0.1)
+
+
+def test_where_branches_of_their_own_cost_more_the_plan_says_which_option_is_cheaper(tiny):
+    knobs = ("--on", "ray", "--device", V5E, "--accelerators", "1", "--devices-at-hand", "32")
+    code, said, error = plan(tiny, *knobs)
+    assert code == 0, error
+    cheaper = re.search(
+        r"(\d+) jobs that each start .* in (\d+) jobs \(--branches together\) .* about ([\d.e-]+)", said
+    )
+    assert int(cheaper[1]) > int(cheaper[2])
+    assert float(cheaper[3]) < left(said, "device-hours")
+    _, together, _ = plan(tiny, *knobs, "--branches", "together")
+    assert left(together, "device-hours") == float(cheaper[3]) and "--branches together" not in together
+
+
+def test_a_plan_of_another_device_than_jobs_ask_for_is_warned_of(tiny):
+    knobs = ("--on", "ray", "--device", "TPU v6 lite", "--accelerators", "4", "--slice", "v5p-16")
+    assert (
+        "warning: jobs ask for --slice v5p-16, but the cost is that of 'TPU v6 lite'" in plan(tiny, *knobs)[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "agree"),
+    [
+        ("TPU v6 lite", {"accelerator_type": "TPU-V6E"}, True),
+        ("TPU v5", {"slice": "v5p-16"}, True),
+        (V5E, {"slice": "v5litepod-16"}, True),
+        (V5E, {"accelerator_type": "TPU-V5LITEPOD"}, True),
+        ("TPU7x", {"slice": "v7x-16"}, True),
+        (V5E, {"accelerator_type": "TPU-V5P"}, False),
+        (H100, {"accelerator_type": "H100"}, True),
+        ("NVIDIA A100-SXM4-80GB", {"accelerator_type": "A100-80G"}, True),
+        ("NVIDIA GH200 480GB", {"accelerator_type": "H200"}, False),
+        (V5E, {"accelerator_type": "H100"}, False),
+        (None, {"accelerator_type": "H100"}, True),
+        ("cpu", {"accelerators": 0}, True),
+        (H100, {"accelerators": 0}, False),
+    ],
+)
+def test_names_of_ray_and_of_jax_are_compared_by_what_they_name(device, asked, agree):
+    launch = Launch(on="ray", **{"accelerators": 1} | asked)
+    assert (disagreements([launch], device) == []) == agree
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("TPU v6", ["TPU v6 lite", "TPU v6e"]),
+        ("TPU-V6E", ["TPU v6e"]),
+        ("TPU-V5LITEPOD", ["TPU v5e"]),
+        ("l4", ["NVIDIA L4", "NVIDIA L40S"]),
+        ("Nvidia H1OO PCIe", ["NVIDIA H100 PCIe"]),
+        ("TPU v99", []),
+    ],
+)
+def test_a_device_that_is_not_known_is_answered_with_those_that_may_be_meant(asked, meant):
+    assert alike(asked) == meant
+
+
+def test_money_has_cents_or_three_digits():
+    assert [amount(money) for money in (0.0648, 0.0, 1.5, 1234.5)] == ["0.0648", "0", "1.50", "1,234.50"]
+
+
+def test_a_device_without_a_price_is_told_before_anything_is_compiled(tiny, monkeypatch, capsys):
+    from scaling.__main__ import main
+    from scaling.training import memory
+
+    monkeypatch.setattr(memory, "memory_of_runs", lambda *_: pytest.fail("it was compiled"))
+    prices = tiny.folder / "prices.csv"
+    prices.write_text(HEADER + f"{V5E},1.25,USD\n")
+    assert main(tiny.command("--device", H100, "--prices", str(prices), verb="plan")[3:]) == 2
+    assert f"has no price of {H100!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [("plan", ("--calibrate", "--prices", "--hosts")), ("run", ("--log", "--pack", "--hosts")),
+     ("status", ("--watch", "--html")), ("collect", ("table.csv",))],
+)  # fmt: skip
+def test_a_verb_without_a_spec_tells_its_own_options(verb, words, capsys):
+    from scaling.__main__ import main
+
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0 and all(word in told for word in words)
+    assert ("--calibrate" in told) == (verb == "plan")
+
+
 def test_a_plan_for_a_cluster_of_unknown_devices_says_unknown(tiny):
     code, said, error = plan(tiny, "--on", "ray", "--devices-at-hand", "8")
     assert code == 0, error
@@ -286,6 +409,10 @@ def test_a_plan_for_a_cluster_of_unknown_devices_says_unknown(tiny):
     ("knobs", "said"),
     [
         (("--on", "ray", "--device", "TPU v99"), "--device 'TPU v99' is not known; use one of TPU v2"),
+        (
+            ("--on", "ray", "--device", "H100"),
+            "did you mean NVIDIA H100 80GB HBM3, NVIDIA H100 PCIe or NVIDIA H100 NVL?",
+        ),
         (("--on", "ray", "--calibrate"), "--calibrate measures this machine, and --on ray trains on others"),
         (("--devices-at-hand", "-1"), "--devices-at-hand = -1 cannot be"),
         (("--prices", "nowhere.csv"), "the price table nowhere.csv cannot be read"),
@@ -319,7 +446,7 @@ def test_a_study_of_many_runs_is_told_by_shape(capsys, tmp_path):
 
 def test_of_many_shapes_the_largest_alone_are_compiled_unless_all_are_asked_for(monkeypatch):
     from scaling.execution import Execution
-    from scaling.launching.cost.estimator import planning
+    from scaling.launching.cost import planning
     from scaling.training import memory
 
     compiled = []

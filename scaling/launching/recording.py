@@ -46,7 +46,7 @@ class Outcome:
                 "--deadline-hours"
             )
         if self.interrupted:
-            said.append("stopped as asked, after a checkpoint; the same command continues from there")
+            said.append("stopped as asked; the same command continues from what is saved")
         return said
 
 

@@ -11,13 +11,16 @@ from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.launching.cost.costing import Planning
 from scaling.launching.cost.estimator import START_SECONDS, Estimate, Estimator, wall_seconds
-from scaling.launching.cost.prices import Price, price_of
+from scaling.launching.cost.prices import Price, amount, price_of
 from scaling.launching.display import duration
 from scaling.launching.launch import Launch
 from scaling.launching.task import Task, tasks_of
 from scaling.plan import Job
 from scaling.population import Population, populations
 from scaling.spec import Model, Run
+
+WORTH_SAYING = 0.05
+"""Branches trained with their trunks are proposed where they save that share of the device-hours or more."""
 
 
 def print_cost(
@@ -41,10 +44,13 @@ def print_cost(
         print(f"device-hours: unknown on {where}: {_why_unknown(asked, device)}")
     else:
         print(
-            f"device-hours: about {_hours(total)} left on {where}, trunks shared; "
-            f"{_hours(_from_scratch(asked, results, estimator))} if every run left were trained from scratch"
+            f"device-hours: about {_hours(total)} left on {where}, trunks shared{_sizes(asked, tasks)}; "
+            f"{_hours(_from_scratch(asked, results, estimator))} if every run left were trained from scratch, each a "
+            "job of its own"
         )
         print(f"  from {total.source}")
+        for said in _cheaper_together(asked, tasks, results, estimator, total):
+            print(said)
         print(
             "  counted: training, evaluation, compiling once a job, starts of workers, checkpoints; not counted: work "
             "lost to interruptions, idle devices, storage"
@@ -112,29 +118,35 @@ def _print_wall(
         )
     likely, low, high = (duration(seconds) for seconds in bounds)
     places = at_hand // most
+    each = f" of {most} devices each" if most > 1 else ""
     said = (
-        f"on {places} place{'s' if places > 1 else ''}" if least == most else f"of {least} to {most} devices"
+        f"on {places} place{'s' if places > 1 else ''}{each}"
+        if least == most
+        else f"of {least} to {most} devices"
     )
     print(
         f"time on {at_hand} devices at once: about {likely} ({low} to {high}) on {where}, {len(tasks)} jobs {said}"
     )
 
 
+def price_for(asked: Planning, device: str | None, prices: tuple[Price, ...]) -> Price:
+    """What an hour of the device costs; raises UserError where the table has no price of it, or there is no device."""
+    if device is None:
+        raise UserError("--prices needs to know the device; give --device with one of its names")
+    return price_of(device, prices, Path(asked.costing.prices))
+
+
 def _print_money(
     asked: Planning, total: Estimate | None, device: str | None, prices: tuple[Price, ...]
 ) -> None:
-    path = Path(asked.costing.prices)
-    if device is None:
-        raise UserError("--prices needs to know the device; give --device with one of its names")
-    price = price_of(device, prices, path)
+    path, price = asked.costing.prices, price_for(asked, device, prices)
     at = f"{price.an_hour:g} {price.currency} a device-hour ({path}{': ' + price.note if price.note else ''})"
     if total is None:
         print(f"money: unknown, at {at}")
         return
     cost = total * (price.an_hour / 3600)
-    print(
-        f"money: about {cost.seconds:.3g} {price.currency} left ({cost.low:.3g} to {cost.high:.3g}), at {at}"
-    )
+    low, likely, high = map(amount, (cost.low, cost.seconds, cost.high))
+    print(f"money: about {likely} {price.currency} left ({low} to {high}), at {at}")
 
 
 def _tasks_apart(asked: Planning, results: Mapping[Run, Any]) -> tuple[Task, ...]:
@@ -161,6 +173,36 @@ def _tasks_apart(asked: Planning, results: Mapping[Run, Any]) -> tuple[Task, ...
 def devices_of(launch: Launch) -> int:
     """Devices of a job: the accelerators of its hosts, or one CPU device for each core."""
     return launch.devices if launch.accelerated else max(1, launch.hosts * math.ceil(launch.cpus))
+
+
+def _sizes(asked: Planning, tasks: Sequence[Task]) -> str:
+    """What jobs hold, where that is more than a device."""
+    takes = {devices_of(asked.launch.for_task(task)) for task in tasks}
+    if takes == {1}:
+        return ""
+    return (
+        f", jobs of {min(takes)} devices"
+        if len(takes) == 1
+        else f", jobs of {min(takes)} to {max(takes)} devices"
+    )
+
+
+def _cheaper_together(
+    asked: Planning, tasks: Sequence[Task], results: Mapping[Run, Any], estimator: Estimator, apart: Estimate
+) -> list[str]:
+    """That branches set apart by themselves cost more than they need, where they do: each begins and compiles anew."""
+    if asked.launch.branches != "auto" or not any(task.part == "branch" for task in tasks):
+        return []
+    together = tasks_of(dict.fromkeys(task.population for task in tasks), False, results.__contains__)
+    found = estimator.study(
+        together, results.__contains__, lambda task: devices_of(asked.launch.for_task(task))
+    )
+    if found is None or found.seconds > (1 - WORTH_SAYING) * apart.seconds:
+        return []
+    return [
+        f"  so many places set branches apart, {len(tasks)} jobs that each start and compile; in {len(together)} jobs "
+        f"(--branches together) it is slower by the clock and takes about {_hours(found)}"
+    ]
 
 
 def _from_scratch(asked: Planning, results: Mapping[Run, Any], estimator: Estimator) -> Estimate | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.accounting import parameters, training_flops
-from scaling.devices import PEAKS, peak_of
+from scaling.devices import peak_of
 from scaling.spec import Model, Run
 
 PROBE_SIZE = 512
@@ -177,11 +177,6 @@ def same_kind(one: str, other: str) -> bool:
 def size(model: Model) -> int:
     """All parameters of a model."""
     return parameters(model).total
-
-
-def known_devices() -> str:
-    """The names of scaling.devices, for a message."""
-    return ", ".join(PEAKS)
 
 
 def _factor(parts: Iterable[tuple[float, float]]) -> float:

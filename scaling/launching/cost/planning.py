@@ -10,10 +10,11 @@ from scaling.errors import UserError
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
 from scaling.launching.cost import calibration
-from scaling.launching.cost.bill import print_cost
+from scaling.launching.cost.bill import price_for, print_cost
 from scaling.launching.cost.costing import Planning
 from scaling.launching.cost.estimator import Estimator
-from scaling.launching.cost.pace import known_devices, size
+from scaling.launching.cost.naming import disagreements, unknown_device
+from scaling.launching.cost.pace import size
 from scaling.launching.cost.prices import Price, read_prices
 from scaling.population import Population
 from scaling.results import results as read_results
@@ -46,13 +47,16 @@ def _show_elsewhere(asked: Planning, results: Mapping[Run, Any], prices: tuple[P
             "run `plan --calibrate` without --on ray on one of them"
         )
     device = _known_device(asked.costing.device, None) or _device_of(results)
+    if prices:
+        price_for(asked, device, prices)
     print_plan(asked.plan, results, asked.folder, {}, asked.costing.all)
     print("memory: not known here; each worker compiles its job and refuses what its devices cannot hold")
     estimator = calibration.estimator_of(
         asked.folder, results, device, 1, checkpoint_seconds=asked.checkpoint_seconds
     )
     print_cost(asked, results, estimator, device, prices, None)
-    _print_warnings(asked.warnings)
+    models = {job.runs[0].model for job in asked.plan.jobs}
+    _print_warnings([*disagreements(map(asked.launch.for_model, models), device), *asked.warnings])
 
 
 def _show_here(asked: Planning, results: Mapping[Run, Any], prices: tuple[Price, ...]) -> None:
@@ -69,6 +73,8 @@ def _show_here(asked: Planning, results: Mapping[Run, Any], prices: tuple[Price,
     execution = on_this_machine(asked.execution)
     here = jax.devices()[0].device_kind
     device = _known_device(asked.costing.device, here) or here
+    if prices:
+        price_for(asked, device, prices)
     pending = pending_populations(asked.plan, asked.folder, execution)
     with shown() as progress:
         measured = _measured(asked, pending, execution, progress) if asked.costing.calibrate else None
@@ -163,8 +169,7 @@ def _known_device(device: str, here: str | None) -> str | None:
     if not device:
         return None
     if device != here and peak_of(device) is None:
-        also = f"{here} (this machine's), " if here else ""
-        raise UserError(f"--device {device!r} is not known; use one of {also}{known_devices()}")
+        raise unknown_device(device, here)
     return device
 
 

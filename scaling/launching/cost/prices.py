@@ -65,6 +65,11 @@ def price_of(device: str, prices: tuple[Price, ...], path: Path) -> Price:
     )
 
 
+def amount(money: float) -> str:
+    """Money in digits: cents, or three digits where it is less than one."""
+    return f"{money:,.2f}" if money >= 1 else f"{money:.3g}"
+
+
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     lines = csv.reader(io.StringIO(text), strict=True)
     header: list[str] | None = None

@@ -47,7 +47,7 @@ class News:
         for run in task.runs:
             if run not in self._told and run in self.results.outcomes:
                 self._told.add(run)
-                count = f"[{len(self.results.outcomes)}/{len(self.results.runs)}]"
+                count = f"[{len(self._told)}/{len(self.results.runs)}]"
                 self.say(f"{count} {run.name}  {self.results.outcomes[run]}")
 
     def ended(self, entry: Entry, ending: Ending, stopping: bool) -> None:

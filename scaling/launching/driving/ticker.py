@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,14 +25,24 @@ class Standing:
     """Of all that was to do when the driver began, and of that what is done."""
     tokens_per_second: float
     """Of all that runs."""
+    phases: tuple[str, ...] = ()
+    """Of each job that is heard of, what it is at."""
 
     def line(self, left: str) -> str:
         """In words."""
         waiting = f", {self.queued} queued" if self.queued else ""
         return (
             f"{self.running} running{waiting}, {self.finished} of {self.runs} runs finished, "
-            f"{100 * self.share:.0f} % of the FLOPs, {count(self.tokens_per_second)} tokens/s, {left}"
+            f"{100 * self.share:.0f} % of the FLOPs, {self._pace}, {left}"
         )
+
+    @property
+    def _pace(self) -> str:
+        """Tokens a second, or what jobs are at that train nothing yet."""
+        if self.tokens_per_second or not self.phases:
+            return f"{count(self.tokens_per_second)} tokens/s"
+        told = Counter("beginning to train" if phase == "training" else phase for phase in self.phases)
+        return ", ".join(f"{number} {phase}" for phase, number in told.items())
 
     @property
     def share(self) -> float:

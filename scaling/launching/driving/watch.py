@@ -99,6 +99,7 @@ class Watch:
             self.flops - left,
             self.flops,
             speed,
+            tuple(beat.phase for beat in self.beats.values()),
         )
 
     def _hear(self, entry: Entry, beat: Beat, now: float) -> None:

@@ -20,6 +20,8 @@ PROBE_SECONDS = 5.0
 SETTINGS = b"\4"
 """Type of the frame with which both sides of HTTP/2 begin (RFC 9113, 3.4), here an empty one."""
 HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0" * 5
+TOKEN = "; if it demands a token, export RAY_AUTH_MODE=token here too, with its token in ~/.ray/auth_token"
+"""Ray does not tell who cannot join that this is why; it prints it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ def connect(address: str) -> Connection:
         import ray
     except ImportError:
         raise UserError("--on ray needs the package ray: pip install 'scaling[ray]'") from None
+    if target == "auto":
+        _check_auto()
     where: dict[str, Any] = {"address": target or "local"}
     if _is_loopback(target):
         where |= {"_node_ip_address": LOOPBACK}
@@ -96,6 +100,23 @@ def _checked(address: str) -> str:
             f"what answers at {address} is no Ray cluster: give HOST:PORT of its head, as `ray start --head` printed it"
         )
     return address
+
+
+def _check_auto() -> None:
+    """Raises UserError where the cluster that `auto` finds takes no connections: its head may have died, and Ray would
+    try to reach it for minutes."""
+    import ray._private.services as of_ray
+
+    try:
+        found = of_ray.get_ray_address_from_environment("auto", None)
+    except ConnectionError:
+        raise UserError(
+            "--address auto finds no Ray cluster of this machine: start one with `ray start --head`, or give HOST:PORT"
+        ) from None
+    try:
+        _checked(found)
+    except UserError as error:
+        raise UserError(f"--address auto found {found}, which was started here last: {error}") from None
 
 
 def _speaks_http2(probe: socket.socket) -> bool:
@@ -162,4 +183,5 @@ def _refusal(target: str, error: Exception) -> str:
         )
     if not target:
         return f"Ray did not start on this machine: {said}"
-    return f"what answers at {target} is no Ray cluster that this driver can join: {said}"
+    token = "" if os.environ.get("RAY_AUTH_MODE") == "token" else TOKEN
+    return f"what answers at {target} is no Ray cluster that this driver can join: {said}{token}"

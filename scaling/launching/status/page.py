@@ -17,7 +17,7 @@ ACTIVE, FAILED, RUNS = 200, 50, 1000
 
 
 def page(report: Report, made: float, refresh: float) -> str:
-    """The page, made at `made` (Unix seconds); it loads itself every `refresh` seconds, not at all at 0."""
+    """The page, made at `made` (Unix seconds); it loads itself every `refresh` seconds, at 0 it is made once."""
     status = report.status
     again = f'<meta http-equiv="refresh" content="{max(1, round(refresh))}">\n' if refresh else ""
     parts = [_head(report, made, refresh), _tiles(report), _active(report), _failed(report)]
@@ -36,6 +36,8 @@ def _head(report: Report, made: float, refresh: float) -> str:
     status = report.status
     stamp = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(made))
     often = f"; it loads what was made last every {refresh:.0f} s" if refresh else ""
+    if not refresh and not status.over:
+        often = "; made once, it does not follow the study, as it does with --watch"
     said = [
         f"<h1>{_text(status.question or status.name)}</h1>",
         f'<p class="soft">Study {_text(status.name)}, spec ',

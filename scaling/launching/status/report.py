@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scaling.launching.cost.pace import same_kind
-from scaling.launching.cost.prices import Price
+from scaling.launching.cost.prices import Price, amount
 from scaling.launching.display import duration
 from scaling.launching.status.active import Active
 from scaling.launching.status.early_fit import EarlyFit
@@ -97,9 +97,9 @@ class Report:
         if self.bill is None:
             return ""
         parts = [
-            f"{amount:,.2f} {self.bill.currency} {when}"
-            for amount, when in ((self.bill.spent, "so far"), (self.bill.left, "left"))
-            if amount is not None
+            f"{amount(money)} {self.bill.currency} {when}"
+            for money, when in ((self.bill.spent, "so far"), (self.bill.left, "left"))
+            if money is not None
         ]
         return "; ".join([*parts, *([self.bill.note] if self.bill.note else [])]) or UNKNOWN
 

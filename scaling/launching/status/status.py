@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scaling.launching.journal import Driver, Job
-from scaling.launching.status.active import Active, active_jobs, begun, clean, life
+from scaling.launching.status.active import SILENT_SECONDS, Active, active_jobs, begun, clean, life
 from scaling.launching.status.planned import Planned
 from scaling.launching.status.study_files import StudyFiles
 from scaling.launching.status.totals import Totals, totals_of
@@ -140,7 +140,8 @@ def _driver(driver: Driver | None, now: float, silence: Mapping[str, float] | No
         return f"{who}: {driver.state}{message}"
     alive = life(driver.time, now, None if silence is None else silence.get("driver"))
     remedy = "; the same `run` command continues" if "perhaps dead" in alive else ""
-    return f"{who}: running by its last word{message}; {alive}{remedy}"
+    rule = f"; silent for {SILENT_SECONDS:g} s it may be dead, which --watch tells" if silence is None else ""
+    return f"{who}: running by its last word{message}; {alive}{rule}{remedy}"
 
 
 def _device(files: StudyFiles, active: Sequence[Active]) -> str:

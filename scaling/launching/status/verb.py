@@ -25,8 +25,6 @@ EXIT_GONE = 1
 PLAIN_WIDTH = 160
 GONE_SECONDS = 600.0
 """A driver without a beat for so long is taken for gone by who watches; it may compile for minutes."""
-PAGE_SECONDS = 30.0
-"""A page of a study that is not over loads itself that often, where nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,7 @@ class _Shower:
             return
         from scaling.launching.status.page import page
 
-        refresh = 0.0 if report.status.over else max(1.0, self.wanted.watch or PAGE_SECONDS)
+        refresh = 0.0 if report.status.over or not self.wanted.watch else max(1.0, self.wanted.watch)
         path = self.folder.path / "status.html" if not self.wanted.html else as_path(self.wanted.html)
         write_whole(path, page(report, time.time(), refresh))
         if self.wanted.watch is None:
