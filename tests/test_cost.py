@@ -326,7 +326,9 @@ def test_where_branches_of_their_own_cost_more_the_plan_says_which_option_is_che
     )
     assert int(cheaper[1]) > int(cheaper[2])
     assert float(cheaper[3]) < left(said, "device-hours")
+    clock = re.search(r"\) and (.*?) by the clock", said)[1]
     together = plan_here(tiny, capsys, *knobs, "--branches", "together")
+    assert f"time on 32 devices at once: about {clock} (" in together
     assert left(together, "device-hours") == float(cheaper[3]) and "--branches together" not in together
 
 

@@ -368,6 +368,8 @@ def test_what_a_person_sees_is_a_line_every_ten_seconds_and_a_bar_in_a_terminal(
             plain.show(standing)
     line = "3 running, 1 queued, 40 of 100 runs finished, 25 % of the FLOPs, 1.2M tokens/s, about 30 s left"
     assert capsys.readouterr().out == line + "\n"
+    begun = Standing(2, 0, 0, 8, 0.0, 1e10, 0.0, ("compiling", "training"))
+    assert "0 % of the FLOPs, 1 compiling, 1 beginning to train, just begun" in begun.line("just begun")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     with ticker(clock) as live:
         live.say("[1/2] a line")
