@@ -3,12 +3,12 @@
     python -m benchmarks.scheduling
 
 The scheduler that `run` uses is driven in virtual time. Simulated, and no more than that: each device is preempted
-after exponential times, every two hours on average, without warning; what its worker did since its last checkpoint is
-lost, and another device takes its place after a minute. A worker takes a minute from its order to its first step (its
-process, imports, data, compilation), a checkpoint a second a member, the measuring of a run ten seconds. Devices train
-`--flops-per-second` at every size, all alike but in the line with the slow one, which keeps what it has begun: nothing
-is moved to a faster one. Engine, network, storage and files cost nothing. Small models are packed, and decay branches
-set apart, by the driver's own rules.
+after exponential times, every two hours on average, without warning, and tells nothing: what its worker saved is
+counted as the driver counts it, what it did since is lost, and another device takes its place after a minute. A worker
+takes a minute from its order to its first step (its process, imports, data, compilation), a checkpoint a second a
+member, the measuring of a run ten seconds. Devices train `--flops-per-second` at every size, all alike but in the line
+with the slow one, which keeps what it has begun: nothing is moved to a faster one. Engine, network, storage and files
+cost nothing. Small models are packed, and decay branches set apart, by the driver's own rules.
 
 Kept work is training that no preemption undid: FLOPs of the study over a device's speed. Its share is of the time that
 all devices were there, those included that are idle at the study's end. The makespan is set against a lower bound: all
@@ -157,7 +157,9 @@ class Simulation:
         if self._at_work.get(attempt.device) is not attempt:
             return False
         self._release(
-            attempt, Ending("finished", seconds=now - attempt.began, steps=attempt.entry.task.steps), now
+            attempt,
+            Ending("finished", seconds=now - attempt.began, devices=1, steps=attempt.entry.task.steps),
+            now,
         )
         self._free.append(attempt.device)
         return True
@@ -170,8 +172,12 @@ class Simulation:
 
     def _preempted(self, device: int, now: float) -> bool:
         if (attempt := self._at_work.get(device)) is not None:
-            ending = Ending("lost", seconds=now - attempt.began, steps=attempt.saved(now))
-            self._release(attempt, ending, now)
+            lost = Ending(
+                "lost", seconds=now - attempt.began, devices=1
+            )  # engines cannot tell what was saved
+            entry = attempt.entry
+            done = entry.task.steps - attempt.steps + attempt.saved(now)
+            self._release(attempt, entry.told(lost, done), now)
         else:
             self._free.remove(device)
         self._away += self.world.back_seconds
@@ -244,7 +250,7 @@ def driver_cost(runs: int, world: World) -> Iterator[str]:
     scheduler = Scheduler(tasks)
     while (entry := scheduler.start(0.0)) is not None:
         scheduler.running(entry.task_id, 0.0, 1)
-        scheduler.end(entry.task_id, Ending("finished", seconds=1.0, steps=entry.task.steps), 0.0)
+        scheduler.end(entry.task_id, Ending("finished", seconds=1.0, devices=1, steps=entry.task.steps), 0.0)
     over = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     yield (

@@ -7,3 +7,12 @@ class UserError(ValueError):
 
 class HostError(UserError):
     """It cannot be done on this machine; another may well do it."""
+
+
+class StorageError(UserError):
+    """A disk or bucket refused something."""
+
+    def __init__(self, message: str, passes: bool) -> None:
+        """`passes` says whether it may be well again by itself, as where a network is away, and a full disk is not."""
+        super().__init__(message)
+        self.passes = passes

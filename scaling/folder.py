@@ -12,7 +12,7 @@ from typing import Any
 from scaling.errors import UserError
 from scaling.launching.lock import locked
 from scaling.spec import Run, SpecError, Study, from_json, to_json
-from scaling.storage import as_path, children, read_whole
+from scaling.storage import as_path, children, clear_storage_errors, is_local, read_whole
 from scaling.storage import check_writable as check_writable
 from scaling.storage import write_whole as write_whole
 
@@ -64,6 +64,10 @@ class StudyFolder:
                 f"{path} is damaged; delete it, and `run` measures this run again from its last checkpoint"
             ) from None
 
+    def saved(self, name: str) -> list[int]:
+        """Steps of the finished checkpoints in one of its folders, of a run or a trunk, in order."""
+        return checkpoint_steps(self.path / name)
+
     def begun_populations(self) -> list[list[str]]:
         """The trunk ids of each population that training was begun with, in the order of their names."""
         names = [name for name in children(self.path) if re.fullmatch(r"population-.*\.json", name)]
@@ -96,3 +100,13 @@ class StudyFolder:
         In the block, a function says whether it is still held: on a disk it always is.
         """
         return locked(self.path)
+
+
+def checkpoint_steps(path: Any) -> list[int]:
+    """Steps of the finished checkpoints in the folder of a run or trunk, in order."""
+    folder = path / "checkpoints"
+    if is_local(folder):
+        return sorted(int(name) for name in children(folder) if name.isdigit())
+    with clear_storage_errors(f"cannot read {folder}"):
+        # in a bucket a step has its name before it is finished
+        return sorted(int(done.parent.name) for done in folder.glob("*/commit_success.txt"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
@@ -12,11 +11,9 @@ from scaling.accounting import flops_per_token, parameters
 from scaling.folder import StudyFolder
 from scaling.record import canonical, plain, short_hash
 from scaling.spec import Run, Study
+from scaling.storage import children, pooled
 from scaling.table import write
 from scaling.tuning import rate_ranges
-
-READERS = 32
-"""Results of a bucket that are read at a time."""
 
 MEASURED = (
     *("D_unique", "L", "L_se", "bpb", "tokens_per_byte", "entropy", "excess", "excess_se"),
@@ -36,14 +33,12 @@ def diverged(run: Run, population_id: str | None, step: int, part: str) -> dict[
 
 
 def results(runs: Sequence[Run], folder: StudyFolder) -> dict[Run, dict[str, Any]]:
-    """What the finished ones of the runs say of themselves, in the order of `runs`; each file is read once, and many at
-    a time where the folder is a bucket, whose answers take their time."""
-    if "://" not in str(folder.path):
-        found: Iterable[dict[str, Any] | None] = map(folder.result, runs)
-        return {run: result for run, result in zip(runs, found, strict=True) if result is not None}
-    with ThreadPoolExecutor(READERS) as readers:
-        found = readers.map(folder.result, runs)
-        return {run: result for run, result in zip(runs, found, strict=True) if result is not None}
+    """What the finished ones of the runs say of themselves, in the order of `runs`; each file of a run that was begun
+    is read once, many at a time."""
+    there = set(children(folder.path))
+    begun = [run for run in runs if run.run_id in there]
+    found = zip(begun, pooled(folder.result, begun), strict=True)
+    return {run: result for run, result in found if result is not None}
 
 
 def collect(study: Study, folder: StudyFolder) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -10,12 +11,18 @@ import secrets
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from scaling.errors import UserError
+from scaling.errors import StorageError, UserError
 
+T = TypeVar("T")
+R = TypeVar("R")
+
+READERS = 32
+"""Files that are read at a time: a bucket, or a disk of the network, takes its time over each answer."""
 SCHEMES = ["gs"]
 """Of URLs that are opened: others would lack what claims and checkpoints are built on, a file that of several writers
 one alone can create, listings that are never old, and Orbax's mark of a finished checkpoint."""
@@ -28,6 +35,24 @@ CLIENTS = ("gcsfs", "aiohttp", "google", "requests")
 WORKS = "a folder of this machine or of a disk that it has mounted, or gs://BUCKET/FOLDER"
 SILENT_SECONDS = 10.0
 """A bucket that has not answered for so long is spoken of: its client tries again for a minute without a word."""
+PASSING = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EIO", "ESTALE", "EAGAIN", "EINTR", "EBUSY", "ETIMEDOUT", "ENOTCONN", "ECONNRESET", "ECONNREFUSED"),
+        *(
+            "ECONNABORTED",
+            "EPIPE",
+            "EHOSTDOWN",
+            "EHOSTUNREACH",
+            "ENETDOWN",
+            "ENETUNREACH",
+            "EREMOTEIO",
+            "ESHUTDOWN",
+        ),
+    )
+    if hasattr(errno, name)
+)
+"""Of the errors of a disk those that may pass by themselves, as where its server is started again."""
 REMEDY = "mend that and run the same command again"
 
 
@@ -90,6 +115,60 @@ def children(folder: Any) -> list[str]:
             return []
 
 
+def read_end(path: Any, most: int) -> bytes:
+    """The last bytes of a file, at most so many; empty where there is none."""
+    path = as_path(path)
+    if not is_local(path):
+        return _object_end(path, most)
+    with clear_storage_errors(f"cannot read {path}"):
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - most))
+                return bytes(file.read())
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return b""
+
+
+def stamps(folder: Any) -> dict[str, object]:
+    """The names in a folder, each with something that is another once the file was written anew; none where there is no
+    folder. In a bucket this lists one level, and reads no object."""
+    folder = as_path(folder)
+    with _answering(folder), clear_storage_errors(f"cannot read {folder}"):
+        try:
+            if is_local(folder):
+                with os.scandir(folder) as entries:
+                    return dict(sorted((entry.name, _stamp(entry.path)) for entry in entries))
+            found = _client(folder).ls(os.fspath(folder), detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+    marks = ("generation", "etag", "mtime", "created")
+    return {
+        info["name"].rstrip("/").rpartition("/")[2]: (
+            info.get("size"),
+            next((info[mark] for mark in marks if info.get(mark)), object()),
+        )
+        for info in found
+    }
+
+
+def stamp(path: Any) -> object:
+    """Something that is another once a file of this machine was written anew; None where there is none."""
+    with clear_storage_errors(f"cannot read {path}"):
+        return _stamp(path)
+
+
+def pooled(read: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """What `read` gives for each item, in order, many at a time; the first error is raised and ends it."""
+    asked = list(items)
+    if len(asked) < 2:
+        return [read(item) for item in asked]
+    size = max(1, min(16, len(asked) // (4 * READERS)))  # of thousands on a disk, a few a thread at once
+    parts = [asked[start : start + size] for start in range(0, len(asked), size)]
+    with ThreadPoolExecutor(min(READERS, len(parts))) as readers:
+        found = readers.map(lambda part: [read(item) for item in part], parts)
+        return [answer for part in found for answer in part]
+
+
 def write_whole(path: Any, text: str) -> None:
     """Write a text file so that a reader finds the old content or the new, never a part; a full disk is a UserError."""
     put_whole(path, text.encode())
@@ -148,14 +227,22 @@ def check_writable(place: Any, option: str = "--out") -> None:
 
 @contextlib.contextmanager
 def clear_storage_errors(failed: str, remedy: str = REMEDY) -> Iterator[None]:
-    """Turn what a disk or bucket refuses into a UserError: what `failed`, why, and the remedy."""
+    """Turn what a disk or bucket refuses into a StorageError: what `failed`, why, and the remedy."""
     try:
         yield
     except Exception as error:
         reason = storage_reason(error)
         if reason is None:
             raise
-        raise UserError(f"{failed} ({reason}); {remedy}") from None
+        raise StorageError(f"{failed} ({reason}); {remedy}", _passes(error, reason)) from None
+
+
+def _passes(error: Exception, reason: str) -> bool:
+    """Whether an error may pass by itself."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno in PASSING
+    lasting = r"\b40[0134]\b|[Ff]orbidden|[Dd]enied|[Uu]nauthori|[Pp]ermission|credentials|not installed"
+    return not re.search(lasting, reason)
 
 
 def storage_reason(error: BaseException) -> str | None:
@@ -176,6 +263,21 @@ def storage_reason(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return error.strerror or text or type(error).__name__
     return None
+
+
+def _stamp(path: str | os.PathLike[str]) -> object:
+    try:
+        told = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return told.st_mtime_ns, told.st_size, told.st_ino
+
+
+def _object_end(path: Any, most: int) -> bytes:
+    """By a range from the end, in one request; an empty object has no such range, and is read whole."""
+    with contextlib.suppress(Exception), _answering(path):
+        return bytes(_client(path).cat_file(os.fspath(path), start=-most))
+    return (read_whole(path) or b"")[-most:]
 
 
 def _unique() -> str:

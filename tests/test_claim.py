@@ -11,7 +11,8 @@ import time
 import pytest
 
 from scaling.launching import claim as claims
-from scaling.launching.claim import Claim, release
+from scaling.launching.claim import Claim, holder_of, release
+from scaling.launching.identity import identity, surely_gone
 
 WORKER = """
 import sys, time
@@ -240,3 +241,92 @@ def test_a_killed_process_is_superseded_and_a_folder_that_cannot_be_written_is_o
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot"):
         Claim(tmp_path / "file" / "a", "second").take()
+
+
+def two_parts(folder, token, clock=None):
+    """A claim, and one that is taken for its sake."""
+    own = claim(folder / f"own-{token}", token, clock)
+    assert own.take()
+    part = Claim(folder / "part", token, own._clock, own._sleep, first=own)
+    return own, part
+
+
+def test_claims_that_are_taken_for_the_sake_of_another_live_by_its_beats_alone(tmp_path):
+    first, part = two_parts(tmp_path, "first")
+    assert part.take()
+    before = file(tmp_path / "part").stat().st_mtime_ns
+    beats = iter(range(100))
+    clock = Clock(lambda: first.beat() if next(beats, None) is not None else None)
+    first._clock = clock
+    _, other = two_parts(tmp_path, "second", clock)
+    assert other.take(patience=10) and other.rival_lives
+    assert clock.now >= 100 * 0.5 + 9.5
+    assert (
+        not list(tmp_path.glob("part/000001.json")) and before
+    )  # it was never written again, only passed over
+
+
+def test_who_takes_a_part_from_a_dead_holder_supersedes_it_as_a_whole(tmp_path):
+    first, part = two_parts(tmp_path, "first")
+    assert part.take() and part.held(0)
+    second, other = two_parts(tmp_path, "second")
+    assert other.take(patience=1) and other.held(0) and second.held(0)
+    assert not first.held(0) and not part.held(0)
+    assert claim(tmp_path / "own-first", "third").take(patience=9)
+
+
+def test_letting_go_of_a_claim_lets_go_of_all_that_were_taken_for_its_sake(tmp_path):
+    first, part = two_parts(tmp_path, "first")
+    assert part.take()
+    first.release()
+    assert holder_of(tmp_path / "part").released
+    clock = Clock()
+    assert two_parts(tmp_path, "second", clock)[1].take() and clock.now == 0
+    assert not part.held(0)
+
+
+def test_a_superseded_claim_holds_none_of_its_parts_against_others(tmp_path):
+    first, part = two_parts(tmp_path, "first")
+    assert part.take()
+    clock = Clock()
+    assert claim(tmp_path / "own-first", "again", clock).take(patience=5)
+    waited = clock.now
+    assert two_parts(tmp_path, "second", clock)[1].take() and clock.now == waited
+    assert not part.held(0) and not first.held(0)
+
+
+def test_who_waits_is_told_for_whom(tmp_path):
+    claim(tmp_path / "a", "first").take()
+    told = []
+    assert claim(tmp_path / "a", "second").take(patience=5, waiting=told.append)
+    assert len(told) > 3 and {holder.token for holder in told} == {"first"}
+
+
+def test_a_process_of_this_machine_that_has_ended_is_not_waited_for(tmp_path):
+    if not identity():
+        pytest.skip("this system does not tell when a process began")
+    first = worker(tmp_path / "a", "first", 9)
+    assert first.stdout.readline() == "taken\n"
+    name = identity(first.pid)
+    assert name == holder_of(tmp_path / "a").process
+    os.kill(first.pid, signal.SIGSTOP)
+    assert not surely_gone(name)
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    assert surely_gone(name)
+    clock = Clock()
+    assert claim(tmp_path / "a", "second", clock).take() and clock.now == 0
+
+
+@pytest.mark.parametrize("name", ["", "elsewhere boot pid:[1] 1 1", "x", "a b c"])
+def test_of_a_process_of_another_machine_nothing_is_known(name):
+    assert not surely_gone(name)
+
+
+def test_a_number_that_another_process_has_now_is_not_the_process_that_had_it():
+    if not identity():
+        pytest.skip("this system does not tell when a process began")
+    machine, pid, began = identity().rsplit(" ", 2)
+    assert not surely_gone(identity())
+    assert surely_gone(f"{machine} {pid} {int(began) - 1}")

@@ -25,6 +25,8 @@ from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.engine import Order
 from scaling.launching.engines.cluster import RayEngine
+from scaling.launching.engines.gang import begin
+from scaling.launching.engines.resources import demand_of
 from scaling.launching.journal import Beat, write_beat
 from scaling.launching.launch import Launch
 
@@ -219,6 +221,70 @@ def test_hosts_whose_peer_goes_away_are_ended_and_their_nodes_given_back(pairs, 
     assert found["pair"].kind == kind and "it did not end when asked to" not in found["pair"].reason
     pairs.submit(order("again"))
     assert endings(pairs, 1)["again"].kind == "finished"
+
+
+def test_jobs_of_different_sizes_are_trained_side_by_side_and_large_ones_begin_when_there_is_room(
+    engine, tmp_path
+):
+    files = {str(rank): {"pid_file": str(tmp_path / f"pair{rank}")} for rank in range(2)}
+    pair = dataclasses.replace(order("pair", seconds=1, ranks=files), launch={"hosts": 2})
+    two = dataclasses.replace(order("two"), launch={"cpus": 2.0})
+    engine.submit(pair)
+    assert engine.room() == 1
+    engine.submit(two), engine.submit(order("small"))
+    found = endings(engine, 3, 60)
+    assert {ending.kind for ending in found.values()} == {"finished"}
+    assert (tmp_path / "pair0").read_text() != (tmp_path / "pair1").read_text()
+
+
+def test_a_slice_that_goes_before_its_order_comes_is_waited_for_and_a_stop_ends_that(engine):
+    engine.submit(dataclasses.replace(order("sliced"), launch={"slice": "v4-16"}))
+    engine.submit(order("plain"))
+    assert endings(engine, 1).keys() == {"plain"} and "sliced" in engine.attempts
+    engine.stop("sliced")
+    ending = endings(engine, 1)["sliced"]
+    assert (ending.kind, ending.reason) == ("interrupted", "asked to stop before it began")
+
+
+def test_a_host_that_an_order_avoids_is_not_avoided_where_there_is_no_other(engine):
+    named = {node["NodeManagerHostname"] for node in engine.nodes()}
+    engine.submit(dataclasses.replace(order("x"), avoid=tuple(named)))
+    assert endings(engine, 1)["x"].kind == "finished"
+
+
+def test_an_order_is_begun_on_nodes_that_it_does_not_avoid_while_there_are_some(engine):
+    first, second = (node["NodeID"] for node in engine.nodes())
+    for avoided, expected in (((first,), {second}), ((second,), {first}), ((first, second), {first, second})):
+        demand = dataclasses.replace(demand_of(Launch(on="ray"), ()), avoid=avoided)
+        (ref,) = begin(where, "", "x", demand).ranks
+        assert ray_get(ref) in expected
+
+
+def where(order, peers):
+    """Work that says on which node it is."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id()
+
+
+def ray_get(ref):
+    import ray
+
+    return ray.get(ref, timeout=30)
+
+
+def test_that_all_nodes_are_gone_is_said(engine, monkeypatch, capsys):
+    monkeypatch.setattr("scaling.launching.engines.cluster.SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(engine, "_nodes", ())
+    monkeypatch.setattr(engine, "_looked", time.monotonic() + 60)
+    for _ in range(4):
+        engine.poll(0.2)
+    said = capsys.readouterr().err
+    assert (
+        "warning: no job can begin, for 0 s now: all wait, each for one node with 1 CPU; the cluster has no node"
+        in said
+    )
+    assert (engine.places(), engine.room()) == (0, 0)
 
 
 DRIVER = """

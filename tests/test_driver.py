@@ -75,7 +75,9 @@ def test_every_job_is_trained_once_and_the_table_has_every_run(launched, capsys)
     assert [len(names(launched.engine)), launched.engine.closed] == [2, True]
     assert {job.state for job in launched.jobs().values()} == {"done"}
     assert read_driver(launched.folder).state == "finished"
-    assert "2 attempts now (2 finished)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 attempts now (2 finished)" in said
+    assert [line[:5] for line in said.splitlines() if line[0] == "["] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
 
 
 def test_the_longest_job_goes_first_and_no_more_run_than_were_asked_for(tmp_path):

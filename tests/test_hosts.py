@@ -103,6 +103,80 @@ print(json.dumps([jax.process_count(), end, len(steps)]))
 """
 
 
+CHECKPOINTS = """
+import json, sys
+from pathlib import Path
+import jax
+import numpy as np
+host, hosts, port, out = *map(int, sys.argv[1:4]), Path(sys.argv[4])
+jax.distributed.initialize(f"127.0.0.1:{port}", hosts, host)
+from scaling.training import checkpoint
+from scaling.training.checkpoint import Checkpoints
+from scaling.training.disk import CheckpointError
+
+mesh = jax.make_mesh((hosts,), ("data",))
+
+def state(value):
+    sharding = jax.NamedSharding(mesh, jax.P("data"))
+    return {"x": jax.make_array_from_callback((4,), sharding, lambda at: np.full(4, value, np.float32)[at])}
+
+def value(found):
+    return found and float(found[0]["x"].addressable_shards[0].data[0])
+
+told, said = {}, []
+with Checkpoints(out) as saved:
+    for step in (1, 2):
+        saved.save(step, state(step), {"who": "all"})
+
+own = checkpoint.ocp.CheckpointManager.all_steps
+looks = [0]
+
+def late(manager):  # the last host lists what is new only after some looks
+    looks[0] += 1
+    return [1] if host == hosts - 1 and looks[0] < 4 else own(manager)
+
+checkpoint.ocp.CheckpointManager.all_steps = late
+for reads_only in (False, True):
+    looks[0] = 0
+    with Checkpoints(out, reads_only) as saved:
+        told[f"late {reads_only}"] = [saved.steps(), value(saved.restore(2, state(0), said.append))]
+
+checkpoint.STALE_SECONDS = 0.5
+checkpoint.ocp.CheckpointManager.all_steps = lambda m: [1] if host == hosts - 1 else own(m)
+try:
+    Checkpoints(out)
+except CheckpointError as error:
+    told["blind"] = "must see the same checkpoints" in str(error)
+checkpoint.ocp.CheckpointManager.all_steps = own
+
+read = Checkpoints._read
+
+def broken(self, step, like):
+    if host == hosts - 1:
+        raise broken.error
+    return read(self, step, like)
+
+Checkpoints._read = broken
+with Checkpoints(out) as saved:
+    broken.error = PermissionError("this host may not read it")
+    try:
+        saved.restore(2, state(0), said.append)
+    except CheckpointError as error:
+        told["refused"] = saved.steps()
+    broken.error = ValueError("DATA_LOSS: a chunk is cut")
+    told["damaged"] = [saved.restore(2, state(0), said.append), saved.steps()]
+    Checkpoints._read = read
+    told["before"] = value(saved.restore(1, state(0), said.append))
+    saved.save(2, state(7), {})
+    told["again"] = value(saved.restore(2, state(0), said.append))
+    saved.prune([2])
+    told["pruned"] = saved.steps()
+told["said"] = len(said)
+jax.distributed.shutdown()
+print(json.dumps(told))
+"""
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -217,3 +291,22 @@ def test_two_processes_of_which_one_is_asked_to_stop_save_the_same_step_and_go_o
     whole = 30 + 10 + 10  # the trunk, and two branches of ten steps
     assert [(end, steps) for _, end, steps in second] == [("finished", whole - steps)] * 2
     assert not list(tmp_path.glob("*/damaged-*"))
+
+
+def test_the_host_that_writes_says_which_checkpoints_there_are_and_all_say_whether_one_is_sound(tmp_path):
+    """The other lists them late, or never, or cannot read its part; nothing is set aside twice."""
+    folder = tmp_path / "checkpoints"
+    first, second = told_by(CHECKPOINTS, 2, folder)
+    assert first == second
+    assert first == {
+        "late False": [[1, 2], 2.0],
+        "late True": [[1, 2], 2.0],
+        "blind": True,
+        "refused": [1, 2],
+        "damaged": [None, [1]],
+        "before": 1.0,
+        "again": 7.0,
+        "pruned": [2],
+        "said": 1,
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "damaged-checkpoints-2"]

@@ -10,6 +10,8 @@ import pytest
 from conftest import Tiny
 from ray_cluster import QUIET, command_of, kill, loopback_cluster, wait_until
 
+from scaling.launching.engine import Ending
+from scaling.launching.engines.gang import verdict
 from scaling.launching.working.peers import Peers, join, part
 from scaling.training.disk import CheckpointError, raise_unless_damage
 
@@ -36,6 +38,40 @@ def test_a_checkpoint_is_not_called_damaged_because_a_peer_went_away(monkeypatch
         CheckpointError, match=r"could not be read together with the other hosts.*left as it is"
     ):
         raise_unless_damage(gone, 32, Path("x"))
+
+
+MEMORY = "JaxRuntimeError: RESOURCE_EXHAUSTED: Out of memory allocating 17179869184 bytes"
+GONE = "JaxRuntimeError: UNKNOWN: Gloo AllReduce failed: Connection closed by peer [10.0.0.2]:4711"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        ((GONE, MEMORY), f"host 1 (b): {MEMORY}; host 0 (a): {GONE}"),
+        ((MEMORY, GONE), f"host 0 (a): {MEMORY}; host 1 (b): {GONE}"),
+        ((GONE, GONE, MEMORY), f"host 2 (c): {MEMORY}; host 0 (a): {GONE}"),
+        ((MEMORY, MEMORY), MEMORY),
+        (("", MEMORY), MEMORY),
+    ],
+)
+def test_an_error_of_a_hosts_own_is_told_before_those_of_its_peers(reasons, said):
+    told = {rank: Ending("failed", reason, host="abc"[rank]) for rank, reason in enumerate(reasons)}
+    assert verdict(told).reason == said
+
+
+def test_a_host_that_died_is_told_with_the_error_that_another_had_of_its_own():
+    ending = verdict(
+        {0: Ending("lost", "its process died without a word"), 1: Ending("failed", MEMORY, host="b")}
+    )
+    assert (ending.kind, ending.reason) == (
+        "lost",
+        f"host 0: its process died without a word; host 1 (b): {MEMORY}",
+    )
+
+
+def test_hosts_that_saved_say_so_once():
+    told = {rank: Ending("interrupted", "asked to stop, and saved a checkpoint") for rank in range(2)}
+    assert verdict(told).reason == "asked to stop, and saved a checkpoint"
 
 
 @pytest.fixture(scope="module")

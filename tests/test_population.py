@@ -11,6 +11,7 @@ import pytest
 
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
+from scaling.launching.begun import begun
 from scaling.plan import Job, make_plan
 from scaling.population import Population, populations
 from scaling.spec import Data, Model, Optim, Run, SpecError, Study
@@ -152,6 +153,30 @@ def test_a_population_that_was_begun_stays_together_until_it_is_finished():
     done |= {job.trunk_id for job in all_jobs[:3]}
     made = populations(all_jobs, lambda _: 2, begun, lambda run: run.trunk_id in done)
     assert sorted(population.members for population in made) == [1, 2]
+
+
+def test_trunks_that_were_half_trained_alone_are_not_packed_and_so_lose_nothing(tmp_path):
+    folder, all_jobs = StudyFolder(tmp_path), jobs(varied())
+    saved = all_jobs[:2]
+    for number, job in enumerate(saved):
+        (tmp_path / f"trunk-{job.trunk_id}" / "checkpoints" / str(100 + number)).mkdir(parents=True)
+    (tmp_path / all_jobs[2].runs[0].run_id / "checkpoints" / "7").mkdir(parents=True)  # one with no trunk
+    (tmp_path / f"trunk-{all_jobs[3].trunk_id}" / "checkpoints").mkdir(parents=True)  # nothing saved
+    kept = begun(folder, all_jobs, Execution(), lambda _: False)
+    assert kept == [[job.trunk_id] for job in all_jobs[:3]]
+    made = populations(all_jobs, lambda _: 6, kept)
+    assert sorted(population.members for population in made) == [1, 1, 1, 3]
+    assert {p.trunk_ids for p in made if p.members == 1} == {(job.trunk_id,) for job in all_jobs[:3]}
+
+
+def test_members_of_a_population_that_is_parted_may_be_packed_anew(tmp_path):
+    folder, all_jobs = StudyFolder(tmp_path), jobs(varied())
+    trunks = [job.trunk_id for job in all_jobs[:4]]
+    for trunk in trunks:
+        (tmp_path / f"trunk-{trunk}" / "checkpoints" / "100").mkdir(parents=True)
+    folder.begin_population("abc", trunks)
+    assert begun(folder, all_jobs, Execution(), lambda _: False) == [trunks]
+    assert begun(folder, all_jobs, Execution(pack=2), lambda _: False) == []
 
 
 def test_a_run_that_is_finished_is_not_trained_again_for_company():

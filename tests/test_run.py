@@ -468,3 +468,50 @@ def test_metrics_are_logged_every_ten_steps_in_order(undisturbed):
         assert steps == sorted(set(steps))
         assert all(step % 10 == 0 for step in steps)
         assert Path(path).stat().st_size > 0
+
+
+def test_a_worker_that_a_dead_driver_left_behind_is_waited_for_by_name(undisturbed, tiny):
+    from scaling.launching.claim import Claim
+
+    run = next(run for run in StudyFolder(undisturbed.study).study().runs if run.model.width == 8)
+    orphan = Claim(tiny.study / "claims" / f"trunk-{run.trunk_id}", "orphan")
+    assert orphan.take()
+    with orphan.beating(0.2):
+        process = start(tiny, "--widths", "8", "--budgets", "10240", "30720")
+        said = ""
+        while "was at work on the same files" not in said:
+            said += process.stdout.readline()
+            assert process.poll() is None, said
+        assert not checkpoints(tiny)
+        orphan.release()
+    rest, _ = process.communicate()
+    assert process.returncode == 0, said + rest
+    assert f"waits: process {os.getpid()} on" in said
+    assert tiny.numbers().items() <= undisturbed.numbers().items()
+    assert not orphan.held(0)
+
+
+PATIENT = """
+import sys, time
+from scaling.launching.local import stop_on_signals
+with stop_on_signals() as stop_wanted:
+    print("ready", flush=True)
+    while True:
+        time.sleep(0.01)
+"""
+
+
+def test_a_signal_that_comes_twice_within_a_second_is_one_wish_and_a_later_one_ends_at_once():
+    process = subprocess.Popen([sys.executable, "-c", PATIENT], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+        assert process.poll() is None
+        time.sleep(1.0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.communicate()

@@ -20,6 +20,8 @@ from rich.console import Console
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.journal import read_beat, read_jobs, write_beat, write_driver
+from scaling.launching.status import study_files
+from scaling.launching.status import verb as status_verb
 from scaling.launching.status.report import Report
 from scaling.launching.status.status import status_of
 from scaling.launching.status.study_files import StudyReader, last_record, tail
@@ -477,3 +479,77 @@ def test_trunks_and_branches_of_several_workers_have_names_to_read_in_tensorboar
                 (step, run.model.width + step / 16) for step in range(10, 200, 10)
             ]
     assert f"curves: tensorboard --logdir {folder.path}/tensorboard" in text(status(folder))
+
+
+def test_who_watches_reads_only_what_was_written_since(tmp_path, monkeypatch):
+    folder, made = driven(tmp_path)
+    for job in made.jobs[2:6]:
+        log(folder, job.runs[0], 20, trunk=True)
+    reader, asked = StudyReader(folder), []
+    for name in ("read_job", "read_beat", "tail", "last_record"):
+        read = getattr(study_files, name)
+        monkeypatch.setattr(
+            study_files, name, lambda *of, name=name, read=read: asked.append(name) or read(*of)
+        )
+    first = reader.read()
+    assert {name: asked.count(name) for name in asked} == {
+        "read_job": 8,
+        "read_beat": 2,
+        "tail": 1,
+        "last_record": 4,
+    }
+    asked.clear()
+    assert reader.read() == first and asked == []
+    task = next(iter(first.beats))
+    write_beat(folder, task, dataclasses.replace(read_beat(folder, task), count=38))
+    log(folder, made.jobs[2].runs[0], 300, trunk=True)
+    assert reader.read().beats[task].count == 38
+    assert sorted(asked) == ["last_record", "read_beat"]
+
+
+def test_who_watches_a_bucket_asks_only_for_what_may_have_changed(tmp_path, monkeypatch):
+    """The jobs that are done, failed or wait are not asked about again, however many they are."""
+    folder, made = driven(tmp_path)
+    for job in made.jobs:
+        log(folder, job.runs[0], 20, trunk=True)
+    bucket = Bucket("bucket")
+    with served(bucket) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        copy = StudyFolder(f"gs://bucket/{tmp_path.name}/shown")
+        for path in folder.path.rglob("*"):
+            if path.is_file():
+                put_whole(copy.path / str(path.relative_to(folder.path)), path.read_bytes())
+        reader = StudyReader(copy)
+        first = reader.read()
+        reader.read()
+        bucket.requests.clear()
+        assert reader.read() == first
+        asked = [path.rpartition("/")[2] for _, path in bucket.requests]
+        assert len(asked) <= 2 + 2 + 2, asked  # spec and driver, two listings, and two trunks in training
+        finished = made.jobs[2].runs[0]
+        content = (folder.path / made.jobs[0].runs[0].run_id / "result.json").read_bytes()
+        put_whole(copy.run(finished) / "result.json", content)
+        assert len(reader.read().results) == len(first.results) + 1
+
+
+def test_jobs_of_an_earlier_driver_are_not_shown_as_running_while_this_process_trains(tmp_path):
+    folder, made = driven(tmp_path)
+    run = made.jobs[2].runs[-1]
+    log(folder, run, 30, trunk=True)
+    write_driver(folder, dataclasses.replace(driver(), token="another", jobs=False, device_seconds=5_000.0))
+    found = status(folder)
+    assert found.jobs == {} and found.failed == () and found.left_out == {}
+    assert [(job.phase, job.steps_done) for job in found.active] == [("trunk", 30)]
+    assert found.totals.device_seconds == 5_000.0, "what it has spent holds what those before it spent"
+
+
+def test_watching_ends_where_the_driver_is_gone(tmp_path, monkeypatch, capsys):
+    folder, _ = driven(tmp_path)
+    monkeypatch.setattr(status_verb, "GONE_SECONDS", 0.3)
+    monkeypatch.setattr(status_verb, "SILENT_SECONDS", 0.1)
+    assert status_verb.show(folder, status_verb.Wanted(watch=0.1, fit=False)) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        "no beat of the driver, nor of a worker, for .*: nothing is watched any more", said[-1]
+    )

@@ -24,7 +24,7 @@ from scaling.launching.lock import locked
 from scaling.plan import Recipe, make_plan, product
 from scaling.results import collect, done
 from scaling.spec import Data, Model, Optim, SpecError, Study
-from scaling.storage import admit, as_path, create_whole, is_local, put_whole, read_whole
+from scaling.storage import admit, as_path, create_whole, is_local, put_whole, read_end, read_whole, stamps
 from scaling.training.event_files import EventFiles, last_step
 from scaling.training.metrics import Logs, MetricsLog, read
 
@@ -444,3 +444,24 @@ def test_a_bucket_as_data_folder_is_refused(url):
     """As a pathlib.Path it has lost a slash, and would be a folder named `gs:` here."""
     with pytest.raises(UserError, match=f"--data-folder {url} cannot be: .* memory-mapped"):
         Options(data_folder=Path(url))
+
+
+def test_the_end_of_a_file_is_read_without_the_rest(place):
+    path = place / "a" / "log"
+    assert read_end(path, 4) == b""
+    for content in (b"", b"abc", b"abcd", b"x" * 100_000 + b"abcd"):
+        put_whole(path, content)
+        assert read_end(path, 4) == content[-4:]
+
+
+def test_a_stamp_is_another_once_the_file_was_written_anew(place):
+    assert stamps(place / "jobs") == {}
+    write_whole(place / "jobs" / "a.json", "1")
+    write_whole(place / "jobs" / "b.json", "1")
+    write_whole(place / "jobs" / "c.claim" / "000001.json", "1")
+    first, again = stamps(place / "jobs"), stamps(place / "jobs")
+    assert list(first) == ["a.json", "b.json", "c.claim"]
+    assert [first[name] == again[name] for name in ("a.json", "b.json")] == [True, True]
+    write_whole(place / "jobs" / "a.json", "2")
+    then = stamps(place / "jobs")
+    assert then["a.json"] != first["a.json"] and then["b.json"] == first["b.json"]

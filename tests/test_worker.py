@@ -12,9 +12,13 @@ import pytest
 from orders import Planned, variant
 
 from scaling.folder import StudyFolder
+from scaling.launching.claim import Claim
+from scaling.launching.driving.ledger import Ledger
 from scaling.launching.engine import Ending
-from scaling.launching.journal import read_beat
-from scaling.launching.standing import has_trunk, is_finished, may_begin, steps_done, steps_of
+from scaling.launching.journal import Attempt, Beat, Job, read_beat, write_beat, write_job
+from scaling.launching.launch import Launch
+from scaling.launching.local import stop_on_signals
+from scaling.launching.standing import claim_paths, has_trunk, is_finished, may_begin, steps_done, steps_of
 from scaling.launching.working.worker import work
 
 
@@ -64,6 +68,7 @@ def test_the_last_beat_says_what_was_done(apart):
     for task in endings:
         beat = read_beat(made.folder, task.task_id)
         assert (beat.phase, beat.step, beat.steps_done) == ("ended", beat.stop, steps_of(task))
+        assert 0 < beat.seconds <= endings[task].seconds
         assert beat.count > 2 and beat.loss > 0 and beat.tokens_per_second > 0 and beat.device == "cpu"
 
 
@@ -117,6 +122,104 @@ def test_a_branch_leaves_alone_what_the_trunk_is_saving(apart, undisturbed, tmp_
     assert here(again.order(branch)).kind == "finished"
     assert sorted(path for path in trunk.rglob("*")) == before
     assert undisturbed.numbers(copy) == undisturbed.numbers(made.folder.path)
+
+
+def a_branch_again(apart, undisturbed, tmp_path):
+    """A copy of what `apart` trained, without one branch, which begins in the trunk."""
+    made, endings = apart
+    copy = shutil.copytree(made.folder.path, tmp_path / "tiny")
+    branch = next(task for task in endings if task.part == "branch")
+    shutil.rmtree(copy / branch.runs[0].run_id)
+    trunk = copy / f"trunk-{branch.runs[0].trunk_id}" / "checkpoints" / str(branch.leaves)
+    return Planned(made.plan.study, copy, undisturbed.data_folder), branch, trunk
+
+
+def test_a_damaged_checkpoint_where_a_branch_begins_is_set_aside_and_trained_again(
+    apart, undisturbed, tmp_path
+):
+    again, branch, step = a_branch_again(apart, undisturbed, tmp_path)
+    for path in [path for path in (step / "state").rglob("*") if path.is_file() and "/d/" in str(path)]:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes(content)
+    ending = here(again.order(branch))
+    assert ending.kind == "finished", ending
+    assert f"is trained to step {branch.leaves} again here" in again.log(branch)
+    assert list(step.parent.parent.glob("damaged-*")) and has_trunk(again.folder, branch.runs)
+    assert undisturbed.numbers(again.folder.path) == undisturbed.numbers(apart[0].folder.path)
+
+
+def test_going_on_with_another_source_than_a_trunk_was_begun_with_is_said(apart, undisturbed, tmp_path):
+    again, branch, step = a_branch_again(apart, undisturbed, tmp_path)
+    (notes,) = [
+        path for path in (step / "notes").rglob("*") if path.is_file() and "source" in path.read_text()
+    ]
+    values = json.loads(notes.read_text())
+    notes.write_text(json.dumps(values | {"source": "0123456789ab", "device": "TPU v9"}))
+    assert here(again.order(branch)).kind == "finished"
+    assert "was begun with another source of this package (its hash), 0123456789ab" in again.log(branch)
+    assert "was begun with another kind of device, TPU v9, and goes on with cpu" in again.log(branch)
+
+
+def test_tasks_that_write_the_same_files_have_a_claim_in_common_however_they_are_packed(
+    study, undisturbed, tmp_path
+):
+    both = variant(study, rates=(1e-2, 2e-2))
+    alone, packed = (
+        Planned(both, tmp_path / name, undisturbed.data_folder, n) for name, n in (("a", 1), ("a", 2))
+    )
+    (together,) = packed.tasks(apart=False)
+    paths = set(claim_paths(packed.folder, together)[1:])
+    for made in (alone, packed):
+        for task in (*made.tasks(apart=False), *made.tasks(apart=True)):
+            own, *written = claim_paths(made.folder, task)
+            assert own not in written and written == sorted(written)
+            assert set(written) <= paths and written
+    trunks = [set(claim_paths(alone.folder, task)) for task in alone.tasks(apart=False)]
+    assert not trunks[0] & trunks[1]
+
+
+def test_a_worker_waits_for_one_of_another_packing_and_says_for_whom(study, undisturbed, tmp_path):
+    both = variant(study, rates=(1e-2, 2e-2))
+    planned = Planned(both, tmp_path / "tiny", undisturbed.data_folder, 2)
+    (task,) = planned.tasks(apart=False)
+    alone = Planned(both, tmp_path / "tiny", undisturbed.data_folder).tasks(apart=False)[0]
+    own_path, *written = claim_paths(planned.folder, alone)
+    own = Claim(own_path, "other")
+    assert own.take() and all(Claim(path, "other", first=own).take() for path in written)
+    order = planned.order(task)
+    with own.beating(0.2):
+        process = planned.start(order)
+        wait_for(
+            lambda: (beat := read_beat(planned.folder, task.task_id)) and beat.phase == "waiting", process
+        )
+        beat = read_beat(planned.folder, task.task_id)
+        assert f"waits: process {os.getpid()} on" in beat.message and beat.attempt == 1 and beat.seconds > 0
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    ending = Ending(**json.loads(planned.ending_of(order).read_text()))
+    assert (ending.kind, ending.reason) == ("interrupted", "asked to stop before it began")
+    assert "waits: process" in planned.log(task)
+    assert not list(planned.folder.path.glob("*/checkpoints"))
+    assert own.held(0)
+
+
+def test_no_signal_ends_a_worker_in_a_save_however_many_come():
+    with stop_on_signals(ends=False) as stop_wanted:
+        assert not stop_wanted()
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop_wanted()
+
+
+def test_a_dead_driver_pays_for_an_attempt_what_its_worker_said_it_took(planned):
+    task = planned.tasks(False)[0]
+    job = Job(
+        task.task_id, task.name, task.part, (), (), 1, 1.0, "running", attempts=(Attempt(1, 0.0, devices=4),)
+    )
+    write_job(planned.folder, job)
+    write_beat(planned.folder, task.task_id, Beat(1, 9999, 0.0, "a", 1, "training", devices=4, seconds=42.0))
+    assert Ledger(planned.folder, Launch()).spending.spent == 42.0 * 4
 
 
 def test_a_trunk_that_diverges_ends_and_so_do_the_branches_that_never_begin(study, undisturbed, tmp_path):

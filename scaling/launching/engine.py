@@ -99,5 +99,8 @@ class Engine(Protocol):
     def stop(self, task_id: str) -> None:
         """Ask an attempt to save and end; `poll` tells when it has."""
 
+    def kill(self, task_id: str) -> None:
+        """End an attempt that did not when it was asked to; `poll` tells when it has."""
+
     def close(self) -> None:
         """Let go of everything that it started; attempts that still run are killed."""

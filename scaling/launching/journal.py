@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from scaling.folder import StudyFolder, write_whole
-from scaling.storage import read_whole
+from scaling.storage import children, pooled, read_whole
 
 State = Literal["waiting", "queued", "running", "done", "failed", "left_out"]
 """left_out: not begun, because of --max-device-hours or --deadline-hours."""
@@ -108,6 +109,8 @@ class Driver:
     message: str = ""
     launched_seconds: float = 0.0
     """That this driver was at work, and those before it with the same --deadline-hours."""
+    jobs: bool = True
+    """Whether it writes files of jobs; one that trains in its own process does not, and finds those of others."""
 
 
 def write_job(folder: StudyFolder, job: Job) -> None:
@@ -127,14 +130,22 @@ def write_driver(folder: StudyFolder, driver: Driver) -> None:
 
 def job_ids(folder: StudyFolder) -> list[str]:
     """The ids of the jobs that a driver has written, damaged or not: beats and claims have a dot before `.json`."""
-    names = (path.name.removesuffix(".json") for path in (folder.path / "jobs").glob("*.json"))
-    return sorted(name for name in names if "." not in name)
+    names = [name for name in children(folder.path / "jobs") if name.endswith(".json")]
+    return [task_id for name in names if "." not in (task_id := name.removesuffix(".json"))]
 
 
 def read_jobs(folder: StudyFolder) -> dict[str, Job]:
-    """The jobs that a driver has written, by their id; what is damaged is left out."""
-    read = {task_id: read_job(folder, task_id) for task_id in job_ids(folder)}
-    return {task_id: job for task_id, job in read.items() if job is not None}
+    """The jobs that a driver has written, by their id, many read at a time; what is damaged is left out."""
+    names = job_ids(folder)
+    read = zip(names, pooled(lambda task_id: read_job(folder, task_id), names), strict=True)
+    return {task_id: job for task_id, job in read if job is not None}
+
+
+def read_beats(folder: StudyFolder, task_ids: Iterable[str]) -> dict[str, Beat]:
+    """What the workers of some tasks last said, many read at a time; without those who said nothing."""
+    names = list(task_ids)
+    read = zip(names, pooled(lambda task_id: read_beat(folder, task_id), names), strict=True)
+    return {task_id: beat for task_id, beat in read if beat is not None}
 
 
 def read_job(folder: StudyFolder, task_id: str) -> Job | None:

@@ -31,7 +31,8 @@ class Launch:
     accelerators: int = 0
     """GPUs or TPU chips of each host that a job uses; 0 trains on CPU cores."""
     accelerator_type: str = ""
-    """Ray's name of the accelerator that a job must have, as `H100` or `TPU-V5P`; empty takes any."""
+    """Ray's name of the accelerator that a job must have, as `H100` or `TPU-V5P`, or just `GPU` or `TPU`; empty takes
+    what the nodes have."""
     slice: str = ""
     """A TPU slice that a job has to itself, as `v4-16` or `v5p-32`: all its hosts train one job."""
     hosts: int = 1
@@ -48,10 +49,15 @@ class Launch:
     too; `auto` sets them apart where there are more places than jobs."""
     jobs_at_once: int = AUTO
     """Jobs that are trained or queued at the same time; 0 as many as there are places for."""
+    grace_seconds: float = 120.0
+    """On a Ray cluster, how long a job that was asked to stop may save; longer while it is heard of."""
     crashes: int = 3
     """Times in a row that a job is tried again after errors of its own, those of earlier calls included; steps that it
     saved forgive the errors before them. A job that was given up is tried once by each new call. After lost workers and
     preemptions without limit."""
+    stuck_minutes: float = 15.0
+    """Minutes without a step in training after which a job is stopped, or killed, and tried again as after an error of
+    its own; four times that where it prepares, compiles or measures; 0 for never."""
     deadline_hours: float = 0.0
     """Hours of launching after which no job is begun or tried again, and what runs goes on to its end; 0 for none.
     Earlier calls with the same number count: another number begins anew."""
@@ -64,12 +70,14 @@ class Launch:
             "jobs_at_once",
             "crashes",
             "memory_gib",
+            "stuck_minutes",
             "deadline_hours",
             "max_device_hours",
         ):
             self._require(getattr(self, name) >= 0, name, "use 0 or more")
         self._require(self.hosts >= 1, "hosts", "use 1 or more")
         self._require(self.cpus > 0, "cpus", "use a number above 0")
+        self._require(self.grace_seconds > 0, "grace_seconds", "use a number above 0")
         if self.on == "local":
             for name in ("address", "slice", "accelerator_type"):
                 self._require(

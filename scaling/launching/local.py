@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +18,7 @@ from scaling.accounting import training_flops
 from scaling.execution import DEFAULT, Execution
 from scaling.folder import StudyFolder
 from scaling.launching.allocator import keep_freed_memory
+from scaling.launching.begun import begun
 from scaling.launching.claim import Holder
 from scaling.launching.cost.calibration import estimator_of
 from scaling.launching.cost.estimator import Estimator
@@ -35,6 +36,7 @@ from scaling.launching.task import Task
 from scaling.plan import Plan
 from scaling.population import Population, populations
 from scaling.results import collect, results
+from scaling.spec import Run
 from scaling.storage import children
 from scaling.training.metrics import Logs
 
@@ -57,7 +59,7 @@ def run_study(
     execution = on_this_machine(execution)
     with folder.locked() as held:
         folder.write_study(plan.study, iter(plan.lines()))
-        before = {run for run in plan.study.runs if folder.result(run) is not None}
+        before = results(plan.study.runs, folder)
         interrupted, left_out = False, 0
         if len(before) < len(plan.study.runs):
             with (
@@ -72,9 +74,9 @@ def run_study(
             fill_copies(plan, folder, recording)
         collect(plan.study, folder)
         _mention_others(plan, folder)
-        results = [result for run in plan.study.runs if (result := folder.result(run)) is not None]
-        lost = sum(result["status"] == "diverged" for result in results)
-        return Outcome(len(results), len(results) - len(before), lost, interrupted, left_out=left_out)
+        found = results(plan.study.runs, folder)
+        lost = sum(result["status"] == "diverged" for result in found.values())
+        return Outcome(len(found), len(found) - len(before), lost, interrupted, left_out=left_out)
 
 
 def _train(
@@ -99,9 +101,13 @@ def _train(
         bench = prepare(pending, folder, data_folder, recording, execution, progress, stop_wanted)
     if bench is None:
         return True, 0
-    finished = sum(folder.result(run) is not None for run in plan.study.runs)
-    table = CurrentTable(plan.study, folder)
-    with tracing(folder, recording) as trace, display(plan, finished, _flops_left(plan, folder)) as watcher:
+    there = results(plan.study.runs, folder)
+    finished = len(there)
+    with (
+        CurrentTable(plan.study, folder) as table,
+        tracing(folder, recording) as trace,
+        display(plan, finished, _flops_left(plan, there)) as watcher,
+    ):
         for said in (packing(pending), layout(execution, max(population.members for population in pending))):
             if said:
                 watcher.say(said)
@@ -160,7 +166,7 @@ def _meter(plan: Plan, folder: StudyFolder, launch: Launch) -> Meter:
 
     @functools.cache
     def estimator() -> Estimator:
-        found = {run: result for run in plan.study.runs if (result := folder.result(run)) is not None}
+        found = results(plan.study.runs, folder)
         return estimator_of(folder, found, jax.devices()[0].device_kind, jax.device_count(), probed())
 
     def seconds(task: Task) -> float:
@@ -195,13 +201,12 @@ def fill_copies(plan: Plan, folder: StudyFolder, recording: Recording) -> None:
 def pending_populations(plan: Plan, folder: StudyFolder, execution: Execution) -> tuple[Population, ...]:
     """The unfinished jobs of a plan as they are trained together on this machine.
 
-    Populations that were begun stay together, unless `execution` asks for smaller ones.
+    What was begun stays as it is, alone or in its population, unless `execution` asks for smaller ones.
     """
     finished = results(plan.study.runs, folder).__contains__
-    most = execution.pack or math.inf
-    begun = [trunks for trunks in folder.begun_populations() if len(trunks) <= most]
+    kept = begun(folder, plan.jobs, execution, finished)
     members = functools.partial(members_that_fill, execution=execution)
-    return populations(plan.jobs, members, begun, finished)
+    return populations(plan.jobs, members, kept, finished)
 
 
 def packing(made: Sequence[Population]) -> str:
@@ -253,10 +258,10 @@ def _mention_others(plan: Plan, folder: StudyFolder) -> None:
         )
 
 
-def _flops_left(plan: Plan, folder: StudyFolder) -> float:
+def _flops_left(plan: Plan, finished: Container[Run]) -> float:
     left = 0.0
     for job in plan.jobs:
-        pending = [run for run in job.runs if folder.result(run) is None]
+        pending = [run for run in job.runs if run not in finished]
         if pending:
             done = max((run.decay_start for run in job.runs if run not in pending), default=0)
             steps = max(0, pending[-1].decay_start - done) + sum(run.decay_steps for run in pending)

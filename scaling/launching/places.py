@@ -12,7 +12,7 @@ from scaling.launching.launch import DEFAULT, Launch
 from scaling.launching.recording import Outcome, Recording
 from scaling.plan import Plan
 
-OF_JOBS = ("cpus", "memory_gib", "branches", "crashes", "accelerators")
+OF_JOBS = ("cpus", "memory_gib", "branches", "crashes", "accelerators", "stuck_minutes")
 """Options of Launch that are about jobs in processes of their own."""
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from scaling.folder import StudyFolder
+from scaling.folder import checkpoint_steps as checkpoint_steps
 from scaling.launching.task import Task
 from scaling.spec import Run
-from scaling.storage import children, clear_storage_errors, is_local
 
 
 def is_finished(folder: StudyFolder, task: Task) -> bool:
@@ -22,7 +22,7 @@ def is_finished(folder: StudyFolder, task: Task) -> bool:
 def has_trunk(folder: StudyFolder, runs: Sequence[Run]) -> bool:
     """Whether the trunks of a budget's runs have a checkpoint where these leave them."""
     step = runs[0].decay_start
-    return step == 0 or all(step in checkpoint_steps(folder.trunk(run)) for run in runs)
+    return step == 0 or all(step in folder.saved(f"trunk-{run.trunk_id}") for run in runs)
 
 
 def may_begin(folder: StudyFolder, task: Task) -> bool:
@@ -56,25 +56,14 @@ def steps_done(folder: StudyFolder, task: Task) -> int:
     if task.part != "branch":
         last = [runs[-1] for runs in task.population.budgets]
         left = [run.decay_start for run in last if folder.result(run) is not None]
-        done += min(max([0, *checkpoint_steps(folder.trunk(last[0])), *left]), task.leaves)
+        done += min(max([0, *folder.saved(f"trunk-{last[0].trunk_id}"), *left]), task.leaves)
     for runs in _budgets(task):
         run = runs[-1]
         if folder.result(run) is not None:
             done += run.decay_steps
         else:
-            done += max([run.decay_start, *checkpoint_steps(folder.run(run))]) - run.decay_start
+            done += max([run.decay_start, *folder.saved(run.run_id)]) - run.decay_start
     return done
-
-
-def checkpoint_steps(path: Any) -> list[int]:
-    """Steps of the finished checkpoints in the folder of a run or trunk, in order."""
-    folder = path / "checkpoints"
-    if is_local(folder):
-        return sorted(int(name) for name in children(folder) if name.isdigit())
-    with clear_storage_errors(
-        f"cannot read {folder}"
-    ):  # in a bucket a step has its name before it is finished
-        return sorted(int(done.parent.name) for done in folder.glob("*/commit_success.txt"))
 
 
 def _budgets(task: Task) -> Sequence[Sequence[Run]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
@@ -12,9 +13,20 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from scaling.storage import as_path, is_local
-from scaling.training.disk import clear_disk_errors, drop_orbax_errors, raise_unless_damage
+from scaling.training.disk import (
+    CheckpointError,
+    clear_disk_errors,
+    drop_orbax_errors,
+    raise_unless_damage,
+    read_elsewhere,
+    unlike,
+)
+from scaling.training.hosts import is_writer, of_all_hosts, of_writer, several
 
 Say = Callable[[str], None]
+
+STALE_SECONDS = 60.0
+"""So long a host waits to see the checkpoints that the one that writes sees: disks of the network list late."""
 
 
 @jax.jit
@@ -37,7 +49,8 @@ class Checkpoints:
 
     Saves are finished when `save` returns; a process killed during one leaves a temporary folder that is never
     read. One that `reads_only` changes nothing, so that it may look at what another process writes: it makes no folder,
-    cleans and deletes nothing, and sets nothing aside. Used as a context manager.
+    cleans and deletes nothing, and sets nothing aside. Of several hosts, which call everything together, the one that
+    writes says which steps there are. Used as a context manager.
     """
 
     def __init__(self, folder: Any, reads_only: bool = False) -> None:
@@ -48,8 +61,10 @@ class Checkpoints:
         with clear_disk_errors(f"opening the checkpoints at {folder}"):
             if not reads_only:
                 self.folder.mkdir(parents=True, exist_ok=True)
-            exists = not reads_only or self.folder.is_dir()
+            exists = not reads_only or of_writer(self.folder.is_dir())
             self._manager: Any = _manager(self.folder, reads_only) if exists else None
+        if several() and not reads_only:
+            self._look()
 
     def __enter__(self) -> Checkpoints:
         return self
@@ -63,9 +78,28 @@ class Checkpoints:
         """Steps at which there is a finished checkpoint, in order; one that reads only looks anew each time."""
         if self._manager is None:
             return []
-        if self.reads_only:
+        return self._look() if self.reads_only else sorted(self._manager.all_steps())
+
+    def _look(self) -> list[int]:
+        """List the steps anew: those that the host that writes sees, once all hosts see them; raises CheckpointError on
+        all of them where one does not."""
+        if is_writer():
             self._manager.reload()
-        return sorted(self._manager.all_steps())
+        steps: list[int] = of_writer(sorted(self._manager.all_steps()))
+        until = time.monotonic() + STALE_SECONDS
+        while (other := self._unlike(steps)) and time.monotonic() < until:
+            time.sleep(1.0)
+        if several() and of_all_hosts([bool(other)]).any():
+            raise unlike(self.folder, other, steps, STALE_SECONDS)
+        return steps
+
+    def _unlike(self, steps: Collection[int]) -> list[int]:
+        """The steps that this host sees otherwise; what another process writes meanwhile does not count."""
+        if is_writer():
+            return []
+        self._manager.reload()
+        mine = set(self._manager.all_steps())
+        return sorted(set(steps) - mine if self.reads_only else set(steps) ^ mine)
 
     def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
         """Write state and notes (JSON) as the checkpoint of `step`, unless it is there; raises CheckpointError."""
@@ -93,42 +127,64 @@ class Checkpoints:
         """State and notes of the checkpoint of `step`; None where it is unsound: then it is reported through `say` and
         set aside, unless this one reads only.
 
-        `like` is a state of the wanted shapes and shardings.
+        `like` is a state of the wanted shapes and shardings. Hosts that read it together all say the same.
         """
-        try:
-            return self._read(step, like)
-        except Exception as error:  # whatever a damaged file makes the reader raise
-            raise_unless_damage(error, step, self.folder)
-            lines = str(error).strip().splitlines()
-            reason = lines[0][:200] if lines else type(error).__name__
-            before = (
-                "the one before is used" if step > self.steps()[0] else "there is no other: starting again"
-            )
-            say(f"the checkpoint of step {step} in {self.folder} is damaged ({reason}); {before}")
-            if not self.reads_only:
-                self._set_aside(step)
+        found, reason = self._tried(step, like)
+        if found is not None:
+            return found
+        before = "the one before is used" if step > self.steps()[0] else "there is no other: starting again"
+        say(f"the checkpoint of step {step} in {self.folder} is damaged ({reason}); {before}")
+        if not self.reads_only:
+            self._set_aside(step)
         return None
+
+    def _tried(self, step: int, like: Any) -> tuple[tuple[Any, dict[str, Any]] | None, str]:
+        """State and notes, or why they are unsound on some host; raises CheckpointError on all hosts where one cannot
+        tell."""
+        state, reason, refusal = None, "", None
+        notes: dict[str, Any] = {}
+        try:
+            state, notes = self._read(step, like)
+        except Exception as error:  # whatever a damaged file makes the reader raise
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            try:
+                raise_unless_damage(error, step, self.folder)
+            except CheckpointError as clear:
+                refusal = clear
+        said = of_all_hosts([bool(reason), refusal is not None])
+        if said[:, 1].any():
+            raise refusal or read_elsewhere(step, self.folder)
+        if said[:, 0].any():
+            return None, reason or "another host cannot read it"
+        sound = int(fingerprint(state)) == notes.pop("fingerprint", None)
+        if not of_all_hosts([sound]).all():
+            return None, "its arrays do not match their fingerprint"
+        return (state, notes), ""
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(target), notes=ocp.args.JsonRestore())
-        restored = self._manager.restore(step, args=arguments)
-        notes = dict(restored["notes"])
-        if int(fingerprint(restored["state"])) != notes.pop("fingerprint"):
-            raise ValueError("its arrays do not match their fingerprint")
-        return restored["state"], notes
+        if not several():
+            restored = self._manager.restore(step, args=arguments)
+        else:  # waits for no other host, which may fail to read
+            with contextlib.closing(_manager(self.folder, reads_only=True, alone=True)) as manager:
+                restored = manager.restore(step, args=arguments)
+        return restored["state"], dict(restored["notes"])
 
     def _set_aside(self, step: int) -> None:
-        damaged = self.folder / str(step)
-        aside = self.folder.parent / f"damaged-{self.folder.name}-{step}"
-        while aside.exists():
-            aside = aside.with_name(aside.name + "x")
-        damaged.rename(aside)
-        self._manager.reload()
+        if is_writer():
+            damaged = self.folder / str(step)
+            aside = self.folder.parent / f"damaged-{self.folder.name}-{step}"
+            while aside.exists():
+                aside = aside.with_name(aside.name + "x")
+            damaged.rename(aside)
+        self._look()
 
 
-def _manager(folder: Any, reads_only: bool) -> ocp.CheckpointManager:
+def _manager(folder: Any, reads_only: bool, alone: bool = False) -> ocp.CheckpointManager:
+    """One that reads `alone` meets no other host."""
     policy = checkpoint_managers.preservation_policy.PreserveAll()
+    hosts = {jax.process_index()} if alone else None
     options = ocp.CheckpointManagerOptions(
         preservation_policy=None if reads_only else policy,
         enable_async_checkpointing=False,
@@ -136,6 +192,7 @@ def _manager(folder: Any, reads_only: bool) -> ocp.CheckpointManager:
         create=not reads_only,
         read_only=reads_only,
         save_interval_steps=0 if reads_only else 1,
+        multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes=hosts),
     )
     return ocp.CheckpointManager(folder.absolute() if is_local(folder) else folder, options=options)
 

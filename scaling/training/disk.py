@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import errno
 import logging
-from collections.abc import Iterator
+import socket
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from scaling.storage import storage_reason
 
 class CheckpointError(UserError):
     """A checkpoint that could not be written or read: the message says where, why and what is safe."""
+
+
+class DamagedTrunk(CheckpointError):
+    """The trunk's checkpoint that a branch begins at is there and is unsound."""
 
 
 def drop_orbax_errors() -> None:
@@ -88,6 +93,27 @@ def raise_unless_damage(error: Exception, step: int, folder: Path) -> None:
             f"the checkpoint of step {step} in {folder} cannot be read ({text.splitlines()[0][:200]}); "
             "mend that and run the same command again"
         ) from None
+
+
+def read_elsewhere(step: int, folder: Any) -> CheckpointError:
+    """That another host refused to read a checkpoint, whose own error says why."""
+    return CheckpointError(
+        f"the checkpoint of step {step} in {folder} cannot be read on another host, whose log says why; "
+        "it is left as it is"
+    )
+
+
+def unlike(folder: Any, other: Collection[int], steps: Collection[int], seconds: float) -> CheckpointError:
+    """That hosts see other `steps` in a folder than the one that writes does: this one these, or another host."""
+    who = (
+        f"{socket.gethostname()} sees step {', '.join(map(str, other))} otherwise"
+        if other
+        else "another host does not"
+    )
+    return CheckpointError(
+        f"the hosts must see the same checkpoints in {folder}, and after {seconds:.0f} s {who} (there are "
+        f"{', '.join(map(str, steps)) or 'none'}): let the study lie on a disk that all of them share, or in a bucket"
+    )
 
 
 def _errno(error: BaseException | None) -> int | None:

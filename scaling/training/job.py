@@ -12,7 +12,8 @@ from scaling.population import Population
 from scaling.results import diverged
 from scaling.spec import Run
 from scaling.training.checkpoint import PopulationCheckpoints
-from scaling.training.hosts import is_writer
+from scaling.training.disk import DamagedTrunk
+from scaling.training.hosts import is_writer, of_writer
 from scaling.training.program import program_of
 from scaling.training.setting import Display, Setting
 from scaling.training.sharding import check_layout
@@ -77,17 +78,29 @@ def train_trunks(population: Population, setting: Setting) -> None:
 
 def train_branches(population: Population, budget: int, setting: Setting) -> None:
     """Train and measure the runs of one of `population.budgets` from their trunks' checkpoint, which another process
-    saves; raises CheckpointError where it is not there."""
+    saves; raises CheckpointError where it is not there. One that is damaged is set aside, and the trunks are trained to
+    there again from the one before."""
     runs = population.budgets[budget]
-    if all(setting.folder.result(run) is not None for run in runs):
+    if runs not in _pending(population, setting):
         return
     training = _training(population, setting)
-    with _trunks(population, setting, reads_only=True) as trunks:
-        _write(runs, training.results(runs, trunks, only_there=True), setting)
+    try:
+        with _trunks(population, setting, reads_only=True) as trunks:
+            results = training.results(runs, trunks, only_there=True)
+    except DamagedTrunk:
+        setting.display.say(
+            f"the trunk of {runs[0].name} is trained to step {runs[0].decay_start} again here"
+        )
+        setting.claim_trunks()
+        with _trunks(population, setting) as trunks:
+            results = training.results(runs, trunks)
+    _write(runs, results, setting)
 
 
 def _pending(population: Population, setting: Setting) -> list[tuple[Run, ...]]:
-    return [runs for runs in population.budgets if any(setting.folder.result(run) is None for run in runs)]
+    """The budgets of which not every run has a result, as the host that writes sees it."""
+    found = [any(setting.folder.result(run) is None for run in runs) for runs in population.budgets]
+    return [runs for runs, missing in zip(population.budgets, of_writer(found), strict=True) if missing]
 
 
 def _training(population: Population, setting: Setting) -> Training:

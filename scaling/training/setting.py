@@ -49,3 +49,7 @@ class Setting:
     """What its programs took to compile."""
     before_writing: Callable[[], None] = lambda: None
     """Called before a checkpoint or a result is written; raises where another process has taken the work over."""
+    claim_trunks: Callable[[], None] = lambda: None
+    """Called before a branch's worker trains its trunk again; returns when nobody else may write there."""
+    source: str = ""
+    """A hash of this package's source, kept with what it begins."""

@@ -18,7 +18,7 @@ from scaling.population import Population
 from scaling.results import diverged, done
 from scaling.spec import Run
 from scaling.training.checkpoint import PopulationCheckpoints
-from scaling.training.disk import CheckpointError
+from scaling.training.disk import CheckpointError, DamagedTrunk
 from scaling.training.evaluation import measure
 from scaling.training.loop import Clock, Member, Trainer, Watch
 from scaling.training.program import Program
@@ -54,7 +54,7 @@ class Training:
             resumed = branches.restore(likes, runs[0].steps, say)
             if resumed:
                 start, states, notes = resumed
-                self._check_precision(runs[0], notes)
+                self._check_origin(runs[0], notes)
                 state = self.program.together(states, blank)
             else:
                 start = runs[0].decay_start
@@ -66,7 +66,7 @@ class Training:
                         "device_seconds": 0.0,
                         "trunk_device_seconds": seconds,
                         "trunk_diverged": lost,
-                        "precision": self.program.precision,
+                        **self._origin,
                     }
                     for seconds, lost in members
                 ]
@@ -123,14 +123,15 @@ class Training:
         step = runs[0].decay_start
         if step == 0:
             return blank, [(0.0, None)] * len(runs)
-        resumed = trunks.restore(likes, step, self.setting.display.say) if step in trunks.steps() else None
+        there = step in trunks.steps()
+        resumed = trunks.restore(likes, step, self.setting.display.say) if there else None
         if resumed is None or resumed[0] != step:
-            raise CheckpointError(
+            raise (DamagedTrunk if there else CheckpointError)(
                 f"the trunk of {runs[0].name} has no sound checkpoint of step {step}, where this branch begins, in "
                 f"{trunks.members[0].folder}: train the trunk to there first"
             )
         _, states, notes = resumed
-        self._check_precision(runs[0], notes)
+        self._check_origin(runs[0], notes)
         return self.program.together(states, blank), [
             (note["device_seconds"], note.get("diverged")) for note in notes
         ]
@@ -142,15 +143,29 @@ class Training:
         resumed = trunks.restore(likes, runs[0].decay_start, self.setting.display.say)
         if resumed:
             start, states, notes = resumed
-            self._check_precision(runs[0], notes)
+            self._check_origin(runs[0], notes)
             state = self.program.together(states, blank)
         else:
-            begun = {"device_seconds": 0.0, "precision": self.program.precision}
+            begun = {"device_seconds": 0.0, **self._origin}
             start, state, notes = 0, blank, [dict(begun) for _ in runs]
         return self._advance(runs, state, start, runs[0].decay_start, notes, trunks)
 
-    def _check_precision(self, run: Run, notes: Sequence[dict[str, Any]]) -> None:
-        """Raise UserError where training that was begun in another precision would go on in this one."""
+    @property
+    def _origin(self) -> dict[str, str]:
+        """What decides the numbers besides the spec; kept with every checkpoint as it was at the first step."""
+        device = self.program.mesh.devices.flat[0].device_kind
+        return {"precision": self.program.precision, "source": self.setting.source, "device": device}
+
+    def _check_origin(self, run: Run, notes: Sequence[dict[str, Any]]) -> None:
+        """Say where training was begun by another source of this package or on another kind of device; raise UserError
+        where it was begun in another precision."""
+        for name, words in (("source", "source of this package (its hash)"), ("device", "kind of device")):
+            ours = self._origin[name]
+            for before in sorted({note.get(name) or ours for note in notes} - {ours}):
+                self.setting.display.say(
+                    f"{run.name} was begun with another {words}, {before}, and goes on with {ours}: its last "
+                    "digits may differ from those of a run that had one alone"
+                )
         for begun in (note["precision"] for note in notes):
             if begun != self.program.precision:
                 raise UserError(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal
 
-from scaling.errors import UserError
+from scaling.errors import StorageError, UserError
 from scaling.folder import StudyFolder
 from scaling.launching.current_table import CurrentTable
 from scaling.launching.driving.ledger import BEAT_SECONDS, Ledger
@@ -25,7 +25,13 @@ class Desk:
     """Used as a context manager: `driver.json` says how it ended, also where that was an error."""
 
     def __init__(
-        self, study: Study, folder: StudyFolder, launch: Launch, ledger: Ledger, clock: Callable[[], float]
+        self,
+        study: Study,
+        folder: StudyFolder,
+        launch: Launch,
+        ledger: Ledger,
+        clock: Callable[[], float],
+        jobs: bool = True,
     ) -> None:
         self.study, self.folder, self.ledger, self.clock = study, folder, ledger, clock
         self.ending: Literal["finished", "interrupted", "failed"] = "finished"
@@ -41,6 +47,7 @@ class Desk:
             state="running",
             launch=dataclasses.asdict(launch),
             device_seconds=ledger.spending.spent,
+            jobs=jobs,
         )
         self._next_beat = self._began = clock()
         self._table = CurrentTable(study, folder, clock)
@@ -52,13 +59,18 @@ class Desk:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._table.close()
         if value is not None:
             self._driver = dataclasses.replace(self._driver, state="failed", message=str(value))
             with contextlib.suppress(UserError):  # the error itself may be that nothing can be written
                 self._write()
             return
         self._driver = dataclasses.replace(self._driver, state=self.ending)
-        self._write()
+        try:
+            self._write()
+        except StorageError as error:
+            if not error.passes:
+                raise
 
     def beat(self, device_seconds: float, message: str, at_once: bool = False) -> None:
         """Say that the driver lives, when it is time or at once."""

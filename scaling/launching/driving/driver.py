@@ -17,16 +17,18 @@ from pathlib import Path
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
 from scaling.launching.driving.desk import Desk
-from scaling.launching.driving.entry import Policy
+from scaling.launching.driving.entry import Entry, Policy
 from scaling.launching.driving.hosts import Hosts
 from scaling.launching.driving.ledger import Ledger
 from scaling.launching.driving.news import News
+from scaling.launching.driving.ordering import Orders
+from scaling.launching.driving.outage import Outage
 from scaling.launching.driving.pending import Results, pending_tasks
 from scaling.launching.driving.scheduler import Scheduler
 from scaling.launching.driving.ticker import LiveTicker, PlainTicker, ticker
 from scaling.launching.driving.watch import Watch
+from scaling.launching.driving.watchdog import Watchdog
 from scaling.launching.engine import Ending, Engine, Order
-from scaling.launching.journal import new_token
 from scaling.launching.launch import Launch
 from scaling.launching.lock import while_held
 from scaling.launching.recording import EXIT_INTERRUPTED, Outcome, Recording
@@ -41,6 +43,12 @@ POLL_SECONDS = 0.5
 """The longest that a signal waits for its answer."""
 WRITE_SECONDS = 0.2
 """Spent on files of waiting jobs between two looks at the engine."""
+SILENT_SECONDS = 120.0
+"""That jobs wait and none begins is said that often."""
+LATE_SECONDS = 90.0
+"""A disk of the network may show a file that late to those who looked for it before it was there."""
+AGAIN_SECONDS = 1.0
+"""Between two looks for a file that may be late."""
 MISSING = "its worker said that it had finished, but not all its results are there"
 
 
@@ -56,7 +64,8 @@ def launch_study(
 ) -> Outcome:
     """Train what is not done on an engine, which is closed at the end, and write the table.
 
-    Raises UserError where another driver holds the study, no node could hold a job, or files cannot be written.
+    Raises UserError where another driver holds the study, no node could hold a job, or files cannot be written. A
+    storage that fails is borne for some minutes; then all is stopped as by a signal.
     """
     from scaling.launching.local import fill_copies, stop_on_signals
 
@@ -66,7 +75,7 @@ def launch_study(
         tasks = pending_tasks(plan, results, execution, launch, engine.places())
         engine.check(tasks)
         orders = Orders(folder, plan.study.spec_sha256, data_folder, recording, execution, launch)
-        ledger = Ledger(folder, launch)
+        ledger = Ledger(results.survey, launch)  # which knows what was there, and asks for nothing twice
         ledger.settle(tasks, results.outcomes)
         ledger.suppose(tasks, results.outcomes)
         with (
@@ -78,64 +87,45 @@ def launch_study(
             if tasks:
                 news.say(f"jobs to train: {len(tasks)}; places for them: {engine.places()}")
             driving = Driving(tasks, orders, engine, clock, ledger, results, news)
+            holds = while_held(lambda: False, held, folder.path)
             driving.drive(
-                while_held(stop_wanted, held, folder.path), lambda: _keep_current(driving, desk, shown)
+                lambda: stop_wanted() or holds(),  # in this order: a signal is heard while the storage fails
+                lambda: _keep_current(driving, desk, shown),
             )
             outcome = driving.outcome()
             code = outcome.exit_code
             desk.ending = "interrupted" if code == EXIT_INTERRUPTED else "failed" if code else "finished"
-        fill_copies(plan, folder, recording)
-        collect(plan.study, folder)
+        with driving.outage.borne():
+            fill_copies(plan, folder, recording)
+            collect(plan.study, folder)
         return outcome
 
 
 def _keep_current(driving: Driving, desk: Desk, shown: PlainTicker | LiveTicker) -> None:
     """Write files and the table, and show how far it is, each when it is time."""
-    desk.beat(driving.scheduler.spent(driving.clock()), driving.stopping)
-    driving.ledger.write_some(WRITE_SECONDS)
-    desk.table(driving.results)
+    borne, clock = driving.outage.borne, driving.clock
+    with borne():
+        desk.beat(driving.scheduler.spent(clock()), driving.stopping)
+    with borne():
+        driving.ledger.write_some(WRITE_SECONDS)
+    with borne():
+        desk.table(driving.results)
     shown.show(driving.watch.standing())
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What all orders of a study have in common."""
-
-    folder: StudyFolder
-    spec_sha256: str
-    data_folder: Path
-    recording: Recording
-    execution: Execution
-    launch: Launch
-
-    def of(self, task: Task, task_id: str, attempt: int, avoid: tuple[str, ...] = ()) -> Order:
-        """The order to a worker to try a task; the population that it trains is remembered."""
-        from scaling.launching.versions import versions
-
-        population = task.population
-        self.folder.begin_population(population.population_id, population.trunk_ids)
-        return Order(
-            study=str(self.folder.path),
-            spec_sha256=self.spec_sha256,
-            task_id=task_id,
-            trunk_ids=population.trunk_ids,
-            part=task.part,
-            budget=task.budget,
-            attempt=attempt,
-            token=new_token(),
-            data_folder=str(self.data_folder),
-            execution=dataclasses.asdict(self.execution),
-            recording=dataclasses.asdict(self.recording) | {"copies": list(self.recording.copies)},
-            launch=dataclasses.asdict(self.launch.for_task(task)),
-            versions=dict(versions()),
-            avoid=avoid,
-        )
 
 
 def _policy(launch: Launch, now: float, launched_seconds: float) -> Policy:
     left = launch.deadline_hours * 3600 - launched_seconds
     deadline = now + left if launch.deadline_hours else math.inf
     return Policy(launch.crashes, deadline=deadline, one_host=launch.on == "local")
+
+
+@dataclass
+class Told:
+    """An ending that an engine told, until the files agree."""
+
+    ending: Ending
+    since: float
+    look_at: float
 
 
 class Driving:
@@ -158,7 +148,11 @@ class Driving:
             tasks, policy, ledger.spending, ledger.steps_done(tasks), ledger.tries(policy)
         )
         self.watch = Watch(orders.folder, self.scheduler, ledger, results)
-        self.hosts = Hosts()
+        self.hosts, self.watchdog = Hosts(), Watchdog(orders.launch.stuck_minutes)
+        self.outage = Outage(clock, news.say)
+        self.told: dict[str, Told] = {}
+        """By task; these still count as active."""
+        self._silent_since = clock()
         ledger.unwritten |= self.scheduler.entries
         for trunk_id in self.scheduler.waits:
             trunk = self.scheduler.entries[trunk_id]
@@ -171,16 +165,21 @@ class Driving:
         while True:
             now = self.clock()
             if not self.stopping:
-                self._stop_where_asked(now, stop_wanted)
+                with self.outage.borne():
+                    self._stop_where_asked(now, stop_wanted)
                 self._submit(now)
             if self.scheduler.over(now) or (self.stopping and not self.scheduler.active):
                 break
+            self._complain(now)
             for task_id, ending in self.engine.poll(self._patience(now)):
-                self._ended(task_id, ending)
+                self.told[task_id] = Told(ending, self.clock(), self.clock())
+            self._settle()
             self._look()
             keep_current()
-        self.ledger.write_all(entry for entry in self.scheduler.entries.values() if entry.reason)
-        self.news.summary(self.scheduler.entries.values(), self.scheduler.spent(self.clock()))
+        with self.outage.borne():
+            self.ledger.write_all(entry for entry in self.scheduler.entries.values() if entry.reason)
+        with self.outage.borne():
+            self.news.summary(self.scheduler.entries.values(), self.scheduler.spent(self.clock()))
 
     def outcome(self) -> Outcome:
         """What came of it, in runs."""
@@ -188,7 +187,8 @@ class Driving:
         finished = len(self.results.outcomes)
 
         def runs(state: str) -> int:
-            return sum(not self.results.of(run) for e in entries if e.state == state for run in e.task.runs)
+            there = self.results.outcomes
+            return sum(run not in there for e in entries if e.state == state for run in e.task.runs)
 
         return Outcome(
             finished=finished,
@@ -200,7 +200,9 @@ class Driving:
         )
 
     def _stop_where_asked(self, now: float, stop_wanted: Callable[[], bool]) -> None:
-        if stop_wanted():
+        if self.outage.over:
+            self.stopping = f"stopping, as the storage has failed for minutes: {self.outage.error}"
+        elif stop_wanted():
             self.stopping = "stopping as asked"
         elif self.scheduler.active and self.scheduler.over_cap(now):
             self.stopping = "stopping, as --max-device-hours are spent"
@@ -211,50 +213,102 @@ class Driving:
 
     def _submit(self, now: float) -> None:
         """Order what may begin, while the engine has room."""
-        if self.stopping:
+        if self.stopping or self.outage.failing:
             return
         room, most = self.engine.room(), self.orders.launch.jobs_at_once
         if most:
             room = min(room, most - len(self.scheduler.active))
         for _ in range(room):
-            if (entry := self.scheduler.start(now)) is None:
+            if (entry := self.scheduler.start(now)) is None or (order := self._order(entry)) is None:
                 return
+            self.engine.submit(order)
+            self.news.started(entry, order.attempt)
+
+    def _order(self, entry: Entry) -> Order | None:
+        """An order, written down before it is given; None where the storage fails, and the task waits as before."""
+        order = None
+        with self.outage.borne():
             number = self.ledger.begin(entry).number
             avoid = tuple(dict.fromkeys((*entry.avoid, *self.hosts.avoid)))
-            self.engine.submit(self.orders.of(entry.task, entry.task_id, number, avoid))
-            self.news.started(entry, number)
+            order = self.orders.of(entry.task, entry.task_id, number, avoid)
+        if order is None:
+            self.scheduler.put_back(entry.task_id)
+            self.ledger.unbegin(entry)
+        return order
+
+    def _complain(self, now: float) -> None:
+        """Nothing is waited for in silence."""
+        if self.scheduler.active or self.stopping:
+            self._silent_since = now
+        elif now - self._silent_since > SILENT_SECONDS:
+            self._silent_since = now
+            self.news.say(
+                f"warning: jobs wait ({self.scheduler.waiting}), none runs, and for {SILENT_SECONDS:.0f} s none could "
+                f"begin: there are places for {self.engine.places()}"
+            )
 
     def _patience(self, now: float) -> float:
         wake = self.scheduler.next_wake(now)
         return POLL_SECONDS if wake is None else max(0.0, min(POLL_SECONDS, wake - now))
 
-    def _ended(self, task_id: str, ending: Ending) -> None:
+    def _settle(self) -> None:
+        """Book the endings whose files could be read, and leave the others for the next time."""
+        for task_id, told in list(self.told.items()):
+            if (entry := self.scheduler.active.get(task_id)) is None:
+                del self.told[task_id]
+            elif self.clock() >= told.look_at:
+                with self.outage.borne():
+                    self._ended(entry, told)
+
+    def _ended(self, entry: Entry, told: Told) -> None:
         """An attempt has ended; whether its task is done, the files say."""
-        if task_id not in self.scheduler.active:
-            return
-        task = self.scheduler.entries[task_id].task
-        ending = self.ledger.filled(self.scheduler.entries[task_id], ending)
-        if self.results.all_of(task):
-            ending = dataclasses.replace(ending, kind="finished", reason="")
-        elif (
-            ending.kind == "finished" and task.part != "trunk"
-        ):  # a trunk that diverged has no last checkpoint
-            ending = dataclasses.replace(ending, kind="failed", reason=MISSING)
-        else:
-            entry = self.scheduler.entries[task_id]
-            ending = entry.told(ending, steps_done(self.orders.folder, task))
-        if self.hosts.heard(task_id, ending):
+        ending = self._by_its_files(entry, self.ledger.filled(entry, told.ending))
+        if ending.reason == MISSING:
+            if not self.stopping and self.clock() - told.since < LATE_SECONDS:
+                told.look_at = self.clock() + AGAIN_SECONDS
+                return
+            ending = dataclasses.replace(ending, kind="interrupted" if self.stopping else "failed")
+        del self.told[entry.task_id]
+        if self.hosts.heard(entry.task_id, ending):
             self.news.say(f"nothing more is given to {ending.host} while there are others: {ending.reason}")
-        entry = self.scheduler.end(task_id, ending, self.clock())
-        self.watch.forget(task_id)
-        self.ledger.end(entry, ending)
+        self.scheduler.end(entry.task_id, ending, self.clock())
+        self.watch.forget(entry.task_id)
+        self.watchdog.forget(entry.task_id)
         self.news.ended(entry, ending, bool(self.stopping))
+        self.ledger.end(entry, ending)
+
+    def _by_its_files(self, entry: Entry, ending: Ending) -> Ending:
+        """What an ending is to be taken for, by what is there; where nothing can be read any more, an interruption."""
+        if self.outage.over:
+            return dataclasses.replace(ending, kind="interrupted", reason=self.outage.error)
+        if self.results.all_of(entry.task):
+            return dataclasses.replace(ending, kind="finished", reason="")
+        if (
+            ending.kind == "finished" and entry.task.part != "trunk"
+        ):  # one that diverged has no last checkpoint
+            return dataclasses.replace(ending, reason=MISSING)
+        ending = entry.told(ending, steps_done(self.orders.folder, entry.task))
+        if ending.kind != "finished" and (stuck := self.watchdog.stuck.get(entry.task_id)):
+            return dataclasses.replace(ending, kind="failed", reason=stuck, at_fault="node")
+        return ending
 
     def _look(self) -> None:
-        """Read what the workers say, when it is time."""
+        """Read what the workers say, when it is time, and stop those that are stuck."""
         began = self.clock()
         if self.watch.due(began):
-            self.watch.look(began)
-            for entry in self.scheduler.active.values():
-                self.news.runs(entry.task)
+            with self.outage.borne():
+                self.watch.look(began)
+                for entry in self.scheduler.active.values():
+                    self.news.runs(entry.task)
+            self._stop_the_stuck(began)
             self.watch.looked(began, self.clock())
+
+    def _stop_the_stuck(self, now: float) -> None:
+        for task_id, beat in self.watch.beats.items():
+            if task_id not in self.told and (reason := self.watchdog.heard(task_id, beat, now)):
+                self.news.say(
+                    f"stuck     {self.scheduler.entries[task_id].task.name}: {reason}; it is stopped"
+                )
+                self.engine.stop(task_id)
+        for task_id in self.watchdog.overdue(now):
+            self.engine.kill(task_id)

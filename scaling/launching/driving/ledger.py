@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Iterable
@@ -12,11 +13,12 @@ from scaling.launching.cost.calibration import estimator_of
 from scaling.launching.driving.entry import Entry, Policy
 from scaling.launching.driving.spending import Spending
 from scaling.launching.engine import Ending
-from scaling.launching.journal import Attempt, Beat, Job, State, read_beat, read_driver, read_jobs, write_job
+from scaling.launching.journal import Attempt, Beat, Job, State, read_beats, read_driver, read_jobs, write_job
 from scaling.launching.launch import Launch
 from scaling.launching.standing import steps_done
 from scaling.launching.task import Task
 from scaling.spec import Run
+from scaling.storage import READERS, pooled
 
 BEAT_SECONDS = 5.0
 """Between two beats of the driver."""
@@ -41,8 +43,12 @@ class Ledger:
         """Seconds of the present attempts as the files have them."""
         self.earlier = read_jobs(folder)
         """Jobs as earlier drivers left them."""
+        unended = [
+            name for name, job in self.earlier.items() if any(not each.ending for each in job.attempts)
+        ]
+        beats = read_beats(folder, unended)
         for task_id, job in self.earlier.items():
-            self.attempts[task_id] = [self._closed(task_id, attempt) for attempt in job.attempts]
+            self.attempts[task_id] = [self._closed(beats.get(task_id), attempt) for attempt in job.attempts]
         driver = read_driver(folder)
         spent = sum(attempt.seconds * attempt.devices for told in self.attempts.values() for attempt in told)
         spent = max(spent, driver.device_seconds if driver else 0.0)
@@ -74,6 +80,7 @@ class Ledger:
         whole = {
             name for task in named.values() if task.part == "whole" for name in task.population.trunk_ids
         }
+        settled = []
         for task_id, job in self.earlier.items():
             attempts = tuple(self.attempts[task_id])
             if task_id in named or (job.state == "done" and attempts == job.attempts):
@@ -81,7 +88,8 @@ class Ledger:
             over = there.issuperset(job.run_ids) and not (job.part == "trunk" and whole & set(job.trunk_ids))
             state: State = "done" if over else "left_out"
             reason = "" if over else ELSEWHERE
-            write_job(self.folder, dataclasses.replace(job, state=state, reason=reason, attempts=attempts))
+            settled.append(dataclasses.replace(job, state=state, reason=reason, attempts=attempts))
+        pooled(lambda job: write_job(self.folder, job), settled)
 
     def suppose(self, tasks: Iterable[Task], runs: Iterable[Run]) -> None:
         """Under a cap, believe what finished runs and a calibration tell of the pace, until attempts tell it."""
@@ -90,9 +98,14 @@ class Ledger:
         found = {run: result for run in runs if (result := self.folder.result(run)) is not None}
         estimator = estimator_of(self.folder, found, None, self.devices)
         for task in tasks:
-            if task.step_flops not in self.spending.supposed and estimator.known(task):
-                device_seconds = estimator.seconds(task) * self.devices
-                self.spending.suppose(task.step_flops, task.flops / device_seconds)
+            devices = self.launch.for_task(task).devices
+            one = (
+                None
+                if task.step_flops in self.spending.supposed
+                else estimator.estimate(task, devices=devices)
+            )
+            if one is not None:
+                self.spending.suppose(task.step_flops, task.flops / (one.seconds * devices))
 
     def begin(self, entry: Entry) -> Attempt:
         """A new attempt, written before its worker can begin."""
@@ -102,6 +115,11 @@ class Ledger:
         self._written.pop(entry.task_id, None)
         self.write(entry)
         return told[-1]
+
+    def unbegin(self, entry: Entry) -> None:
+        """The new attempt could not be written or ordered: there was none."""
+        self.attempts[entry.task_id].pop()
+        self.unwritten[entry.task_id] = entry
 
     def seen(self, entry: Entry, beat: Beat, seconds: float) -> None:
         """The worker of the present attempt has been heard of; it has cost so many seconds."""
@@ -140,7 +158,7 @@ class Ledger:
     def write(self, entry: Entry) -> None:
         """Write what is known of a task."""
         task, needed = entry.task, self.spending.estimate(entry.step_flops, entry.flops)
-        self.unwritten.pop(entry.task_id, None)
+        self.unwritten[entry.task_id] = entry
         job = Job(
             task_id=entry.task_id,
             name=task.name,
@@ -155,6 +173,7 @@ class Ledger:
             estimated_seconds=None if needed is None else needed / self.launch.for_task(task).devices,
         )
         write_job(self.folder, job)
+        del self.unwritten[entry.task_id]
 
     def write_all(self, entries: Iterable[Entry]) -> None:
         """Write of some tasks what is known."""
@@ -165,12 +184,11 @@ class Ledger:
         """Write of what is unwritten as much as so many seconds allow: thousands of small files take minutes."""
         until = time.monotonic() + seconds
         while self.unwritten and time.monotonic() < until:
-            self.write(next(iter(self.unwritten.values())))
+            pooled(self.write, list(itertools.islice(self.unwritten.values(), READERS)))
 
-    def _closed(self, task_id: str, attempt: Attempt) -> Attempt:
+    def _closed(self, beat: Beat | None, attempt: Attempt) -> Attempt:
         if attempt.ending:
             return attempt
-        beat = read_beat(self.folder, task_id)
         heard = beat if beat is not None and beat.attempt == attempt.number else None
         seconds = max(attempt.seconds, heard.seconds if heard else 0.0)
         devices = (heard.devices if heard else 0) or attempt.devices

@@ -34,7 +34,7 @@ class Meter:
         self.folder, self.devices, self.clock = folder, devices, clock
         self._ledger = Ledger(folder, launch)
         self._spending = self._ledger.spending
-        self._desk = Desk(study, folder, launch, self._ledger, clock)
+        self._desk = Desk(study, folder, launch, self._ledger, clock, jobs=False)
         self._began, self._seconds = clock(), seconds
         hours = launch.deadline_hours
         left = hours * 3600 - self._ledger.launched_seconds

@@ -43,9 +43,9 @@ class News:
         self.say(f"started   {entry.task.name}{f', attempt {attempt}' if attempt > 1 else ''}")
 
     def runs(self, task: Task) -> None:
-        """What came of a task's runs that are finished since."""
+        """What came of a task's runs whose results were read since."""
         for run in task.runs:
-            if run not in self._told and self.results.of(run):
+            if run not in self._told and run in self.results.outcomes:
                 self._told.add(run)
                 count = f"[{len(self._told)}/{len(self.results.runs)}]"
                 self.say(f"{count} {run.name}  {self.results.outcomes[run]}")

@@ -10,8 +10,14 @@ GROUP = "ray.io/node-group"
 """Label of a node that an autoscaler made from one of its groups of equal nodes."""
 STATUS = b"__autoscaling_status"
 """Where the older autoscaler keeps a report, as JSON, in the cluster's key-value store."""
-QUEUED = 2
-"""Jobs that are queued on such a cluster beyond those that fit: an autoscaler makes nodes for what waits."""
+QUEUED, MOST_QUEUED = 16, 64
+"""Jobs that are queued on such a cluster beyond those that fit, at first and at most: an autoscaler makes nodes for
+what waits."""
+
+
+def ahead(fit: int) -> int:
+    """Jobs to queue beyond those that fit: as many again, so that the cluster may double."""
+    return min(MOST_QUEUED, max(QUEUED, fit))
 
 
 def makes_nodes(nodes: Sequence[dict[str, Any]], report: bytes | None) -> bool:

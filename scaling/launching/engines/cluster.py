@@ -8,38 +8,30 @@ its ports: they must lie in a trusted network.
 from __future__ import annotations
 
 import json
+import math
 import os
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.engine import Ending, Order
-from scaling.launching.engines.autoscaling import QUEUED, makes_nodes, report
+from scaling.launching.engines.attempt import PATIENCE, Attempt, last_beat
+from scaling.launching.engines.autoscaling import makes_nodes, report
+from scaling.launching.engines.capacity import Capacity, warn
 from scaling.launching.engines.connecting import answers, connect
-from scaling.launching.engines.gang import Gang, Work, begin, verdict
+from scaling.launching.engines.gang import Work, begin, verdict
 from scaling.launching.engines.ray_endings import ending_of, surely_dead
-from scaling.launching.engines.resources import (
-    Demand,
-    Node,
-    demand_of,
-    demand_of_slice,
-    inventory,
-    places,
-    refusal,
-)
-from scaling.launching.engines.slices import Slice, intact_slices
-from scaling.launching.journal import Beat, read_beat
+from scaling.launching.engines.resources import Node, demand_of_slice
+from scaling.launching.engines.slices import NAME, intact_slices
+from scaling.launching.journal import Beat
 from scaling.launching.launch import Launch
 from scaling.launching.task import Task
 from scaling.launching.working.orders import release_claims
 from scaling.storage import as_path
 
-GRACE_SECONDS = 60.0
-"""An attempt that was asked to stop is killed after that long."""
 PEERS_SECONDS = 3.0
 """The other hosts of one that ended badly may say so too before they are killed."""
 LOOK_SECONDS = 2.0
@@ -62,78 +54,52 @@ def whole_path(path: str) -> str:
     return path if "://" in path else os.path.abspath(path)
 
 
-@dataclass
-class _Attempt:
-    """A try at a task that has not ended. Times are seconds of time.monotonic."""
-
-    order: Order
-    gang: Gang
-    slice: str
-    beat: Beat | None
-    """What the task's worker of an earlier attempt last said."""
-    looked: float
-    """When it was last seen not to have begun."""
-    begun: bool = False
-    endings: dict[int, Ending] = field(default_factory=dict)
-    """By rank, those that have ended."""
-    kill_at: float | None = None
-    killed: tuple[int, ...] = ()
-    """Ranks that this engine killed."""
-
-
 class RayEngine:
     """Trains orders on a Ray cluster. Connects when made: raises UserError where it cannot."""
 
     def __init__(
-        self, launch: Launch, study_path: Any, work: Work = call_worker, grace: float = GRACE_SECONDS
+        self, launch: Launch, study_path: Any, work: Work = call_worker, grace: float | None = None
     ) -> None:
-        self.launch, self.work, self.grace = launch, work, grace
+        self.launch, self.work = launch, work
+        self.grace = launch.grace_seconds if grace is None else grace
         self.folder = StudyFolder(as_path(study_path))
         self.connection = connect(launch.address)
         print(self.connection.sentence, flush=True)
-        self.attempts: dict[str, _Attempt] = {}
+        self.attempts: dict[str, Attempt] = {}
         self._heard = self._begun = self._complained = time.monotonic()
         self._looked = -LOOK_SECONDS
         self._nodes: tuple[Node, ...] = ()
-        self._grows = makes_nodes(self.nodes(), report())
+        self.capacity = Capacity(launch, makes_nodes(self.nodes(), report()))
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Raise UserError that names what exists where no node could ever hold one of the tasks."""
-        if self._fit():
-            return
-        if self.launch.slice or not self._grows:
-            raise refusal(self._asked, self.nodes())
-        print(
-            f"warning: no node that is up has what a job asks for ({self._asked}); the cluster makes nodes when they "
-            "are asked for, so the jobs are queued: `ray status` shows whether one comes",
-            file=sys.stderr,
-            flush=True,
-        )
+        self.capacity.check(tasks, self.nodes())
 
     def places(self) -> int:
-        """Tasks that can be in training at once, with a few more where the cluster makes nodes for what waits."""
-        fit = self._fit() + (QUEUED if self._grows else 0)
-        return min(fit, self.launch.jobs_at_once or fit)
+        """Tasks that can be in training at once, with more where the cluster makes nodes for what waits."""
+        return self.capacity.places(self.nodes())
 
     def room(self) -> int:
-        """How many more orders it wants now."""
-        return max(0, self.places() - len(self.attempts))
+        """How many more orders it wants now: as many as fit beside what runs and waits."""
+        return self.capacity.room([attempt.demand for attempt in self.attempts.values()], self.nodes())
 
     def submit(self, order: Order) -> None:
-        """Queue an order: Ray begins it on nodes that have what it asks for."""
-        chosen = self._free_slice() if self.launch.slice else None
-        demand = self._demand(chosen)
-        if not self.attempts:
-            self._begun = time.monotonic()
+        """Queue an order: Ray begins it on nodes that have what it asks for; one for a slice waits here until a slice
+        is whole."""
         order = replace(order, study=whole_path(order.study), data_folder=whole_path(order.data_folder))
-        gang = begin(self.work, order.to_json(), f"{order.task_id} try {order.attempt}", demand)
-        self.attempts[order.task_id] = _Attempt(
-            order,
-            gang,
-            chosen.name if chosen else "",
-            read_beat(self.folder, order.task_id),
-            time.monotonic(),
-        )
+        launch = replace(self.launch, **order.launch)
+        now = time.monotonic()
+        if not self.attempts:
+            self._begun = now
+        demand = self.capacity.demand(launch, self.nodes())
+        attempt = Attempt(order, demand, None, "", last_beat(self.folder, order.task_id), now)
+        self.attempts[order.task_id] = attempt
+        if launch.slice:
+            attempt.demand = replace(demand, selectors=({NAME: ""},))
+            self._begin_on_a_slice(attempt)
+        else:
+            attempt.demand = replace(demand, avoid=demand.away_from(order.avoid, self.nodes()))
+            self._begin(attempt)
 
     def poll(self, seconds: float) -> list[tuple[str, Ending]]:
         """Wait up to so many seconds for attempts to end; raises UserError when the cluster has gone."""
@@ -143,10 +109,10 @@ class RayEngine:
         while True:
             self._look()
             by_ref = {
-                ref: (attempt, rank)
+                attempt.gang.ranks[rank]: (attempt, rank)
                 for attempt in self.attempts.values()
-                for rank, ref in enumerate(attempt.gang.ranks)
-                if rank not in attempt.endings
+                for rank in attempt.alive
+                if attempt.gang is not None
             }
             patience = max(0.0, min(until - time.monotonic(), 0.5))
             if by_ref:
@@ -157,25 +123,46 @@ class RayEngine:
                     self._rank_ended(*by_ref[ref], ref)
             else:
                 time.sleep(patience)
-            ended = [a for a in self.attempts.values() if len(a.endings) == len(a.gang.ranks)]
+            ended = [attempt for attempt in self.attempts.values() if attempt.over]
             if ended or time.monotonic() >= until:
                 return [(attempt.order.task_id, self._ended(attempt)) for attempt in ended]
 
     def stop(self, task_id: str) -> None:
-        """Ask an attempt to save and end, as Ctrl-C does; it is killed when it has not after the grace."""
+        """Ask an attempt to save and end, as Ctrl-C does; it is killed when it has not after the grace, and while it
+        beats after PATIENCE times the grace."""
         attempt = self.attempts.get(task_id)
-        if attempt is not None and attempt.kill_at is None:
-            attempt.kill_at = time.monotonic() + self.grace
+        if attempt is None or attempt.kill_at is not None:
+            return
+        attempt.beat = last_beat(self.folder, task_id) if attempt.begun else attempt.beat
+        attempt.end_within(self.grace, PATIENCE * self.grace)
+        if attempt.gang is None:
+            attempt.endings[0] = Ending("interrupted", "asked to stop before it began")
+        else:
             attempt.gang.cancel(force=False)
 
+    def kill(self, task_id: str) -> None:
+        """End an attempt at the next look."""
+        attempt = self.attempts.get(task_id)
+        if attempt is not None:
+            attempt.kill_at = min(time.monotonic(), attempt.kill_at or math.inf)
+
     def complaint(self) -> str:
-        """A sentence where orders wait and nothing has begun for two minutes, else empty."""
-        silent = time.monotonic() - self._begun
-        if not self.attempts or any(a.begun for a in self.attempts.values()) or silent < SILENT_SECONDS:
+        """A sentence where nothing has begun for two minutes, though orders wait or no node could hold one; else
+        empty."""
+        silent, nodes = time.monotonic() - self._begun, self.nodes()
+        if any(attempt.begun for attempt in self.attempts.values()) or silent < SILENT_SECONDS:
+            return ""
+        said = self.capacity.said(nodes)
+        if self.attempts:
+            return (
+                f"no job has begun for {silent:.0f} s: {len(self.attempts)} wait, {said}, which others may be using: "
+                "`ray status` shows what is free"
+            )
+        if self.capacity.fits(nodes):
             return ""
         return (
-            f"no job has begun for {silent:.0f} s: {len(self.attempts)} wait, each for {self._asked}; the cluster has "
-            f"{inventory(self.nodes())}, which others may be using: `ray status` shows what is free"
+            f"no job can begin, for {silent:.0f} s now: all wait, {said}; they begin when nodes come back, and Ctrl-C "
+            "ends this without a loss"
         )
 
     def close(self) -> None:
@@ -183,14 +170,15 @@ class RayEngine:
         import ray
 
         if self.attempts and answers(self.connection.address):
-            for attempt in self.attempts.values():
-                attempt.gang.cancel(force=True)
-            refs = [ref for attempt in self.attempts.values() for ref in attempt.gang.ranks]
-            ended = ray.wait(refs, num_returns=len(refs), timeout=10)[0]
-            for attempt in self.attempts.values():
-                attempt.gang.release()
-                if attempt.gang.ranks[0] in ended:
-                    release_claims(attempt.order)
+            gangs = [(attempt.order, attempt.gang) for attempt in self.attempts.values() if attempt.gang]
+            for _, gang in gangs:
+                gang.cancel(force=True)
+            refs = [ref for _, gang in gangs for ref in gang.ranks]
+            ended = ray.wait(refs, num_returns=len(refs), timeout=10)[0] if refs else []
+            for order, gang in gangs:
+                gang.release()
+                if gang.ranks[0] in ended:
+                    release_claims(order)
         self.attempts.clear()
         ray.shutdown()
 
@@ -215,59 +203,70 @@ class RayEngine:
             time.sleep(1.0)
         self._heard = time.monotonic()
 
-    def _fit(self) -> int:
-        """Jobs that the nodes that are up can hold at once."""
-        return len(self._slices()) if self.launch.slice else places(self._demand(None), self.nodes())
+    def _begin(self, attempt: Attempt) -> None:
+        order = attempt.order
+        attempt.looked = time.monotonic()
+        attempt.gang = begin(
+            self.work, order.to_json(), f"{order.task_id} try {order.attempt}", attempt.demand
+        )
 
-    def _slices(self) -> tuple[Slice, ...]:
-        return intact_slices(self.nodes(), self.launch.slice)
-
-    def _free_slice(self) -> Slice:
-        """A slice that no attempt of ours has; where all are taken, one of them, and Ray waits until it is free."""
-        taken = [attempt.slice for attempt in self.attempts.values()]
-        found = self._slices()
-        if not found:
-            raise refusal(self._asked, self.nodes())
-        return min(found, key=lambda one: taken.count(one.name))
-
-    def _demand(self, chosen: Slice | None) -> Demand:
-        return demand_of_slice(self.launch, chosen) if chosen else demand_of(self.launch, self.nodes())
-
-    @property
-    def _asked(self) -> str:
-        return f"a TPU slice {self.launch.slice}" if self.launch.slice else str(self._demand(None))
+    def _begin_on_a_slice(self, attempt: Attempt) -> None:
+        """Take a slice that no attempt of ours has; where all are taken, one of them, and Ray waits until it is free.
+        While none is whole it is tried again at every look."""
+        launch = replace(self.launch, **attempt.order.launch)
+        taken = [other.slice for other in self.attempts.values()]
+        avoided = {
+            (node.get("Labels") or {}).get(NAME)
+            for node in self.nodes()
+            if node.get("NodeManagerHostname") in attempt.order.avoid
+        }
+        found = intact_slices(self.nodes(), launch.slice)
+        if found:
+            chosen = min(found, key=lambda one: (taken.count(one.name), one.name in avoided))
+            attempt.slice, attempt.demand = chosen.name, demand_of_slice(launch, chosen)
+            self._begin(attempt)
 
     def _look(self) -> None:
         """Kill what did not end when asked to, and see which attempts have begun."""
-        self.nodes()
-        now = time.monotonic()
+        nodes, now = self.nodes(), time.monotonic()
+        if not self.attempts and self.capacity.fits(nodes):
+            self._begun = now
         if now - self._complained > SILENT_SECONDS and (complaint := self.complaint()):
             self._complained = now
-            print(f"warning: {complaint}", file=sys.stderr, flush=True)
+            warn(complaint)
         for attempt in self.attempts.values():
-            if attempt.kill_at is not None and now > attempt.kill_at and not attempt.killed:
-                attempt.killed = self._alive(attempt)
-                attempt.gang.cancel(force=True, ranks=attempt.killed)
+            attempt.kill_when_due(now, self.folder)
             if not attempt.begun and now - attempt.looked > LOOK_SECONDS:
-                self._see(attempt)
-                if not attempt.begun and attempt.slice not in ("", *(one.name for one in self._slices())):
-                    attempt.kill_at = now
+                self._look_at_what_waits(attempt, now)
 
-    def _alive(self, attempt: _Attempt) -> tuple[int, ...]:
-        return tuple(rank for rank in range(len(attempt.gang.ranks)) if rank not in attempt.endings)
+    def _look_at_what_waits(self, attempt: Attempt, now: float) -> None:
+        """See whether an attempt has begun; one that waits for a slice, or for nodes that are not avoided, that went
+        away is lost."""
+        if self._see(attempt) is not None:
+            return
+        attempt.looked = now
+        if attempt.kill_at is not None:
+            return
+        if attempt.gang is None:
+            self._begin_on_a_slice(attempt)
+            return
+        launch = replace(self.launch, **attempt.order.launch)
+        up = {one.name for one in intact_slices(self.nodes(), launch.slice)} if launch.slice else {""}
+        if attempt.slice not in up:
+            attempt.why, attempt.kill_at = "its slice went away before it began", now
+        elif attempt.demand.avoid and not attempt.demand.away_from(attempt.order.avoid, self.nodes()):
+            attempt.why, attempt.kill_at = "the nodes that it waited for went away", now
 
-    def _see(self, attempt: _Attempt) -> Beat | None:
+    def _see(self, attempt: Attempt) -> Beat | None:
         """What the attempt's worker last said; None while it has said nothing."""
-        beat = read_beat(self.folder, attempt.order.task_id)
-        if beat is None or beat == attempt.beat:
-            if not attempt.begun:
-                attempt.looked = time.monotonic()
+        beat = last_beat(self.folder, attempt.order.task_id)
+        if beat is None or (not attempt.begun and beat == attempt.beat):
             return None
         if not attempt.begun:
-            attempt.begun, self._begun = True, time.monotonic()
+            attempt.begun, attempt.beat, self._begun = True, beat, time.monotonic()
         return beat
 
-    def _rank_ended(self, attempt: _Attempt, rank: int, ref: Any) -> None:
+    def _rank_ended(self, attempt: Attempt, rank: int, ref: Any) -> None:
         """Note what a worker said, or what Ray says of it; one that ended badly takes its peers with it."""
         import ray
 
@@ -278,21 +277,24 @@ class RayEngine:
             if rank == 0 and surely_dead(error):
                 release_claims(attempt.order)
         attempt.endings[rank] = ending
-        others = self._alive(attempt)
-        if others and not attempt.killed:
-            well = ending.kind in ("finished", "interrupted")
-            kill_at = time.monotonic() + (self.grace if well else PEERS_SECONDS)
-            attempt.kill_at = min(kill_at, attempt.kill_at or kill_at)
+        if attempt.alive and not attempt.killed:
+            if ending.kind in ("finished", "interrupted"):
+                attempt.end_within(self.grace, PATIENCE * self.grace)
+            else:
+                attempt.end_within(PEERS_SECONDS, 0.0)
 
-    def _ended(self, attempt: _Attempt) -> Ending:
+    def _ended(self, attempt: Attempt) -> Ending:
         """How an attempt ended all of whose hosts have; seconds and host of one that is lost by what it last said."""
         del self.attempts[attempt.order.task_id]
-        attempt.gang.release()
+        if attempt.gang is not None:
+            attempt.gang.release()
         told = {rank: ending for rank, ending in attempt.endings.items() if rank not in attempt.killed}
         ending = verdict(told or attempt.endings)
+        if attempt.why and not told:
+            ending = replace(ending, reason=attempt.why)
         beat = self._see(attempt)
         self._begun = time.monotonic()
         if ending.host or beat is None:
             return ending
         seconds = time.monotonic() - attempt.looked
-        return replace(ending, seconds=seconds, host=beat.host, devices=max(1, beat.devices))
+        return replace(ending, seconds=seconds, host=beat.host, devices=beat.devices)

@@ -6,12 +6,12 @@ import json
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scaling.launching.engine import Ending, Kind
 from scaling.launching.engines.resources import Demand
-from scaling.launching.working.peers import Peers, part
+from scaling.launching.working.peers import Peers, is_of_peers, part
 
 Work = Callable[[str, str], str]
 """(order, peers) -> ending, all JSON."""
@@ -22,6 +22,8 @@ EXIT_SECONDS = 10
 accelerators from the next attempt. The system ends it, as nothing of Python may run any more."""
 WORST: tuple[Kind, ...] = ("lost", "refused", "failed", "interrupted", "finished")
 """Of the endings of several hosts that which explains the others: a lost host makes its peers fail."""
+
+BAD = WORST[:3]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,10 @@ def begin(work: Work, order: str, name: str, demand: Demand) -> Gang:
     import ray
 
     if demand.hosts == 1 and not demand.selectors:
-        return Gang((ray.remote(**ALONE, **demand.options(0), name=name)(work).remote(order, ""),))
+        options: dict[str, Any] = ALONE | demand.options(0)
+        if demand.avoid:  # others may be gone before it begins
+            options |= {"label_selector": demand.elsewhere, "fallback_strategy": [{"label_selector": {}}]}
+        return Gang((ray.remote(**options, name=name)(work).remote(order, ""),))
     from ray.util.placement_group import placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -59,7 +64,8 @@ def begin(work: Work, order: str, name: str, demand: Demand) -> Gang:
         list(demand.bundles),
         strategy="STRICT_SPREAD",
         name=name,
-        bundle_label_selector=list(demand.selectors) or None,
+        bundle_label_selector=list(demand.selectors)
+        or ([demand.elsewhere] * demand.hosts if demand.avoid else None),
     )
 
     def place(rank: int) -> dict[str, Any]:
@@ -76,8 +82,8 @@ def begin(work: Work, order: str, name: str, demand: Demand) -> Gang:
 
 
 def meeting_place() -> str:
-    """ADDRESS:PORT of this node that is free now. Another may take the port before rank 0 does: then they do not meet,
-    the attempt fails, and the next asks again."""
+    """ADDRESS:PORT of this node that is free now. Another may take the port before rank 0 does: then JAX's coordinator
+    ends its process without a word, the attempt is lost, and the next asks for another."""
     import ray
 
     address = ray.util.get_node_ip_address()
@@ -103,8 +109,27 @@ def train_rank(work: Work, order: str, meeting: str, hosts: int, rank: int) -> s
 def verdict(told: Mapping[int, Ending]) -> Ending:
     """How an order ended whose hosts ended so, by rank; leave out those that were killed because of the others.
 
-    What rank 0 calls finished is finished: it wrote the results.
+    What rank 0 calls finished is finished: it wrote the results. The reason is that of each host with its name, where
+    they differ, and an error of a host's own comes before those that only say that another went away.
     """
     if 0 in told and told[0].kind == "finished":
         return told[0]
-    return min(told.values(), key=lambda ending: WORST.index(ending.kind))
+    ranks = sorted(
+        told, key=lambda rank: (WORST.index(told[rank].kind), is_of_peers(told[rank].reason), rank)
+    )
+    worst = told[ranks[0]]
+    steps = max(ending.steps for ending in told.values())
+    return replace(worst, reason=_together({rank: told[rank] for rank in ranks}), steps=steps)
+
+
+def _together(told: Mapping[int, Ending]) -> str:
+    """The reasons of hosts that ended badly, own errors first, each said once; else that of the first."""
+    bad = {rank: ending for rank, ending in told.items() if ending.kind in BAD and ending.reason}
+    if len({ending.reason for ending in bad.values()}) < 2:
+        return next(iter(bad.values()), next(iter(told.values()))).reason
+    said: dict[str, str] = {}
+    for rank, ending in sorted(bad.items(), key=lambda pair: is_of_peers(pair[1].reason)):
+        said.setdefault(
+            ending.reason, f"host {rank}{f' ({ending.host})' if ending.host else ''}: {ending.reason}"
+        )
+    return "; ".join(said.values())

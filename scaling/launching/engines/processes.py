@@ -21,7 +21,7 @@ from scaling.errors import UserError
 from scaling.folder import StudyFolder
 from scaling.launching.engine import Ending, Order
 from scaling.launching.engines.machine import Accelerators, accelerators, cores
-from scaling.launching.journal import log_path
+from scaling.launching.journal import log_path, read_beat
 from scaling.launching.launch import Launch
 from scaling.launching.task import Task
 from scaling.launching.working.orders import release_claims
@@ -45,7 +45,7 @@ class Worker:
     files: Path
     """Its folder: the order, the ending, and what it printed before it had a log."""
     asked: bool = False
-    """Whether it was asked to stop: a second signal would end it at once."""
+    """Whether it was asked to stop."""
 
 
 class ProcessEngine:
@@ -122,6 +122,12 @@ class ProcessEngine:
             worker.asked = True
             worker.process.terminate()
 
+    def kill(self, task_id: str) -> None:
+        """End a worker at once."""
+        if (worker := self._workers.get(task_id)) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(worker.process.pid, signal.SIGKILL)
+
     def close(self) -> None:
         """Kill the workers that still run, and leave no process and no file behind."""
         for worker in self._workers.values():
@@ -142,11 +148,18 @@ class ProcessEngine:
         seconds, host = time.monotonic() - worker.began, socket.gethostname()
         if code < 0 or code > 128:
             number = -code if code < 0 else code - 128
-            if worker.asked and number == signal.SIGTERM:
+            if worker.asked and number == signal.SIGTERM and not self._begun(worker.order):
                 return Ending("interrupted", "asked to stop before it began", seconds, host=host)
             return Ending("lost", f"its process was ended by {_signal_name(number)}", seconds, host=host)
         reason = self._last_words(worker) or f"its process ended with exit code {code} and said nothing"
         return Ending("failed", reason, seconds, host=host)
+
+    def _begun(self, order: Order) -> bool:
+        """Whether the worker of an order got as far as to say something of itself."""
+        with contextlib.suppress(UserError):
+            beat = read_beat(StudyFolder(as_path(order.study)), order.task_id)
+            return beat is not None and beat.attempt == order.attempt
+        return False
 
     def _last_words(self, worker: Worker) -> str:
         log = log_path(StudyFolder(as_path(worker.order.study)), worker.order.task_id)

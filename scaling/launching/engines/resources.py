@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from scaling.errors import UserError
 from scaling.launching.engines.slices import Slice
@@ -14,7 +14,11 @@ from scaling.launching.launch import Launch
 GIB = 2.0**30
 ACCELERATOR_TYPE = "accelerator_type:"
 """Prefix of the resource by which Ray says what accelerators a node has."""
+NODE_ID = "ray.io/node-id"
+"""Ray's label of a node's id."""
 
+Kind = Literal["GPU", "TPU", ""]
+"""Ray's name of what accelerators are counted by; empty where it is not known."""
 Node = dict[str, Any]
 """A node as ray.nodes() describes it: Resources, Labels, NodeManagerAddress."""
 
@@ -27,11 +31,24 @@ class Demand:
     """Of each host, rank 0 first; the hosts are different nodes."""
     selectors: tuple[dict[str, str], ...] = ()
     """Labels that the node of each host must have; empty for any."""
+    avoid: tuple[str, ...] = ()
+    """Ids of nodes that it is not given to while others are up."""
+
+    @property
+    def elsewhere(self) -> dict[str, str]:
+        """The label that nodes have which are not avoided, as Ray selects it; empty where none is."""
+        return {NODE_ID: f"!in({','.join(self.avoid)})"} if self.avoid else {}
 
     @property
     def hosts(self) -> int:
         """Nodes that train the job together."""
         return len(self.bundles)
+
+    def away_from(self, hosts: Sequence[str], nodes: Sequence[Node]) -> tuple[str, ...]:
+        """Ids of the nodes on these hosts; none where no other nodes could ever hold the demand."""
+        named = tuple(node["NodeID"] for node in nodes if node.get("NodeManagerHostname") in hosts)
+        others = [node for node in nodes if node.get("NodeID") not in named]
+        return named if named and places(self, others) else ()
 
     def options(self, rank: int) -> dict[str, Any]:
         """Of a task of Ray that holds what the host of that rank is asked for."""
@@ -54,17 +71,21 @@ class Demand:
         return f"{self.hosts} different nodes with {one} each" if self.hosts > 1 else f"one node with {one}"
 
 
-def demand_of(launch: Launch, nodes: Sequence[Node]) -> Demand:
-    """What a job of this launch asks for; accelerators are GPUs unless the type says or the nodes have only TPUs."""
+def kind_of(launch: Launch, nodes: Sequence[Node]) -> Kind:
+    """What the accelerators of this launch are: as the type says, else GPUs where a node has some, else TPU chips;
+    empty where nothing tells."""
+    if launch.accelerator_type:
+        return "TPU" if launch.accelerator_type.upper().startswith("TPU") else "GPU"
+    kinds: tuple[Kind, ...] = ("GPU", "TPU")
+    return next((kind for kind in kinds if any(node["Resources"].get(kind) for node in nodes)), "")
+
+
+def demand_of(launch: Launch, nodes: Sequence[Node], kind: Kind = "") -> Demand:
+    """What a job of this launch asks for; where nothing tells of what `kind` accelerators are, they are GPUs."""
     bundle = {"CPU": launch.cpus}
     if launch.accelerators:
-        tpu = launch.accelerator_type.upper().startswith("TPU") or (
-            not launch.accelerator_type
-            and any("TPU" in node["Resources"] for node in nodes)
-            and not any("GPU" in node["Resources"] for node in nodes)
-        )
-        bundle["TPU" if tpu else "GPU"] = float(launch.accelerators)
-    if launch.accelerator_type:
+        bundle[kind or kind_of(launch, nodes) or "GPU"] = float(launch.accelerators)
+    if launch.accelerator_type not in ("", "GPU", "TPU"):
         bundle[ACCELERATOR_TYPE + launch.accelerator_type] = 0.001
     if launch.memory_gib:
         bundle["memory"] = float(int(launch.memory_gib * GIB))

@@ -77,8 +77,8 @@ def status_of(files: StudyFiles, now: float, silence: Mapping[str, float] | None
     than what was last said, by a clock that may be another's.
     """
     kinds = Counter(str(result["status"]) for result in files.results.values())
-    active = active_jobs(files, now, silence) if files.jobs else begun(files)
-    failed = [job for job in files.jobs if job.state == "failed"]
+    active = active_jobs(files, now, silence) if files.current else begun(files)
+    failed = [job for job in files.current if job.state == "failed"]
     over = files.driver.state != "running" if files.driver else len(files.results) == len(files.runs)
     return Status(
         files.path,
@@ -89,10 +89,12 @@ def status_of(files: StudyFiles, now: float, silence: Mapping[str, float] | None
         kinds["done"],
         kinds["diverged"],
         tuple(RunLine(run.name, run.tokens, _state(run, files)) for run in files.runs),
-        {state: number for state in STATES if (number := _count(files.jobs, state))},
+        {state: number for state in STATES if (number := _count(files.current, state))},
         active,
         tuple(_failed(job, files) for job in failed),
-        Counter(clean(job.reason) or "no reason was given" for job in files.jobs if job.state == "left_out"),
+        Counter(
+            clean(job.reason) or "no reason was given" for job in files.current if job.state == "left_out"
+        ),
         totals_of(
             files,
             sum(job.devices for job in active),

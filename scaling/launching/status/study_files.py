@@ -6,9 +6,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
@@ -16,21 +15,20 @@ from scaling.launching.journal import (
     Beat,
     Driver,
     Job,
-    job_ids,
-    log_path,
     read_beat,
     read_driver,
     read_job,
 )
 from scaling.launching.status.planned import Planned, from_line, planned_runs
-from scaling.storage import clear_storage_errors, is_local, read_whole
+from scaling.launching.status.remembered import Remembered
+from scaling.storage import children, clear_storage_errors, is_local, read_end, read_whole, stamp, stamps
+
+T = TypeVar("T")
 
 LOG_LINES = 15
 """Of a failed job's log, from its end."""
 LINE_WIDTH = 300
 TAIL_BYTES = 16_384
-READERS = 16
-"""Files of a bucket that are read at once."""
 CONTROL = re.compile(
     r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
@@ -60,15 +58,25 @@ class StudyFiles:
     """Names of job files that cannot be read."""
     tensorboard: bool = False
 
+    @property
+    def current(self) -> tuple[Job, ...]:
+        """The jobs of whoever launches now; none where that one trains in its own process, whatever others left."""
+        return self.jobs if self.driver is None or self.driver.jobs else ()
+
 
 class StudyReader:
-    """Reads a study's files; what cannot change any more is read once."""
+    """Reads a study's files; what has not changed since is not read again."""
 
     def __init__(self, folder: StudyFolder) -> None:
-        self.folder = folder
+        self.folder, jobs = folder, folder.path / "jobs"
         self._results: dict[str, dict[str, Any]] = {}
-        self._ended: dict[str, Job] = {}
+        self._pending = Remembered(self._result)
+        self._logged = Remembered(lambda name: last_record(folder.path / name / "metrics.jsonl"))
+        self._jobs = Remembered(lambda name: read_job(folder, name.removesuffix(".json")))
+        self._beats = Remembered(lambda name: read_beat(folder, name.removesuffix(".beat.json")))
+        self._logs = Remembered(lambda name: tail(jobs / name))
         self._spec: tuple[str, str, str, tuple[Planned, ...]] = ("", "", "", ())
+        self._looks = 0
 
     def read(self) -> StudyFiles:
         """The study as it is now; raises UserError where it is no study, or may not be read."""
@@ -78,13 +86,18 @@ class StudyReader:
 
     def _read(self) -> StudyFiles:
         sha256, name, question, runs = self._read_spec()
-        there = {path.name for path in self.folder.path.iterdir()}
-        self._read_results(runs, there)
+        self._looks += 1
+        there = set(children(self.folder.path))
+        files = stamps(self.folder.path / "jobs") if "jobs" in there else {}
+        driver = read_driver(self.folder)
+        named = {name: stamp for name, stamp in files.items() if re.fullmatch(r"[^.]+\.json", name)}
+        found = self._jobs.look(named)
+        jobs = [job for job in found.values() if job is not None]
+        moving = self._moving(jobs, driver)
+        self._read_results(runs, there, moving)
         ours = {run.run_id for run in runs}
         results = {run_id: result for run_id, result in self._results.items() if run_id in ours}
-        jobs, damaged = self._read_jobs() if "jobs" in there else ([], ())
-        running = [job.task_id for job in jobs if job.state == "running"]
-        failed = [job.task_id for job in jobs if job.state == "failed"]
+        beats = self._of("running", jobs, ".beat.json", files, self._beats)
         return StudyFiles(
             str(self.folder.path),
             name,
@@ -92,14 +105,36 @@ class StudyReader:
             sha256,
             runs,
             results,
-            self._read_logged(runs, results, there),
+            self._read_logged(runs, results, there, moving),
             tuple(jobs),
-            {task: beat for task in running if (beat := read_beat(self.folder, task)) is not None},
-            {task: tail(log_path(self.folder, task)) for task in failed},
-            read_driver(self.folder),
-            tuple(damaged),
+            {task_id: beat for task_id, beat in beats.items() if beat is not None},
+            self._of("failed", jobs, ".log", files, self._logs),
+            driver,
+            tuple(name for name, job in found.items() if job is None),
             "tensorboard" in there,
         )
+
+    def _of(
+        self, state: str, jobs: Iterable[Job], ending: str, files: Mapping[str, object], read: Remembered[T]
+    ) -> dict[str, T]:
+        """What the files of the jobs in a state say, by task_id."""
+        names = [job.task_id + ending for job in jobs if job.state == state]
+        found = read.look({name: files[name] for name in names if name in files})
+        return {name.removesuffix(ending): answer for name, answer in found.items()}
+
+    def _moving(self, jobs: Iterable[Job], driver: Driver | None) -> set[str] | None:
+        """Folders of runs and trunks that may have been written to since the last look; None where that may be any."""
+        if driver is None or not driver.jobs:
+            return None
+        changed = self._jobs.changed
+        moved = [job for job in jobs if job.state == "running" or f"{job.task_id}.json" in changed]
+        return {
+            name for job in moved for name in (*job.run_ids, *(f"trunk-{each}" for each in job.trunk_ids))
+        }
+
+    def _stamped(self, names: Iterable[str], moving: set[str] | None) -> dict[str, object]:
+        """Something for each folder that is another where it may have been written to."""
+        return {name: self._looks if moving is None or name in moving else "at rest" for name in names}
 
     def _read_spec(self) -> tuple[str, str, str, tuple[Planned, ...]]:
         """Hash, name, question and runs: those of plan.jsonl, which need not be computed, if it is of this spec."""
@@ -125,9 +160,9 @@ class StudyReader:
         except (ValueError, KeyError, TypeError):
             return None
 
-    def _read_results(self, runs: Iterable[Planned], there: set[str]) -> None:
+    def _read_results(self, runs: Iterable[Planned], there: set[str], moving: set[str] | None) -> None:
         missing = [run.run_id for run in runs if run.run_id in there and run.run_id not in self._results]
-        for run_id, result in self._each(self._result, missing):
+        for run_id, result in self._pending.look(self._stamped(missing, moving)).items():
             if result is not None:
                 self._results[run_id] = result
 
@@ -143,46 +178,27 @@ class StudyReader:
             ) from None
 
     def _read_logged(
-        self, runs: Iterable[Planned], results: Mapping[str, Any], there: set[str]
+        self, runs: Iterable[Planned], results: Mapping[str, Any], there: set[str], moving: set[str] | None
     ) -> dict[str, Mapping[str, Any]]:
         pending = [run for run in runs if run.run_id not in results]
-        names = {run.run_id for run in pending} | {f"trunk-{run.trunk_id}" for run in pending}
-        read = self._each(
-            lambda name: last_record(self.folder.path / name / "metrics.jsonl"), sorted(names & there)
-        )
-        return {name: record for name, record in read if record is not None}
-
-    def _read_jobs(self) -> tuple[list[Job], list[str]]:
-        jobs, damaged = [], []
-        for task_id, job in self._each(lambda task_id: self._job(task_id), job_ids(self.folder)):
-            if job is None:
-                damaged.append(f"{task_id}.json")
-            else:
-                jobs.append(job)
-                if job.state == "done":
-                    self._ended[task_id] = job
-        return jobs, damaged
-
-    def _job(self, task_id: str) -> Job | None:
-        return self._ended.get(task_id) or read_job(self.folder, task_id)
-
-    def _each(self, read: Any, names: list[str]) -> list[tuple[str, Any]]:
-        """What `read` gives for each name; from a bucket many at once."""
+        named = {run.run_id for run in pending} | {f"trunk-{run.trunk_id}" for run in pending}
+        names = sorted(named & there)
         if is_local(self.folder.path):
-            return [(name, read(name)) for name in names]
-        with ThreadPoolExecutor(READERS) as pool:
-            return list(zip(names, pool.map(read, names), strict=True))
+            changing = {name: stamp(self.folder.path / name / "metrics.jsonl") for name in names}
+        else:
+            changing = self._stamped(names, moving)
+        return {name: record for name, record in self._logged.look(changing).items() if record is not None}
 
 
 def tail(path: Any, lines: int = LOG_LINES) -> tuple[str, ...]:
     """The last lines of a text file without control characters; none where there is no file."""
-    text = CONTROL.sub("", _end(path).decode(errors="replace").replace("\r", "\n"))
+    text = CONTROL.sub("", read_end(path, TAIL_BYTES).decode(errors="replace").replace("\r", "\n"))
     return tuple(line[:LINE_WIDTH] for line in text.splitlines() if line.strip())[-lines:]
 
 
 def last_record(path: Any) -> dict[str, Any] | None:
     """The last whole record of a metrics.jsonl, None where there is none."""
-    for line in reversed(_end(path).splitlines(keepends=True)):
+    for line in reversed(read_end(path, TAIL_BYTES).splitlines(keepends=True)):
         try:
             record = json.loads(line) if line.endswith(b"\n") else None
         except ValueError:
@@ -198,15 +214,3 @@ def _content(path: Any) -> bytes | None:
         return path.read_bytes() if is_local(path) else read_whole(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _end(path: Any) -> bytes:
-    """The last bytes of a file; an object of a bucket is read whole, since it may be put anew meanwhile."""
-    if not is_local(path):
-        return (read_whole(path) or b"")[-TAIL_BYTES:]
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
-            return bytes(file.read())
-    except (FileNotFoundError, NotADirectoryError):
-        return b""

@@ -44,7 +44,7 @@ def totals_of(files: StudyFiles, devices: int, running: float) -> Totals:
     tried = [job for job in files.jobs if job.attempts]
     known = {trunk for job in tried for trunk in job.trunk_ids}
     ended = sum(attempt.seconds * attempt.devices for job in tried for attempt in job.attempts)
-    spent = max(ended + running, files.driver.device_seconds if files.driver else 0.0)
+    spent = ended + running
     flops = left = trained = 0.0
     for runs in by_trunk(files.runs).values():
         progress = [_steps(run, files) for run in runs]
@@ -57,9 +57,10 @@ def totals_of(files: StudyFiles, devices: int, running: float) -> Totals:
         else:
             seconds, steps = _measured(runs, trunk, [steps for _, steps in progress], files)
             spent, trained = spent + seconds, trained + step * steps
+    spent = max(spent, files.driver.device_seconds if files.driver else 0.0)  # by its clock, in-process too
     left = left if left > 1e-9 * flops else 0.0
     pace = 0.0 if left == 0 else left * spent / trained if spent and trained else None
-    return Totals(flops, left, spent, pace, devices or (0 if files.jobs else _devices(files)))
+    return Totals(flops, left, spent, pace, devices or (0 if files.current else _devices(files)))
 
 
 def by_trunk(runs: Iterable[Planned]) -> dict[str, list[Planned]]:

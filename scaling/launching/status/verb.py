@@ -14,12 +14,17 @@ from typing import Any
 
 from scaling.errors import UserError
 from scaling.folder import StudyFolder, write_whole
+from scaling.launching.display import duration
 from scaling.launching.status.active import SILENT_SECONDS
 from scaling.launching.status.status import Status, status_of
 from scaling.launching.status.study_files import StudyFiles, StudyReader
 from scaling.storage import as_path
 
+EXIT_GONE = 1
+"""The driver that was watched gives no sign of life."""
 PLAIN_WIDTH = 160
+GONE_SECONDS = 600.0
+"""A driver without a beat for so long is taken for gone by who watches; it may compile for minutes."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,12 @@ def wanted(words: Sequence[str]) -> Wanted:
     """The options of a command line."""
     parser = argparse.ArgumentParser(prog="python -m scaling status STUDY", description=__doc__)
     add = parser.add_argument
-    add("--watch", type=float, metavar="SECONDS", help="show it again that often, until the driver has ended")
+    add(
+        "--watch",
+        type=float,
+        metavar="SECONDS",
+        help="show it again that often, until the driver ends or is gone",
+    )
     add("--html", nargs="?", const="", metavar="FILE", help="write it as a page too (STUDY/status.html)")
     add("--prices", default="", metavar="FILE", help="prices of devices: says what was and will be paid")
     add(
@@ -71,6 +81,9 @@ def show(folder: StudyFolder, wanted: Wanted) -> int:
             return 0
         with contextlib.suppress(KeyboardInterrupt), _screen() as screen:
             while not shower.again(screen):
+                if shower.gone:
+                    print(f"{shower.gone}: nothing is watched any more")
+                    return EXIT_GONE
                 time.sleep(wanted.watch)
     return 0
 
@@ -112,6 +125,8 @@ class _Shower:
         self.folder, self.wanted, self.fitter = folder, wanted, fitter
         self.reader, self.silence = StudyReader(folder), Silence()
         self.prices = _prices(wanted.prices)
+        self.gone = ""
+        """What is known of a driver that is taken for gone, in words; empty while nothing is."""
 
     def once(self) -> None:
         """The status at once, then the early fit, which may take a while."""
@@ -139,7 +154,10 @@ class _Shower:
         from scaling.launching.status.text import rendered
 
         files = self.reader.read()
-        status = status_of(files, time.time(), self.silence.look(files))
+        silence = self.silence.look(files)
+        status = status_of(files, time.time(), silence)
+        if min([GONE_SECONDS, *silence.values()]) >= GONE_SECONDS and "driver" in silence:
+            self.gone = f"no beat of the driver, nor of a worker, for {duration(silence['driver'])}"
         early = None
         if self.fitter is not None:
             early = self.fitter.wait() if status.over else self.fitter.look()

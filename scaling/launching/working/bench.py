@@ -11,6 +11,7 @@ from scaling.data.rows import Rows, prepare_rows
 from scaling.execution import Execution
 from scaling.folder import StudyFolder
 from scaling.launching.recording import Recording
+from scaling.launching.versions import versions
 from scaling.population import Population
 from scaling.spec import Data, Run
 from scaling.training.compiling import keep_compiled_programs
@@ -57,6 +58,7 @@ class Bench:
             trace,
             self.memory[first].compile_seconds,
             before_writing,
+            source=versions()["source"],
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,13 @@ from dataclasses import asdict, dataclass
 
 JOIN_SECONDS = 300
 """Hosts that have not met by then give up: their processes start minutes apart where packages are installed first."""
+
+GONE = (
+    r"Gloo|NCCL|[Cc]onnection (reset|closed|refused)|closed by (the )?(remote )?peer|Broken pipe|Socket closed|"
+    r"[Cc]oordinat(ion|or)|[Hh]eartbeat|[Bb]arrier|UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|CANCELLED|"
+    r"the other hosts|another host"
+)
+"""What the errors of collectives and of JAX's coordination say, and our own of other hosts, as a pattern."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,16 @@ class Peers:
     def to_json(self) -> str:
         """As JSON text."""
         return json.dumps(asdict(self))
+
+
+def rank_of(peers_json: str) -> int:
+    """Which of the hosts of a job this process is: 0 for "", a job of one host."""
+    return int(json.loads(peers_json)["rank"]) if peers_json else 0
+
+
+def is_of_peers(reason: str) -> bool:
+    """Whether an error, in a sentence, is that another host went away or failed: the other's own error explains it."""
+    return re.search(GONE, reason) is not None
 
 
 def join(peers_json: str) -> None:

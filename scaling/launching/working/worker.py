@@ -20,7 +20,7 @@ from typing import Any
 
 from scaling.errors import HostError, UserError
 from scaling.folder import StudyFolder
-from scaling.launching.claim import holder_of
+from scaling.launching.claim import Claim, holder_of
 from scaling.launching.engine import Ending, Kind, Order
 from scaling.launching.holding import holding
 from scaling.launching.journal import log_path
@@ -30,6 +30,7 @@ from scaling.launching.standing import claim_paths, is_finished, steps_done
 from scaling.launching.task import Task
 from scaling.launching.versions import check_versions
 from scaling.launching.working.orders import ordered_task, read_order
+from scaling.launching.working.peers import join, rank_of
 from scaling.launching.working.printed import printed_to
 from scaling.storage import as_path, storage_reason, write_whole
 
@@ -52,8 +53,7 @@ def work(order_json: str, peers_json: str = "") -> str:
     began = time.monotonic()
     with stop_on_signals(ends=False) as stop_wanted:
         try:
-            leads = not peers_json or json.loads(peers_json)["rank"] == 0
-            ending = Shift(read_order(order_json), peers_json, leads, stop_wanted, began).work()
+            ending = Shift(read_order(order_json), peers_json, stop_wanted, began).work()
         except Exception as error:
             ending = _ending_of(error)
     return json.dumps(asdict(replace(ending, seconds=time.monotonic() - began, host=socket.gethostname())))
@@ -65,11 +65,14 @@ class Shift:
 
     order: Order
     peers_json: str
-    leads: bool
-    """Whether this process writes: of several hosts the first."""
     stop_wanted: Callable[[], bool]
     began: float
     """By time.monotonic()."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes: of several hosts the first."""
+        return rank_of(self.peers_json) == 0
 
     def work(self) -> Ending:
         """Train the task; raises UserError where the order cannot be followed here."""
@@ -86,9 +89,11 @@ class Shift:
         return ending
 
     def _printing(self, folder: StudyFolder) -> contextlib.AbstractContextManager[Callable[[], None]]:
-        if self.leads:
-            return printed_to(log_path(folder, self.order.task_id))
-        return contextlib.nullcontext(lambda: None)
+        """Each host has a log of its own: JOB.log the first, JOB.rank1.log the next."""
+        rank = rank_of(self.peers_json)
+        return printed_to(
+            log_path(folder, f"{self.order.task_id}.rank{rank}" if rank else self.order.task_id)
+        )
 
     def _attended(self, folder: StudyFolder, task: Task, copy: Callable[[], None]) -> Ending:
         """Train the task while its claims are held and beats are written."""
@@ -117,6 +122,19 @@ class Shift:
             pulse.check_now()
             return _ending_of(error)
 
+    def _claim_trunks(self, folder: StudyFolder, task: Task, pulse: Any) -> None:
+        """Claim the trunks of a branch, too, as long as its own claim is held; raises Interrupted where it was asked to
+        stop while it waited."""
+        from scaling.training.loop import Interrupted
+
+        trunk = Task(task.population, "trunk")
+        for path in claim_paths(folder, trunk)[1:] if self.leads else ():
+            claim = Claim(path, self.order.token, first=pulse.claim)
+            if not claim.take(stop_wanted=self.stop_wanted):
+                raise Interrupted
+        if not self.leads and not self._leader_holds(folder, trunk):
+            raise Interrupted
+
     def _leader_holds(self, folder: StudyFolder, task: Task) -> bool:
         """Wait until the host that leads holds all claims: it may wait for long, and would not be met meanwhile. False
         where this one was asked to stop."""
@@ -129,7 +147,7 @@ class Shift:
 
     def _trained(self, folder: StudyFolder, task: Task, pulse: Any) -> Ending:
         """Train the task on this process's devices."""
-        if is_finished(folder, task):
+        if not self.peers_json and is_finished(folder, task):  # several hosts may not see the same
             return Ending("finished")
         execution = self._devices()
         import jax
@@ -152,6 +170,7 @@ class Shift:
             return Ending("interrupted", "asked to stop before it began", devices=devices)
         with tracing(folder, recording) as trace:
             setting = bench.setting(task.population, pulse, self.stop_wanted, trace, pulse.check_now)
+            setting = replace(setting, claim_trunks=lambda: self._claim_trunks(folder, task, pulse))
             try:
                 train_part(task.population, task.part, task.budget, setting)
             except Interrupted:
@@ -173,8 +192,6 @@ class Shift:
             keep_freed_memory()
             jax.config.update("jax_platforms", "cpu")
         if self.peers_json:
-            from scaling.launching.working.peers import join  # type: ignore[import,unused-ignore]
-
             join(self.peers_json)
         execution = on_this_machine(Execution(**self.order.execution), max(1, int(launch.cpus)))
         if accelerated and jax.default_backend() == "cpu" and os.environ.get("JAX_PLATFORMS") != "cpu":
