@@ -9,7 +9,6 @@ from scaling.execution import Execution
 from scaling.folder import StudyFolder
 from scaling.plan import Job
 from scaling.spec import Run
-from scaling.storage import children
 
 
 def begun(
@@ -19,12 +18,11 @@ def begun(
     trunk that has checkpoints of its own and never was of a population: in one it would go back to its first step."""
     together = folder.begun_populations()
     members = {trunk for trunks in together for trunk in trunks}
-    there = set(children(folder.path))
 
     def has_saved(job: Job) -> bool:
         left = [run for run in job.runs if not finished(run)]
         names = [f"trunk-{job.trunk_id}", *(run.run_id for run in left)] if left else []
-        return any(name in there and folder.saved(name) for name in names)
+        return any(folder.saved(name) for name in names)
 
     alone = [[job.trunk_id] for job in jobs if job.trunk_id not in members and has_saved(job)]
     return [trunks for trunks in together if len(trunks) <= (execution.pack or math.inf)] + alone

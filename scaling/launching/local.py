@@ -38,6 +38,7 @@ from scaling.population import Population, populations
 from scaling.results import collect, results
 from scaling.spec import Run
 from scaling.storage import children
+from scaling.survey import survey
 from scaling.training.metrics import Logs
 
 SAME_WISH_SECONDS = 1.0
@@ -203,8 +204,9 @@ def pending_populations(plan: Plan, folder: StudyFolder, execution: Execution) -
 
     What was begun stays as it is, alone or in its population, unless `execution` asks for smaller ones.
     """
-    finished = results(plan.study.runs, folder).__contains__
-    kept = begun(folder, plan.jobs, execution, finished)
+    there = survey(folder, plan.study.runs)
+    finished = there.found.__contains__
+    kept = begun(there, plan.jobs, execution, finished)
     members = functools.partial(members_that_fill, execution=execution)
     return populations(plan.jobs, members, kept, finished)
 
