@@ -18,10 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scaling.execution import Execution
 from scaling.folder import StudyFolder
 from scaling.launching.cost.calibration import estimator_of
 from scaling.launching.cost.estimator import wall_seconds
 from scaling.launching.cost.pace import Rate
+from scaling.launching.driving.ledger import Ledger
+from scaling.launching.driving.pending import Results, pending_tasks
+from scaling.launching.launch import Launch
 from scaling.launching.task import tasks_of
 from scaling.plan import Plan, Recipe, make_plan, product
 from scaling.population import populations
@@ -82,6 +86,13 @@ def schedule(plan: Plan) -> float:
     return wall_seconds(tasks, lambda task: took[task.task_id], PLACES) / 3600
 
 
+def pending(plan: Plan, folder: StudyFolder) -> None:
+    """What a driver that is started again asks of the study's files; nothing is left to do."""
+    found = Results(folder, plan.study.runs)
+    assert not pending_tasks(plan, found, Execution(), Launch(branches="apart"), PLACES)
+    Ledger(found.survey, Launch())
+
+
 def timed(what: str, work: Callable[[], Any]) -> Any:
     """The result of `work`; prints its seconds and the peak memory up to its end."""
     started = time.perf_counter()
@@ -104,6 +115,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=chosen.folder) as place:
         folder = StudyFolder(Path(place))
         timed("(fabricating the results)", lambda: fabricate(plan.study, folder))
+        timed("a driver finds what is done", lambda: pending(plan, folder))
         timed("read the results", lambda: results(plan.study.runs, folder))
         rows = timed("collect", lambda: collect(plan.study, folder))
         print(f"{rows} rows")

@@ -112,6 +112,8 @@ class FakeEngine:
 
     def kill(self, task_id):
         self.killed.append(task_id)
+        if task_id not in self.at_work:
+            return
         order, task, _, began, _ = self.at_work[task_id]
         self.at_work[task_id] = (order, task, "lost", began, self.clock.now)
 

@@ -152,7 +152,7 @@ def test_an_attempt_that_beats_is_killed_later_than_one_that_is_silent(
     monkeypatch.setattr(attempts, "BEATS_SECONDS", 0.5)
     order = Order("", "", "t", (), "whole", -1, 1, "", "", {}, {}, {})
     gang, folder = Killed(), StudyFolder(tmp_path)
-    one = Attempt(order, demand_of(Launch(), ()), gang, "", None, 0.0)
+    one = Attempt(order, demand_of(Launch(), ()), gang, "", None, 0.0, 0.0)
     now = time.monotonic()
     one.end_within(0.5, patience)
     for second in range(1, 9):

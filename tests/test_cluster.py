@@ -237,10 +237,16 @@ def test_jobs_of_different_sizes_are_trained_side_by_side_and_large_ones_begin_w
     assert (tmp_path / "pair0").read_text() != (tmp_path / "pair1").read_text()
 
 
-def test_a_slice_that_goes_before_its_order_comes_is_waited_for_and_a_stop_ends_that(engine):
+def test_a_slice_that_goes_before_its_order_comes_is_waited_for_and_a_stop_ends_that(engine, monkeypatch):
     engine.submit(dataclasses.replace(order("sliced"), launch={"slice": "v4-16"}))
     engine.submit(order("plain"))
     assert endings(engine, 1).keys() == {"plain"} and "sliced" in engine.attempts
+    monkeypatch.setattr("scaling.launching.engines.cluster.SILENT_SECONDS", 0.0)
+    assert "no job has begun" in engine.complaint()
+    engine.attempts["plain"] = dataclasses.replace(engine.attempts["sliced"], begun=True)
+    said = "jobs that no node that is up could hold: 1, one of them asks for a TPU slice v4-16; the cluster has 1 node"
+    assert said in engine.complaint()
+    del engine.attempts["plain"]
     engine.stop("sliced")
     ending = endings(engine, 1)["sliced"]
     assert (ending.kind, ending.reason) == ("interrupted", "asked to stop before it began")

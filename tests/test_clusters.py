@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -17,7 +18,9 @@ import pytest
 import yaml
 
 import scaling.__main__ as program
+from scaling.errors import UserError
 from scaling.experiment import load
+from scaling.launching.engines.connecting import connect
 from scaling.launching.engines.resources import demand_of, places
 
 REPOSITORY = Path(__file__).parents[1]
@@ -111,6 +114,11 @@ def test_no_slice_waits_to_be_scaled_up_and_none_exceeds_the_whole():
     assert sum(node["max_workers"] for node in types) == tpu_vm()["max_workers"]
 
 
+def test_ray_up_asks_at_first_for_one_small_slice_alone():
+    slices = {name: node for name, node in tpu_vm()["available_node_types"].items() if name != "head"}
+    assert [name for name, node in slices.items() for _ in range(node["min_workers"])] == ["v6e_8"]
+
+
 def test_no_job_is_trained_on_a_head():
     assert tpu_vm()["available_node_types"]["head"]["resources"] == {"CPU": 0}
     assert node_types_of_kuberay()["headgroup"]["resources"]["CPU"] == 0
@@ -153,6 +161,24 @@ def test_the_kubernetes_file_has_what_kuberay_requires_and_the_ray_of_the_constr
         assert group["minReplicas"] == group["replicas"] == group["maxReplicas"]
 
 
+def test_auto_with_a_head_that_died_is_refused_at_once_as_its_address_would_be(monkeypatch):
+    import ray._private.services as of_ray
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+        monkeypatch.setattr(of_ray, "find_gcs_addresses", set)
+        monkeypatch.setattr(of_ray, "find_bootstrap_address", lambda _: address)
+        began = time.monotonic()
+        with pytest.raises(UserError, match=f"--address auto found {address}.*: no Ray cluster answers"):
+            connect("auto")
+        assert time.monotonic() - began < 10
+    monkeypatch.setattr(of_ray, "find_bootstrap_address", lambda _: None)
+    with pytest.raises(UserError, match="--address auto finds no Ray cluster of this machine"):
+        connect("auto")
+
+
 @pytest.mark.parametrize("name", ["tpu_vm.yaml", "kuberay.yaml"])
 def test_every_word_in_capitals_is_explained_at_the_head_of_its_file(name):
     text = (CLUSTERS / name).read_text()
@@ -160,6 +186,16 @@ def test_every_word_in_capitals_is_explained_at_the_head_of_its_file(name):
     head = "\n".join(line for line in text.splitlines()[:15] if line.startswith("#"))
     for word in words:
         assert (word in head) == bool(re.search(rf"^[^#]*\b{word}\b", text, re.MULTILINE)), word
+
+
+def test_an_image_has_every_tracked_folder_of_the_repository_and_nothing_else_of_a_checkout():
+    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    taken = {line.removeprefix("!/") for line in lines if line.startswith("!")}
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
+    tops = {name.split("/")[0] for name in tracked.splitlines() if not name.startswith((".", "gs:"))}
+    assert "*" in lines and taken == tops
 
 
 def test_the_slurm_script_is_bash():
@@ -310,13 +346,14 @@ def nodes_of(guide):
             has = node["resources"] | {f"accelerator_type:TPU-{kind.split('-')[0].upper()}": 1}
             hosts = [{"Resources": has} for _ in range(hosts_and_chips(kind)[0])]
             hosts[0] = {"Resources": has | {f"TPU-{kind}-head": 1}}
-            nodes += hosts * node["min_workers"]
+            nodes += hosts * max(1, node["min_workers"])  # or what it can be set to
     return nodes
 
 
 @pytest.mark.parametrize(("guide", "verb", "spec", "words"), [call for call in CALLS if "ray" in call[3]])
 def test_the_nodes_of_the_cluster_files_have_what_the_guides_ask_for(guide, verb, spec, words):
-    _, options = load(str(REPOSITORY / spec), words, program.Options, verb)
+    kind = program.PlanOptions if verb == "plan" else program.Options
+    _, options = load(str(REPOSITORY / spec), words, kind, verb)
     nodes = nodes_of(guide)
     assert places(demand_of(options.launch, nodes), nodes) >= 1
 

@@ -278,12 +278,20 @@ def test_a_plan_for_a_cluster_names_device_hours_wall_time_and_money_and_asks_no
     assert not tiny.study.exists()
 
 
+def plan_here(tiny, capsys, *knobs):
+    """What a plan prints, made in this process."""
+    from scaling.__main__ import main
+
+    assert main(tiny.command(*knobs, verb="plan")[3:]) == 0
+    return capsys.readouterr().out
+
+
 def left(said, what):
     """The likely figure of device-hours or money that a plan tells."""
     return float(re.search(rf"^{what}: about ([\d.e-]+)", said, re.MULTILINE)[1])
 
 
-def test_device_hours_and_money_count_every_chip_of_every_host_that_a_job_holds(tiny):
+def test_device_hours_and_money_count_every_chip_of_every_host_that_a_job_holds(tiny, capsys):
     prices = tiny.folder / "prices.csv"
     prices.write_text(HEADER + f"{V5E},10,USD\n")
     told = {}
@@ -294,8 +302,8 @@ def test_device_hours_and_money_count_every_chip_of_every_host_that_a_job_holds(
         (16, ("--accelerators", "4", "--slice", "v5litepod-16")),
     ):
         knobs = ("--on", "ray", "--device", V5E, "--pack", "1", "--branches", "together", *asked)
-        code, said, error = plan(tiny, *knobs, "--prices", str(prices), "--devices-at-hand", "16")
-        assert code == 0 and "warning: jobs ask for" not in said, error
+        said = plan_here(tiny, capsys, *knobs, "--prices", str(prices), "--devices-at-hand", "16")
+        assert "warning: jobs ask for" not in said
         hours, scratch = (
             left(said, "device-hours"),
             float(re.search(r"; ([\d.e-]+) \(.* from scratch", said)[1]),
@@ -310,23 +318,24 @@ def test_device_hours_and_money_count_every_chip_of_every_host_that_a_job_holds(
         assert told[chips] == pytest.approx([chips * one for one in told[1]], rel=0.1)
 
 
-def test_where_branches_of_their_own_cost_more_the_plan_says_which_option_is_cheaper(tiny):
+def test_where_branches_of_their_own_cost_more_the_plan_says_which_option_is_cheaper(tiny, capsys):
     knobs = ("--on", "ray", "--device", V5E, "--accelerators", "1", "--devices-at-hand", "32")
-    code, said, error = plan(tiny, *knobs)
-    assert code == 0, error
+    said = plan_here(tiny, capsys, *knobs)
     cheaper = re.search(
         r"(\d+) jobs that each start .* in (\d+) jobs \(--branches together\) .* about ([\d.e-]+)", said
     )
     assert int(cheaper[1]) > int(cheaper[2])
     assert float(cheaper[3]) < left(said, "device-hours")
-    _, together, _ = plan(tiny, *knobs, "--branches", "together")
+    clock = re.search(r"\) and (.*?) by the clock", said)[1]
+    together = plan_here(tiny, capsys, *knobs, "--branches", "together")
+    assert f"time on 32 devices at once: about {clock} (" in together
     assert left(together, "device-hours") == float(cheaper[3]) and "--branches together" not in together
 
 
-def test_a_plan_of_another_device_than_jobs_ask_for_is_warned_of(tiny):
+def test_a_plan_of_another_device_than_jobs_ask_for_is_warned_of(tiny, capsys):
     knobs = ("--on", "ray", "--device", "TPU v6 lite", "--accelerators", "4", "--slice", "v5p-16")
-    assert (
-        "warning: jobs ask for --slice v5p-16, but the cost is that of 'TPU v6 lite'" in plan(tiny, *knobs)[1]
+    assert "warning: jobs ask for --slice v5p-16, but the cost is that of 'TPU v6 lite'" in plan_here(
+        tiny, capsys, *knobs
     )
 
 

@@ -75,7 +75,9 @@ def test_every_job_is_trained_once_and_the_table_has_every_run(launched, capsys)
     assert [len(names(launched.engine)), launched.engine.closed] == [2, True]
     assert {job.state for job in launched.jobs().values()} == {"done"}
     assert read_driver(launched.folder).state == "finished"
-    assert "2 attempts now (2 finished)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 attempts now (2 finished)" in said
+    assert [line[:5] for line in said.splitlines() if line[0] == "["] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
 
 
 def test_the_longest_job_goes_first_and_no_more_run_than_were_asked_for(tmp_path):
@@ -368,6 +370,8 @@ def test_what_a_person_sees_is_a_line_every_ten_seconds_and_a_bar_in_a_terminal(
             plain.show(standing)
     line = "3 running, 1 queued, 40 of 100 runs finished, 25 % of the FLOPs, 1.2M tokens/s, about 30 s left"
     assert capsys.readouterr().out == line + "\n"
+    begun = Standing(2, 0, 0, 8, 0.0, 1e10, 0.0, ("compiling", "training"))
+    assert "0 % of the FLOPs, 1 compiling, 1 beginning to train, just begun" in begun.line("just begun")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     with ticker(clock) as live:
         live.say("[1/2] a line")

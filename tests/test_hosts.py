@@ -1,9 +1,11 @@
 """Several hosts: each reads its slice, and together they see the batches, losses and updates of one."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from test_batches import made
 from scaling.data.batches import batch, host_slice
 
 ROOT = Path(__file__).parents[1]
+COMPILED = tempfile.TemporaryDirectory()
+"""Programs that one test compiles are ready for the next."""
 
 HOST = """
 import json, sys
@@ -106,6 +110,7 @@ print(json.dumps([jax.process_count(), end, len(steps)]))
 CHECKPOINTS = """
 import json, sys
 from pathlib import Path
+from types import SimpleNamespace
 import jax
 import numpy as np
 host, hosts, port, out = *map(int, sys.argv[1:4]), Path(sys.argv[4])
@@ -113,6 +118,7 @@ jax.distributed.initialize(f"127.0.0.1:{port}", hosts, host)
 from scaling.training import checkpoint
 from scaling.training.checkpoint import Checkpoints
 from scaling.training.disk import CheckpointError
+from scaling.training.program import Program
 
 mesh = jax.make_mesh((hosts,), ("data",))
 
@@ -172,6 +178,11 @@ with Checkpoints(out) as saved:
     saved.prune([2])
     told["pruned"] = saved.steps()
 told["said"] = len(said)
+
+sharding = jax.NamedSharding(mesh, jax.P(None, "data"))
+like = jax.make_array_from_callback((2, 4), sharding, lambda at: np.zeros((2, 4), np.float32)[at])
+both = Program.together(SimpleNamespace(members=2), [state(1), state(2)], {"x": like})["x"]
+told["together"] = [both.sharding == sharding, np.asarray(both.addressable_shards[0].data).tolist()]
 jax.distributed.shutdown()
 print(json.dumps(told))
 """
@@ -193,7 +204,9 @@ def told_by(script, hosts, *arguments):
     port = free_port()
     commands = [[sys.executable, "-c", script, *map(str, (h, hosts, port, *arguments))] for h in range(hosts)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    processes = [subprocess.Popen(command, cwd=ROOT, text=True, **pipes) for command in commands]
+    cache = {"JAX_COMPILATION_CACHE_DIR": COMPILED.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    options = {"cwd": ROOT, "text": True, "env": os.environ | cache}
+    processes = [subprocess.Popen(command, **pipes, **options) for command in commands]
     outputs = [process.communicate(timeout=240) for process in processes]
     assert [process.returncode for process in processes] == [0] * hosts, outputs
     return [json.loads(out.splitlines()[-1]) for out, _ in outputs]
@@ -294,7 +307,8 @@ def test_two_processes_of_which_one_is_asked_to_stop_save_the_same_step_and_go_o
 
 
 def test_the_host_that_writes_says_which_checkpoints_there_are_and_all_say_whether_one_is_sound(tmp_path):
-    """The other lists them late, or never, or cannot read its part; nothing is set aside twice."""
+    """The other lists them late, or never, or cannot read its part; nothing is set aside twice. Members whose
+    arrays are split over the hosts are put together into a population."""
     folder = tmp_path / "checkpoints"
     first, second = told_by(CHECKPOINTS, 2, folder)
     assert first == second
@@ -308,5 +322,6 @@ def test_the_host_that_writes_says_which_checkpoints_there_are_and_all_say_wheth
         "again": 7.0,
         "pruned": [2],
         "said": 1,
+        "together": [True, [[1.0, 1.0], [2.0, 2.0]]],
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "damaged-checkpoints-2"]

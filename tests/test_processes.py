@@ -163,6 +163,21 @@ def test_a_process_that_ends_without_a_word_is_told_apart_by_its_exit(
     assert (ending.kind, ending.reason) == (kind, reason)
 
 
+def test_a_worker_that_is_deaf_to_the_asking_is_killed(engine, long, tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.05; done\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(processes.sys, "executable", str(program))
+    order = long.order(long.tasks(False)[0])
+    engine.submit(order)
+    assert not engine.poll(0.5)
+    engine.stop(order.task_id)
+    assert not engine.poll(0.5)
+    engine.kill(order.task_id)
+    (ending,) = endings(engine, 1).values()
+    assert (ending.kind, ending.reason) == ("lost", "its process was ended by SIGKILL")
+
+
 def test_each_place_has_accelerators_of_its_own():
     launch = Launch(accelerators=2)
     shown = [place_of(place, launch, GPUS)["CUDA_VISIBLE_DEVICES"] for place in (0, 1)]

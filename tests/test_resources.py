@@ -71,6 +71,13 @@ def test_equal_nodes_are_said_once_and_no_node_is_said():
     assert inventory([]) == "no node"
 
 
+def test_nodes_are_said_in_an_order_that_is_not_ray_s():
+    small, large = node(CPU=1.0), node(CPU=2.0)
+    assert (
+        inventory([small, large]) == inventory([large, small]) and "2 CPU" in inventory([small, large])[:15]
+    )
+
+
 def test_accelerators_are_tpu_chips_where_the_type_or_the_nodes_say_so():
     launch = Launch(on="ray", accelerators=4)
     assert demand_of(launch, [node(CPU=1.0, TPU=4.0)]).bundles[0]["TPU"] == 4

@@ -90,7 +90,11 @@ def test_what_comes_from_files_cannot_become_markup(report):
 
 def test_the_page_loads_itself_again_until_the_study_is_over(report):
     assert '<meta http-equiv="refresh" content="30">' in page(report, NOW, 30)
-    assert "refresh" not in page(report, NOW, 0)
+    once = page(report, NOW, 0)
+    assert "refresh" not in once and "it does not follow the study, as it does with --watch" in once
+    assert "does not follow" not in page(report, NOW, 30)
+    over = dataclasses.replace(report, status=dataclasses.replace(report.status, over=True))
+    assert "does not follow" not in page(over, NOW, 0)
 
 
 def test_a_bar_is_as_wide_as_what_is_done(report):

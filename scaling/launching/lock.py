@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scaling.errors import UserError
+from scaling.errors import StorageError, UserError
 from scaling.launching.claim import BEAT_SECONDS, Claim
 from scaling.storage import is_local
 
@@ -102,9 +102,14 @@ def _claimed(folder: Any, path: Any, patience: float, beat_seconds: float) -> It
     if not claim.take(patience, refused):
         raise _refusal(folder, claim.rival.who)
     with contextlib.ExitStack() as stack:
-        stack.callback(claim.release)
+        stack.callback(_let_go, claim)
         stack.enter_context(claim.beating(beat_seconds))
         yield claim.held
+
+
+def _let_go(claim: Claim) -> None:
+    with contextlib.suppress(StorageError):  # it will be found dead
+        claim.release()
 
 
 def _refusal(folder: Any, holder: str) -> UserError:

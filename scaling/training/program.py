@@ -96,8 +96,11 @@ class Program:
         """The population's state of its members' states, placed like `like`."""
         if self.members == 1:
             return states[0]
+        shardings = jax.tree.map(lambda x: x.sharding, like)
+        if jax.process_count() > 1:  # no host can read what lies on the devices of another
+            return jax.jit(_stack, out_shardings=shardings)(*states)
         whole = jax.tree.map(lambda *parts: np.stack([np.asarray(part) for part in parts]), *states)
-        return jax.device_put(whole, jax.tree.map(lambda x: x.sharding, like))
+        return jax.device_put(whole, shardings)
 
     def held_out_losses(self, parameters: Any, rows: np.ndarray) -> np.ndarray:
         """Summed loss of each held-out row's scored tokens, nats: rows [r, t + 1] to float64 [members, r]."""
@@ -213,6 +216,10 @@ def _any_run(model: Model, optim: Optim) -> Run:
     """A run of a shape, for the shapes of its state."""
     data = Data(context=model.context, eval_tokens=model.context)
     return Run(model=model, data=data, optim=optim, steps=1, warmup_steps=0, decay_steps=1)
+
+
+def _stack(*states: State) -> State:
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *states)
 
 
 def stacked(parts: Sequence[Any]) -> Any:

@@ -6,7 +6,7 @@
 #
 # What follows the script's name is given to `python -m scaling` as it is, which finds this Ray by RAY_ADDRESS. The
 # script must be submitted from the checkout of this repository, with its environment active; both must lie on a disk
-# that all nodes see.
+# that all nodes see. --mem=0 takes all memory of each node: where nodes are shared, give --mem=16G or what jobs need.
 #
 #SBATCH --job-name=scaling
 #SBATCH --nodes=2

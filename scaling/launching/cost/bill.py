@@ -95,28 +95,15 @@ def _print_wall(
     asked: Planning, tasks: Sequence[Task], results: Mapping[Run, Any], estimator: Estimator, where: str
 ) -> None:
     at_hand = asked.costing.devices_at_hand
-    takes = {task.task_id: devices_of(asked.launch.for_task(task)) for task in tasks}
-    least, most = min(takes.values()), max(takes.values())
+    takes = {devices_of(asked.launch.for_task(task)) for task in tasks}
+    least, most = min(takes), max(takes)
     if most > at_hand:
         raise UserError(f"--devices-at-hand {at_hand} is less than the {most} devices of one job; give more")
-    bounds = []
-    for name in ("seconds", "low", "high"):
-        took = {}
-        for task in tasks:
-            one = estimator.estimate(task, results.__contains__, takes[task.task_id])
-            if one is None:
-                print(f"time on {at_hand} devices at once: unknown")
-                return
-            took[task.task_id] = getattr(one, name)
-        bounds.append(
-            wall_seconds(
-                tasks,
-                lambda task, took=took: took[task.task_id],  # type: ignore[misc]
-                at_hand,
-                lambda task: takes[task.task_id],
-            )
-        )
-    likely, low, high = (duration(seconds) for seconds in bounds)
+    bounds = [_wall(asked, tasks, results, estimator, bound) for bound in ("seconds", "low", "high")]
+    if None in bounds:
+        print(f"time on {at_hand} devices at once: unknown")
+        return
+    likely, low, high = (duration(seconds or 0.0) for seconds in bounds)
     places = at_hand // most
     each = f" of {most} devices each" if most > 1 else ""
     said = (
@@ -126,6 +113,29 @@ def _print_wall(
     )
     print(
         f"time on {at_hand} devices at once: about {likely} ({low} to {high}) on {where}, {len(tasks)} jobs {said}"
+    )
+
+
+def _wall(
+    asked: Planning,
+    tasks: Sequence[Task],
+    results: Mapping[Run, Any],
+    estimator: Estimator,
+    bound: str = "seconds",
+) -> float | None:
+    """Seconds by the clock on the devices at hand, by one of an estimate's bounds; None where a task's are unknown."""
+    takes = {task.task_id: devices_of(asked.launch.for_task(task)) for task in tasks}
+    took = {}
+    for task in tasks:
+        one = estimator.estimate(task, results.__contains__, takes[task.task_id])
+        if one is None:
+            return None
+        took[task.task_id] = float(getattr(one, bound))
+    return wall_seconds(
+        tasks,
+        lambda task: took[task.task_id],
+        asked.costing.devices_at_hand,
+        lambda task: takes[task.task_id],
     )
 
 
@@ -199,9 +209,10 @@ def _cheaper_together(
     )
     if found is None or found.seconds > (1 - WORTH_SAYING) * apart.seconds:
         return []
+    clock = _wall(asked, together, results, estimator)
     return [
         f"  so many places set branches apart, {len(tasks)} jobs that each start and compile; in {len(together)} jobs "
-        f"(--branches together) it is slower by the clock and takes about {_hours(found)}"
+        f"(--branches together) it takes about {_hours(found)} and {duration(clock or 0.0)} by the clock"
     ]
 
 

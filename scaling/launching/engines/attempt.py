@@ -38,6 +38,7 @@ class Attempt:
     slice: str
     beat: Beat | None
     """What the task's worker last said, at first that of an earlier attempt."""
+    ordered: float
     looked: float
     """When it was last seen not to have begun."""
     begun: bool = False

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from scaling.errors import UserError
+from scaling.launching.engine import Order
 from scaling.launching.engines.autoscaling import MOST_QUEUED, ahead
 from scaling.launching.engines.packing import packed
 from scaling.launching.engines.resources import (
@@ -50,11 +52,11 @@ class Capacity:
             if self.fit(asked, nodes):
                 continue
             if asked.slice or not self.grows:
-                raise refusal(self._words(asked, nodes), nodes)
+                raise refusal(self.words(asked, nodes), nodes)
             if asked.accelerators and not self.kind(nodes):
                 raise UserError(UNDECIDED)
             warn(
-                f"no node that is up has what a job asks for ({self._words(asked, nodes)}); the cluster makes nodes "
+                f"no node that is up has what a job asks for ({self.words(asked, nodes)}); the cluster makes nodes "
                 "when they are asked for, so the jobs are queued: `ray status` shows whether one comes"
             )
         if not any(asked.accelerated for asked in self.asked):
@@ -86,6 +88,10 @@ class Capacity:
         """Whether nodes can hold any of the jobs."""
         return any(self.fit(asked, nodes) for asked in self.asked)
 
+    def launch_of(self, order: Order) -> Launch:
+        """What an order is launched with."""
+        return replace(self.launch, **order.launch)
+
     def demand(self, asked: Launch, nodes: Sequence[Node]) -> Demand:
         """What a job asks for that needs no slice."""
         return demand_of(asked, nodes, self.kind(nodes))
@@ -97,14 +103,15 @@ class Capacity:
 
     def said(self, nodes: Sequence[Node]) -> str:
         """What a job asks for, and what the cluster has, in words."""
-        each = " or ".join(self._words(asked, nodes) for asked in self.asked)
+        each = " or ".join(self.words(asked, nodes) for asked in self.asked)
         return f"each for {each}; the cluster has {inventory(nodes)}"
 
     def _ahead(self, asked: Launch, nodes: Sequence[Node]) -> int:
         """Jobs to queue beyond those that fit; none for a slice, as only one that is up can be asked for."""
         return ahead(self.fit(asked, nodes)) if self.grows and not asked.slice else 0
 
-    def _words(self, asked: Launch, nodes: Sequence[Node]) -> str:
+    def words(self, asked: Launch, nodes: Sequence[Node]) -> str:
+        """What a job asks for."""
         return f"a TPU slice {asked.slice}" if asked.slice else str(self.demand(asked, nodes))
 
 

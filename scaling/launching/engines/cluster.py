@@ -8,7 +8,6 @@ its ports: they must lie in a trusted network.
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from scaling.launching.engine import Ending, Order
 from scaling.launching.engines.attempt import PATIENCE, Attempt, last_beat
 from scaling.launching.engines.autoscaling import makes_nodes, report
 from scaling.launching.engines.capacity import Capacity, warn
+from scaling.launching.engines.complaint import complaint
 from scaling.launching.engines.connecting import answers, connect
 from scaling.launching.engines.gang import Work, begin, verdict
 from scaling.launching.engines.ray_endings import ending_of, surely_dead
@@ -87,12 +87,12 @@ class RayEngine:
         """Queue an order: Ray begins it on nodes that have what it asks for; one for a slice waits here until a slice
         is whole."""
         order = replace(order, study=whole_path(order.study), data_folder=whole_path(order.data_folder))
-        launch = replace(self.launch, **order.launch)
+        launch = self.capacity.launch_of(order)
         now = time.monotonic()
         if not self.attempts:
             self._begun = now
         demand = self.capacity.demand(launch, self.nodes())
-        attempt = Attempt(order, demand, None, "", last_beat(self.folder, order.task_id), now)
+        attempt = Attempt(order, demand, None, "", last_beat(self.folder, order.task_id), now, now)
         self.attempts[order.task_id] = attempt
         if launch.slice:
             attempt.demand = replace(demand, selectors=({NAME: ""},))
@@ -141,29 +141,15 @@ class RayEngine:
             attempt.gang.cancel(force=False)
 
     def kill(self, task_id: str) -> None:
-        """End an attempt at the next look."""
+        """End an attempt at the next look, though it beats."""
         attempt = self.attempts.get(task_id)
         if attempt is not None:
-            attempt.kill_at = min(time.monotonic(), attempt.kill_at or math.inf)
+            attempt.end_within(0.0, 0.0)
 
     def complaint(self) -> str:
-        """A sentence where nothing has begun for two minutes, though orders wait or no node could hold one; else
-        empty."""
-        silent, nodes = time.monotonic() - self._begun, self.nodes()
-        if any(attempt.begun for attempt in self.attempts.values()) or silent < SILENT_SECONDS:
-            return ""
-        said = self.capacity.said(nodes)
-        if self.attempts:
-            return (
-                f"no job has begun for {silent:.0f} s: {len(self.attempts)} wait, {said}, which others may be using: "
-                "`ray status` shows what is free"
-            )
-        if self.capacity.fits(nodes):
-            return ""
-        return (
-            f"no job can begin, for {silent:.0f} s now: all wait, {said}; they begin when nodes come back, and Ctrl-C "
-            "ends this without a loss"
-        )
+        """A sentence where jobs have waited for two minutes and none has begun, or could; else empty."""
+        silent = time.monotonic() - self._begun
+        return complaint(tuple(self.attempts.values()), self.capacity, self.nodes(), silent, SILENT_SECONDS)
 
     def close(self) -> None:
         """Kill what still runs and leave the cluster; Ray is shut down only where this engine started it."""
@@ -213,7 +199,7 @@ class RayEngine:
     def _begin_on_a_slice(self, attempt: Attempt) -> None:
         """Take a slice that no attempt of ours has; where all are taken, one of them, and Ray waits until it is free.
         While none is whole it is tried again at every look."""
-        launch = replace(self.launch, **attempt.order.launch)
+        launch = self.capacity.launch_of(attempt.order)
         taken = [other.slice for other in self.attempts.values()]
         avoided = {
             (node.get("Labels") or {}).get(NAME)
@@ -231,9 +217,9 @@ class RayEngine:
         nodes, now = self.nodes(), time.monotonic()
         if not self.attempts and self.capacity.fits(nodes):
             self._begun = now
-        if now - self._complained > SILENT_SECONDS and (complaint := self.complaint()):
+        if now - self._complained > SILENT_SECONDS and (said := self.complaint()):
             self._complained = now
-            warn(complaint)
+            warn(said)
         for attempt in self.attempts.values():
             attempt.kill_when_due(now, self.folder)
             if not attempt.begun and now - attempt.looked > LOOK_SECONDS:
@@ -250,7 +236,7 @@ class RayEngine:
         if attempt.gang is None:
             self._begin_on_a_slice(attempt)
             return
-        launch = replace(self.launch, **attempt.order.launch)
+        launch = self.capacity.launch_of(attempt.order)
         up = {one.name for one in intact_slices(self.nodes(), launch.slice)} if launch.slice else {""}
         if attempt.slice not in up:
             attempt.why, attempt.kill_at = "its slice went away before it began", now

@@ -123,8 +123,10 @@ def refusal(asked: str, nodes: Sequence[Node]) -> UserError:
 
 
 def inventory(nodes: Sequence[Node]) -> str:
-    """The nodes in few words, equal ones together."""
-    kinds = Counter(described(node["Resources"]) for node in nodes)
+    """The nodes in few words, equal ones together, of equal numbers those with more cores first: Ray tells nodes in any
+    order."""
+    ordered = sorted(nodes, key=lambda node: -node["Resources"].get("CPU", 0.0))
+    kinds = Counter(described(node["Resources"]) for node in ordered)
     said = [f"{count} node{'s' if count > 1 else ''} of {kind}" for kind, count in kinds.most_common(8)]
     more = len(kinds) - len(said)
     return ", ".join(said) + (f" and {more} other kinds" if more > 0 else "") if said else "no node"

@@ -132,8 +132,10 @@ class StudyReader:
             name for job in moved for name in (*job.run_ids, *(f"trunk-{each}" for each in job.trunk_ids))
         }
 
-    def _stamped(self, names: Iterable[str], moving: set[str] | None) -> dict[str, object]:
-        """Something for each folder that is another where it may have been written to."""
+    def _stamped(self, names: Iterable[str], file: str, moving: set[str] | None) -> dict[str, object]:
+        """Something for each folder that is another where its file may have been written to; on a disk it is asked."""
+        if is_local(self.folder.path):
+            return {name: stamp(self.folder.path / name / file) for name in names}
         return {name: self._looks if moving is None or name in moving else "at rest" for name in names}
 
     def _read_spec(self) -> tuple[str, str, str, tuple[Planned, ...]]:
@@ -162,7 +164,7 @@ class StudyReader:
 
     def _read_results(self, runs: Iterable[Planned], there: set[str], moving: set[str] | None) -> None:
         missing = [run.run_id for run in runs if run.run_id in there and run.run_id not in self._results]
-        for run_id, result in self._pending.look(self._stamped(missing, moving)).items():
+        for run_id, result in self._pending.look(self._stamped(missing, "result.json", moving)).items():
             if result is not None:
                 self._results[run_id] = result
 
@@ -183,10 +185,7 @@ class StudyReader:
         pending = [run for run in runs if run.run_id not in results]
         named = {run.run_id for run in pending} | {f"trunk-{run.trunk_id}" for run in pending}
         names = sorted(named & there)
-        if is_local(self.folder.path):
-            changing = {name: stamp(self.folder.path / name / "metrics.jsonl") for name in names}
-        else:
-            changing = self._stamped(names, moving)
+        changing = self._stamped(names, "metrics.jsonl", moving)
         return {name: record for name, record in self._logged.look(changing).items() if record is not None}
 
 
