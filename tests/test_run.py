@@ -80,7 +80,8 @@ def test_what_rows_spent_adds_up_to_the_job_under_every_schedule(schedule):
     recipe = Recipe(data=Data(context=32), optim=Optim(batch_tokens=256), schedule=schedule, warmup=0.5)
     runs = branches(Model(context=32, width=8, depth=1, heads=1), [10240, 20480, 30720], recipe)
     done = {"status": "done", "diverged": None, "measured": {}}
-    spent = [row(run, done, _previous(run, runs))["C_spent"] for run in runs]
+    before = _previous(runs)
+    spent = [row(run, done, before[run])["C_spent"] for run in runs]
     assert sum(spent) == pytest.approx(make_plan(Study(name="s", runs=runs)).flops, rel=1e-12)
 
 
