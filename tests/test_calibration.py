@@ -8,8 +8,8 @@ import pytest
 from scaling.__main__ import main
 from scaling.errors import UserError
 from scaling.folder import StudyFolder
+from scaling.launching.cost import calibration
 from scaling.launching.cost.calibration import Calibration, Probe, estimator_of
-from scaling.launching.cost.estimator import calibration
 from scaling.launching.cost.pace import assumed
 from scaling.launching.cost.probing import typical
 from scaling.launching.task import Task

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from scaling.folder import StudyFolder
+from scaling.launching.status import early_fit
 from scaling.launching.status.early_fit import EarlyFit, EarlyFitter, Table, early_fit_of
 from scaling.launching.status.report import Report
-from scaling.launching.status.status import early_fit, status_of
+from scaling.launching.status.status import status_of
 from scaling.launching.status.study_files import StudyFiles
 
 E = 1.7

@@ -398,7 +398,9 @@ def test_watching_shows_block_after_block_and_ends_with_the_driver(tmp_path):
 def test_ctrl_c_ends_watching_with_code_0(tmp_path):
     folder, _ = driven(tmp_path)
     command = verb(folder.path, "--watch", "30", "--no-fit")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        signal.signal(signal.SIGINT, before)
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
