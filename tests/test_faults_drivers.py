@@ -97,7 +97,7 @@ def test_a_package_that_was_changed_under_a_running_study_is_refused_until_the_d
         kill(pid)
         saved = launched.saved()
         launched.ends(1, "driver and worker differ in the source of this package", "3 runs failed")
-        assert launched.endings() == [["lost", "refused"]]
+        assert launched.endings() == [["lost", "refused", "refused"]]  # another host might have had it
         nothing_left(launched, two_nodes)
     with Launched(tiny, *ONE, *JOB, *on_ray(two_nodes), **there) as again:
         again.ends(0, "3 of 3 runs are finished")

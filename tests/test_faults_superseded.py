@@ -43,7 +43,7 @@ def written(folder):
     return {
         str(path.relative_to(folder.path)): (path.stat().st_mtime_ns, path.stat().st_size)
         for path in folder.path.rglob("*")
-        if path.is_file() and path.suffix != ".log" and path.parent.suffix != ".claim"
+        if path.is_file() and path.suffix != ".log" and path.parent.parent.name != "claims"
     }
 
 
