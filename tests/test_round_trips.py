@@ -7,6 +7,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from etils.epath import backend
 from fake_engine import FakeEngine, VirtualTime
 from test_storage import Memory
 
@@ -72,9 +73,14 @@ def folder(tmp_path):
     """The folder of a study in a bucket that counts."""
     fsspec.register_implementation("az", Counted, clobber=True)
     admit("az")
+    forget = (
+        backend._FileSystemSpecBackend._get_filesystem.cache_clear
+    )  # epath keeps what other tests registered
+    forget()
     Memory.store.clear()
     yield StudyFolder(f"az://bucket/{tmp_path.name}/counted")
     Counted.wait = 0.0
+    forget()
 
 
 def a_plan(seeds=25):

@@ -38,6 +38,7 @@ def print_cost(
         return
     total = estimator.study(tasks, results.__contains__, lambda task: devices_of(asked.launch.for_task(task)))
     where = device or "the cluster's devices"
+    _check_at_hand(asked, tasks)
     if here is not None:
         print_time_here(estimator, results, *here)
     if total is None:
@@ -91,14 +92,19 @@ def print_time_here(
     print(f"time on this machine: about {duration(total.seconds)} left ({span}), from {total.source}")
 
 
+def _check_at_hand(asked: Planning, tasks: Sequence[Task]) -> None:
+    at_hand = asked.costing.devices_at_hand
+    most = max((devices_of(asked.launch.for_task(task)) for task in tasks), default=0)
+    if at_hand and most > at_hand:
+        raise UserError(f"--devices-at-hand {at_hand} is less than the {most} devices of one job; give more")
+
+
 def _print_wall(
     asked: Planning, tasks: Sequence[Task], results: Mapping[Run, Any], estimator: Estimator, where: str
 ) -> None:
     at_hand = asked.costing.devices_at_hand
     takes = {devices_of(asked.launch.for_task(task)) for task in tasks}
     least, most = min(takes), max(takes)
-    if most > at_hand:
-        raise UserError(f"--devices-at-hand {at_hand} is less than the {most} devices of one job; give more")
     bounds = [_wall(asked, tasks, results, estimator, bound) for bound in ("seconds", "low", "high")]
     if None in bounds:
         print(f"time on {at_hand} devices at once: unknown")
