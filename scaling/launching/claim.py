@@ -114,10 +114,12 @@ class Claim:
         """Whether it is still this one's, as it was at most `max_age` seconds ago; once False, ever so."""
         if self.first is not None:
             return self._number > 0 and self.first.held(max_age)
-        if self._number and self._clock() - self._checked >= max_age:
-            self._checked = self._clock()
-            if _numbers(self.path)[-1:] != [self._number]:
-                self._number = 0
+        if self._number and (now := self._clock()) - self._checked >= max_age:
+            try:
+                if _numbers(self.path)[-1:] != [self._number]:
+                    self._number = 0
+            finally:
+                self._checked = now  # not before: another thread would believe what is being asked
         return self._number > 0
 
     def beat(self) -> None:
