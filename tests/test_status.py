@@ -1,5 +1,6 @@
 """How a study stands: known totals, clocks that disagree, damaged files, ten thousand runs, and the verb itself."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -422,17 +423,24 @@ def test_prices_say_what_was_and_will_be_paid(tmp_path):
     assert done.returncode == 2 and "cannot be read" in done.stderr
 
 
-def test_a_study_in_a_bucket_is_told_as_one_on_a_disk_is(tmp_path, monkeypatch):
-    folder, made = driven(tmp_path)
-    log(folder, made.jobs[2].runs[0], 20, trunk=True, device_seconds=5.0)
+@contextlib.contextmanager
+def in_a_bucket(folder, name, monkeypatch):
+    """A served bucket and the copy of a study folder in it."""
     bucket = Bucket("bucket")
     with served(bucket) as environment:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        copy = StudyFolder(f"gs://bucket/{tmp_path.name}/shown")
+        for variable, value in environment.items():
+            monkeypatch.setenv(variable, value)
+        copy = StudyFolder(f"gs://bucket/{name}/shown")
         for path in folder.path.rglob("*"):
             if path.is_file():
                 put_whole(copy.path / str(path.relative_to(folder.path)), path.read_bytes())
+        yield bucket, copy
+
+
+def test_a_study_in_a_bucket_is_told_as_one_on_a_disk_is(tmp_path, monkeypatch):
+    folder, made = driven(tmp_path)
+    log(folder, made.jobs[2].runs[0], 20, trunk=True, device_seconds=5.0)
+    with in_a_bucket(folder, tmp_path.name, monkeypatch) as (_, copy):
         here, there = status(folder), status(copy)
     place = {"path": str(copy.path)}
     failed = [
@@ -514,14 +522,7 @@ def test_who_watches_a_bucket_asks_only_for_what_may_have_changed(tmp_path, monk
     folder, made = driven(tmp_path)
     for job in made.jobs:
         log(folder, job.runs[0], 20, trunk=True)
-    bucket = Bucket("bucket")
-    with served(bucket) as environment:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        copy = StudyFolder(f"gs://bucket/{tmp_path.name}/shown")
-        for path in folder.path.rglob("*"):
-            if path.is_file():
-                put_whole(copy.path / str(path.relative_to(folder.path)), path.read_bytes())
+    with in_a_bucket(folder, tmp_path.name, monkeypatch) as (bucket, copy):
         reader = StudyReader(copy)
         first = reader.read()
         reader.read()
